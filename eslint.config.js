@@ -1,0 +1,24 @@
+import neostandard from 'neostandard'
+
+export default [
+  ...neostandard({
+    ts: true,
+    ignores: ['dist/', 'coverage/', 'node_modules/'],
+  }),
+  {
+    files: ['lib/**/*.ts'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: 'TSAnyKeyword',
+          message: 'No `any` in lib/: use `unknown` and narrow it.',
+        },
+        {
+          selector: 'TSNonNullExpression',
+          message: 'No non-null `!` in lib/: check, or change the type so that it cannot be null.',
+        },
+      ],
+    },
+  },
+]

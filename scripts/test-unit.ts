@@ -1,0 +1,106 @@
+// Runs test/**/*.test.ts in the node that runs this script, and ends with that runner's own summary.
+//
+//   npm run test:unit                             everything, with coverage
+//   npm run test:unit -- test/path.test.ts        one file
+//   npm run test:unit -- path headers             the files whose path contains one of the words
+//   npm run test:unit -- path --test-name-pattern=escape      options after `--` go to node
+//
+// Node 20's --test has no globs, and not every shell has `**`: the files are found here.
+
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join, relative, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+// These take minutes, or a server that is not an npm package; each has a script of its own.
+const apart = ['test/conformance/', 'test/fuzz/', 'test/soak/']
+
+function findTests (): string[] {
+  return readdirSync(join(root, 'test'), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/'))
+    .sort()
+}
+
+function chooseTests (words: string[]): string[] {
+  const all = findTests()
+  if (words.length === 0) return all.filter((file) => !apart.some((folder) => file.startsWith(folder)))
+  const chosen = new Set<string>()
+  for (const word of words) {
+    const wanted = word.replace(/^\.\//, '')
+    const found = all.includes(wanted) ? [wanted] : all.filter((file) => file.includes(wanted))
+    if (found.length === 0) throw new Error(`no test file matches ${word}`)
+    for (const file of found) chosen.add(file)
+  }
+  return [...chosen].sort()
+}
+
+function run (command: string, args: string[], env: NodeJS.ProcessEnv): number {
+  const { status, signal, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', env })
+  if (error !== undefined) throw error
+  if (signal !== null) console.error(`ended by ${signal}`)
+  return status ?? 1
+}
+
+// The last lines of a TAP report are the runner's summary: `# tests 12`, `# pass 12`, …
+function summaryOf (tap: string): string[] {
+  return tap.split('\n').filter((line) => /^# (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/.test(line))
+}
+
+function skippedIn (tap: string): string[] {
+  return tap.split('\n').flatMap((line) => {
+    const match = /^\s*(?:not )?ok \d+ - (.*?) # SKIP\b ?(.*)$/.exec(line)
+    return match === null ? [] : [`${match[1]}${match[2] === '' ? '' : ` (${match[2]})`}`]
+  })
+}
+
+const args = process.argv.slice(2)
+const coverage = args.includes('--coverage')
+const nodeOptions = args.filter((arg) => arg.startsWith('--') && arg !== '--coverage')
+const words = args.filter((arg) => !arg.startsWith('--'))
+const files = chooseTests(words)
+if (files.length === 0) throw new Error('there is no test file')
+
+const scratch = mkdtempSync(join(tmpdir(), 'wstunnel-test-'))
+// scripts/test-nodes.ts names a place, to read the report afterwards.
+const tapFile = process.env.TEST_TAP_FILE ?? join(scratch, 'report.tap')
+const env = { ...process.env }
+if (coverage) env.NODE_V8_COVERAGE = join(scratch, 'coverage')
+
+let status = 1
+try {
+  status = run(process.execPath, [
+    '--import', 'tsx',
+    '--throw-deprecation',
+    '--test',
+    `--test-concurrency=${Math.max(2, availableParallelism() - 1)}`,
+    '--test-timeout=120000',
+    '--test-reporter=spec', '--test-reporter-destination=stdout',
+    '--test-reporter=tap', `--test-reporter-destination=${tapFile}`,
+    ...nodeOptions,
+    ...files,
+  ], env)
+
+  if (coverage) {
+    const check = words.length === 0 && nodeOptions.length === 0 ? ['--check-coverage'] : []
+    const c8 = run(process.execPath, [
+      join(root, 'node_modules', 'c8', 'bin', 'c8.js'), 'report', ...check, '--temp-directory', join(scratch, 'coverage'),
+    ], process.env)
+    status ||= c8
+  }
+
+  const tap = existsSync(tapFile) ? readFileSync(tapFile, 'utf8') : ''
+  const skipped = skippedIn(tap)
+  if (skipped.length > 0) {
+    console.log(`\n!!! ${skipped.length} SKIPPED, so not tested here:`)
+    for (const name of skipped) console.log(`!!!   ${name}`)
+  }
+  console.log(`\n${process.version}, ${files.length} files, exit status ${status}; the test runner's summary:`)
+  for (const line of summaryOf(tap)) console.log(line)
+} finally {
+  rmSync(scratch, { recursive: true, force: true })
+}
+process.exitCode = status
