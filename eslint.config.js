@@ -6,6 +6,12 @@ export default [
     ignores: ['dist/', 'coverage/', 'node_modules/'],
   }),
   {
+    rules: {
+      // `void promise` as a statement says that nobody waits for it.
+      'no-void': ['error', { allowAsStatement: true }],
+    },
+  },
+  {
     files: ['lib/**/*.ts'],
     rules: {
       'no-restricted-syntax': [
