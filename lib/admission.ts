@@ -1,0 +1,97 @@
+/** The limits: who may open a tunnel. Counts live only as long as what they count. */
+import { ClientLimitError, LimitError } from './errors.ts'
+import type { Limits } from './options.ts'
+
+/** What is counted per upstream. */
+export interface Counted {
+  readonly label: string
+}
+
+/** The places of one server. Everything is refused before anything is dialled. */
+export class Gate {
+  #total = 0
+  readonly #clients: Map<string, number> = new Map()
+  readonly #upstreams: Map<Counted, number> = new Map()
+
+  /**
+   * Takes a place for a client.
+   * @throws LimitError 503, ClientLimitError 429
+   */
+  admit (client: string, limits: Readonly<Required<Limits>>): Admission {
+    const key = clientKey(client)
+    const own = this.#clients.get(key) ?? 0
+    if (own >= limits.maxTunnelsPerClient) throw new ClientLimitError()
+    if (this.#total >= limits.maxTunnels) throw new LimitError()
+    this.#total++
+    this.#clients.set(key, own + 1)
+    return new Admission(this, key)
+  }
+
+  /** @internal */
+  enter (upstream: Counted, limit: number): void {
+    const count = this.#upstreams.get(upstream) ?? 0
+    if (count >= limit) throw new LimitError()
+    this.#upstreams.set(upstream, count + 1)
+  }
+
+  /** @internal */
+  leave (upstream: Counted): void {
+    decrement(this.#upstreams, upstream)
+  }
+
+  /** @internal */
+  release (client: string): void {
+    this.#total--
+    decrement(this.#clients, client)
+  }
+}
+
+/** A place among the live tunnels, held from before the dial until the tunnel has ended. */
+export class Admission {
+  readonly #gate: Gate
+  readonly #client: string
+  #upstream: Counted | undefined = undefined
+  #released = false
+
+  constructor (gate: Gate, client: string) {
+    this.#gate = gate
+    this.#client = client
+  }
+
+  /**
+   * Takes a place at an upstream, giving up the one that it had at another.
+   * @throws LimitError 503
+   */
+  enter (upstream: Counted, limit: number): void {
+    if (this.#upstream !== undefined) this.#gate.leave(this.#upstream)
+    this.#upstream = undefined
+    this.#gate.enter(upstream, limit)
+    this.#upstream = upstream
+  }
+
+  /** Gives the place back. Counted once, however often it is called. */
+  release (): void {
+    if (this.#released) return
+    this.#released = true
+    this.#gate.release(this.#client)
+    if (this.#upstream !== undefined) this.#gate.leave(this.#upstream)
+  }
+}
+
+function decrement<Key> (counts: Map<Key, number>, key: Key): void {
+  const count = (counts.get(key) ?? 0) - 1
+  if (count > 0) counts.set(key, count)
+  else counts.delete(key)
+}
+
+/** One client: an IPv4 address, or the /64 of an IPv6 one, since that is what a single host is given. */
+export function clientKey (address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)
+  if (mapped !== null) return mapped[1] as string
+  if (!address.includes(':')) return address
+  const [front = '', back] = (address.split('%')[0] as string).toLowerCase().split('::')
+  const head = front === '' ? [] : front.split(':')
+  const tail = back === undefined || back === '' ? [] : back.split(':')
+  const gap = back === undefined ? 0 : Math.max(0, 8 - head.length - tail.length - (tail.at(-1)?.includes('.') === true ? 1 : 0))
+  return [...head, ...Array.from({ length: gap }, () => '0'), ...tail].slice(0, 4).map((part) => part.replace(/^0+(?=.)/, '')).join(':')
+}

@@ -1,0 +1,82 @@
+/** The body of an upstream's answer that is no switch: read off the handshake's connection, which ends with it. */
+import type { Socket } from 'node:net'
+import { Readable, type Duplex } from 'node:stream'
+import { BodyReader, type Framing } from './body.ts'
+import { ClosedError, InvalidResponseError, TimeoutError } from './errors.ts'
+
+export interface AnswerBodyOptions {
+  readonly stream: Duplex
+  readonly transport: Socket
+  readonly framing: Framing
+  /** What of the body came with the head. */
+  readonly rest: Buffer
+  /** Milliseconds without a byte; 0 is none. */
+  readonly timeout: number
+  /** Bytes as they came, with their framing, instead of the body's own. */
+  readonly raw: boolean
+}
+
+export class AnswerBody extends Readable {
+  readonly #stream: Duplex
+  readonly #transport: Socket
+  readonly #reader: BodyReader
+  readonly #raw: boolean
+  readonly #timer: NodeJS.Timeout | undefined
+
+  constructor ({ stream, transport, framing, rest, timeout, raw }: AnswerBodyOptions) {
+    super()
+    this.#stream = stream
+    this.#transport = transport
+    this.#reader = new BodyReader(framing)
+    this.#raw = raw
+    this.#timer = timeout > 0 ? setTimeout(() => this.destroy(new TimeoutError()), timeout) : undefined
+    stream.on('data', (chunk: Buffer) => this.#take(chunk))
+    stream.on('end', () => this.#ended())
+    stream.on('error', (cause) => this.destroy(new ClosedError({ cause })))
+    stream.on('close', () => this.#ended())
+    stream.pause()
+    this.#take(rest)
+  }
+
+  override _read (): void {
+    if (!this.destroyed) this.#stream.resume()
+  }
+
+  override _destroy (error: Error | null, callback: (error: Error | null) => void): void {
+    clearTimeout(this.#timer)
+    this.#stream.destroy()
+    this.#transport.destroy()
+    callback(error)
+  }
+
+  #take (chunk: Buffer): void {
+    if (this.destroyed || this.readableEnded) return
+    this.#timer?.refresh()
+    let more = true
+    try {
+      const taken = this.#reader.read(chunk, (data) => {
+        if (!this.#raw) more = this.push(data) && more
+      })
+      if (this.#raw && taken > 0) more = this.push(chunk.subarray(0, taken))
+    } catch (cause) {
+      this.destroy(new InvalidResponseError({ cause }))
+      return
+    }
+    if (this.#reader.done) this.#finish()
+    else if (!more) this.#stream.pause()
+  }
+
+  #ended (): void {
+    if (this.#reader.done) return
+    if (this.#reader.end()) this.#finish()
+    else this.destroy(new ClosedError())
+  }
+
+  /** What the upstream sends after its answer, nobody asked for. */
+  #finish (): void {
+    clearTimeout(this.#timer)
+    this.push(null)
+    this.#stream.destroy()
+    this.#transport.destroy()
+  }
+}

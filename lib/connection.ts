@@ -1,0 +1,119 @@
+/**
+ * The client's connection around an upgrade: what arrived with it, whether it is free, and how it becomes an ordinary
+ * HTTP connection again.
+ */
+import { randomBytes } from 'node:crypto'
+import type { EventEmitter } from 'node:events'
+import { ServerResponse, type IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+
+/**
+ * Stands for `upgrade` in the Connection field of a request that was handed back: Node must not see an upgrade in it
+ * again, but our own decision must see what was offered. Random, so that no client can say it.
+ */
+export const handedBack: string = `upgrade-${randomBytes(12).toString('hex')}`
+
+/** An upgrade's socket, and what the client sent on it after the request's head. */
+export interface Offered {
+  readonly socket: Duplex
+  /** Bytes after the head, read by Node's parser. */
+  readonly head: Buffer
+}
+
+const offers = new WeakMap<IncomingMessage, Offered>()
+
+/** Keeps the socket of an upgrade until the request has come through the router. */
+export function keepOffer (request: IncomingMessage, offered: Offered): void {
+  offers.set(request, offered)
+}
+
+export function offerOf (request: IncomingMessage): Offered | undefined {
+  return offers.get(request)
+}
+
+export function dropOffer (request: IncomingMessage): void {
+  offers.delete(request)
+}
+
+/** The response of an upgrade that is answered as an ordinary request. */
+export class UpgradeResponse extends ServerResponse {
+  /** Whether its head said `Connection: close`. */
+  closes = false
+
+  override writeHead (...args: unknown[]): this {
+    const headers = args.at(-1)
+    const connection = typeof headers === 'object' && headers !== null && 'connection' in headers
+      ? headers.connection
+      : this.getHeader('connection')
+    this.closes = /\bclose\b/i.test(String(connection))
+    return super.writeHead(...args as Parameters<ServerResponse['writeHead']>)
+  }
+}
+
+/** A response on an upgrade's socket; `undefined` where another one is still to be finished there. */
+export function respondOn (request: IncomingMessage, socket: Duplex): UpgradeResponse | undefined {
+  const response = new UpgradeResponse(request)
+  try {
+    response.assignSocket(socket as IncomingMessage['socket'])
+    return response
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_HTTP_SOCKET_ASSIGNED') return undefined
+    throw error
+  }
+}
+
+/** Whether no response is pending on the socket, and nobody has taken it over. */
+export function isFree (request: IncomingMessage, socket: Duplex): boolean {
+  const response = respondOn(request, socket)
+  response?.detachSocket(socket as IncomingMessage['socket'])
+  return response !== undefined
+}
+
+/**
+ * Calls back once the response that is pending on the socket has been finished. When it is, Node takes its listeners off
+ * the socket; there is no other public sign of it.
+ */
+export function whenFree (request: IncomingMessage, socket: Duplex, callback: () => void): void {
+  let looking = false
+  const look = (): void => {
+    looking = true // asking takes listeners off, too
+    const done = socket.destroyed || isFree(request, socket)
+    looking = false
+    if (!done) return
+    socket.off('removeListener', later)
+    if (!socket.destroyed) callback()
+  }
+  let planned = false
+  const later = (): void => {
+    if (planned || looking) return
+    planned = true
+    setImmediate(() => {
+      planned = false
+      look()
+    })
+  }
+  socket.on('removeListener', later)
+}
+
+/**
+ * Gives a connection to Node's HTTP server, as if it had just been accepted, with `bytes` as the first to be parsed.
+ * Never while a response is pending on it: the request would not be answered.
+ */
+export function handBack (server: EventEmitter, socket: Duplex, bytes: Buffer): void {
+  if (socket.destroyed) return
+  if (bytes.length > 0) socket.unshift(bytes)
+  // Node documents that 'connection' may be emitted by users; https and http2 servers parse from 'secureConnection'.
+  server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket)
+}
+
+/** A request's head again, with another value of `Connection`. */
+export function rebuildHead (request: IncomingMessage, connection: (value: string) => string): Buffer {
+  const { rawHeaders } = request
+  let head = `${request.method} ${request.url} HTTP/${request.httpVersion}\r\n`
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string
+    const value = rawHeaders[i + 1] as string
+    head += `${name}: ${name.toLowerCase() === 'connection' ? connection(value) : value}\r\n`
+  }
+  return Buffer.from(`${head}\r\n`, 'latin1')
+}

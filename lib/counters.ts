@@ -1,0 +1,127 @@
+/** Counters and histograms: plain numbers that an exchange adds to as it goes, and that add up to any total. */
+
+/** How a tunnel can end. */
+export const tunnelReasons = [
+  'client_close', 'upstream_close', 'client_reset', 'upstream_reset', 'idle_timeout', 'half_close_timeout',
+  'max_lifetime', 'stalled', 'drained', 'killed', 'error'
+] as const
+
+/**
+ * Why a tunnel ended. `client_close`, `upstream_close`: that side ended first, in good order. `…_reset`: it reset the
+ * connection. `idle_timeout`, `half_close_timeout`, `max_lifetime`: the option of that name. `stalled`: `stallTimeout`.
+ * `drained`: `close()` or `drain()`. `killed`: `tunnel.close()`. `error`: anything else, such as a broken TLS record.
+ */
+export type TunnelReason = typeof tunnelReasons[number]
+
+/** Where an upgrade was refused, in the order of its life. */
+export const refusalStages = ['decision', 'limit', 'dial', 'handshake', 'upstream'] as const
+
+/**
+ * `decision`: the offer or the request was not acceptable (400, 403, 426). `limit`: a limit or the drain (429, 503).
+ * `dial`: no connection to the upstream. `handshake`: connected, but no verified answer (502, 504).
+ * `upstream`: the upstream refused with a response of its own, which was relayed.
+ */
+export type RefusalStage = typeof refusalStages[number]
+
+export type StatusClass = '1xx' | '2xx' | '3xx' | '4xx' | '5xx'
+
+/** Upper bounds in milliseconds. */
+const latencyBounds = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000]
+const lifetimeBounds = [100, 1000, 10_000, 60_000, 300_000, 900_000, 3_600_000, 14_400_000, 86_400_000, 604_800_000]
+
+/** A histogram as it is shown: cumulative, as in Prometheus; what is above the last bound is only in `count`. */
+export interface Histogram {
+  count: number
+  /** Milliseconds. */
+  sum: number
+  /** `le`: upper bound in milliseconds; `count`: how many values were at most that. */
+  buckets: Array<{ le: number, count: number }>
+}
+
+export class HistogramCounter {
+  readonly #bounds: readonly number[]
+  readonly #counts: number[]
+  #count = 0
+  #sum = 0
+
+  constructor (bounds: readonly number[]) {
+    this.#bounds = bounds
+    this.#counts = bounds.map(() => 0)
+  }
+
+  observe (value: number): void {
+    this.#count++
+    this.#sum += value
+    const bounds = this.#bounds
+    for (let i = 0; i < bounds.length; i++) {
+      if (value <= (bounds[i] as number)) {
+        (this.#counts[i] as number)++
+        return
+      }
+    }
+  }
+
+  add (other: HistogramCounter): void {
+    this.#count += other.#count
+    this.#sum += other.#sum
+    for (let i = 0; i < this.#counts.length; i++) (this.#counts[i] as number) += other.#counts[i] as number
+  }
+
+  snapshot (): Histogram {
+    let count = 0
+    const buckets = this.#bounds.map((le, i) => {
+      count += this.#counts[i] as number
+      return { le, count }
+    })
+    return { count: this.#count, sum: this.#sum, buckets }
+  }
+}
+
+/** What is counted of the exchanges of one upstream, or of those of a route that never had one. */
+export class Counters {
+  active = 0
+  suspended = 0
+  opened = 0
+  readonly closed: Record<TunnelReason, number> = zeros(tunnelReasons)
+  readonly refused: Record<RefusalStage, number> = zeros(refusalStages)
+  tunnelBytesFromClient = 0
+  tunnelBytesFromUpstream = 0
+  readonly handshake: HistogramCounter = new HistogramCounter(latencyBounds)
+  readonly lifetime: HistogramCounter = new HistogramCounter(lifetimeBounds)
+
+  inFlight = 0
+  readonly status: Record<StatusClass, number> = { '1xx': 0, '2xx': 0, '3xx': 0, '4xx': 0, '5xx': 0 }
+  aborted = 0
+  failed = 0
+  forwardBytesFromClient = 0
+  forwardBytesFromUpstream = 0
+  readonly duration: HistogramCounter = new HistogramCounter(latencyBounds)
+
+  /** Exchanges that live: what a limit or a balancer looks at. */
+  get busy (): number {
+    return this.active + this.suspended + this.inFlight
+  }
+
+  add (other: Counters): void {
+    this.active += other.active
+    this.suspended += other.suspended
+    this.opened += other.opened
+    for (const reason of tunnelReasons) this.closed[reason] += other.closed[reason]
+    for (const stage of refusalStages) this.refused[stage] += other.refused[stage]
+    this.tunnelBytesFromClient += other.tunnelBytesFromClient
+    this.tunnelBytesFromUpstream += other.tunnelBytesFromUpstream
+    this.handshake.add(other.handshake)
+    this.lifetime.add(other.lifetime)
+    this.inFlight += other.inFlight
+    for (const key of Object.keys(this.status) as StatusClass[]) this.status[key] += other.status[key]
+    this.aborted += other.aborted
+    this.failed += other.failed
+    this.forwardBytesFromClient += other.forwardBytesFromClient
+    this.forwardBytesFromUpstream += other.forwardBytesFromUpstream
+    this.duration.add(other.duration)
+  }
+}
+
+function zeros<Key extends string> (keys: readonly Key[]): Record<Key, number> {
+  return Object.fromEntries(keys.map((key) => [key, 0])) as Record<Key, number>
+}

@@ -1,0 +1,96 @@
+/** Dials an upstream: TCP or a unix socket, and TLS over it. The only place where a connection is made. */
+import { connect, isIP, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { connect as connectTls } from 'node:tls'
+import type { Address } from './address.ts'
+import { ClosedError, TimeoutError, TlsError, toProxyError } from './errors.ts'
+import type { TlsOptions } from './options.ts'
+
+/** What to dial, and how. */
+export interface DialOptions {
+  readonly address: Address
+  readonly tls: TlsOptions
+  /** Milliseconds, TLS included; 0 is none. */
+  readonly connectTimeout: number
+  /** Milliseconds of TCP keep-alive; 0 is off. */
+  readonly keepAlive: number
+}
+
+/** A connection to an upstream. */
+export interface Dialled {
+  /** What to speak on. */
+  readonly stream: Duplex
+  /** The TCP or unix socket under it: the same, but for TLS. */
+  readonly transport: Socket
+}
+
+/**
+ * Dials. Calls back once, with a connection that is ready to be written to (for TLS: verified), or an error.
+ * @returns gives up: nothing is called back after that
+ */
+export function dial (options: DialOptions, callback: (error: Error | null, dialled: Dialled | null) => void): () => void {
+  const { address, connectTimeout } = options
+  const transport = connectTransport(options)
+  // TLS goes over a socket that we dialled, so that the socket can be reset: a TLS stream cannot.
+  const stream = address.secure ? startTls(options, transport) : transport
+  const ready = address.secure ? 'secureConnect' : 'connect'
+  const timer = connectTimeout > 0 ? setTimeout(() => finish(new TimeoutError()), connectTimeout) : undefined
+
+  let connected = false
+  const onConnect = (): void => { connected = true }
+  const onReady = (): void => finish(null)
+  // Once TCP stands, whatever breaks before TLS does is TLS's fault: also a plain close.
+  const onError = (cause: Error): void => finish(address.secure && connected ? new TlsError({ cause }) : toProxyError(cause))
+  const onClose = (): void => finish(address.secure ? new TlsError() : new ClosedError())
+  const release = (): void => {
+    clearTimeout(timer)
+    transport.off('connect', onConnect)
+    stream.off(ready, onReady)
+    stream.off('error', onError)
+    stream.off('close', onClose)
+  }
+  const finish = (error: Error | null): void => {
+    release()
+    if (error === null) return callback(null, { stream, transport })
+    abandon(stream, transport)
+    callback(error, null)
+  }
+  transport.once('connect', onConnect)
+  stream.once(ready, onReady)
+  stream.once('error', onError)
+  stream.once('close', onClose)
+  return () => {
+    release()
+    abandon(stream, transport)
+  }
+}
+
+function connectTransport ({ address, keepAlive }: DialOptions): Socket {
+  const common = { allowHalfOpen: true, noDelay: true, keepAlive: keepAlive > 0, keepAliveInitialDelay: keepAlive }
+  return address.socketPath === undefined
+    ? connect({ ...common, host: address.hostname, port: address.port })
+    : connect({ ...common, path: address.socketPath })
+}
+
+function startTls ({ address, tls }: DialOptions, transport: Socket): Duplex {
+  // SNI and the name check go by the upstream's own name, never by the client's Host (RFC 6066, 3: no addresses).
+  const servername = tls.servername ?? (isIP(address.hostname) === 0 ? address.hostname : '')
+  const secure = connectTls({ minVersion: 'TLSv1.2', ...tls, host: address.hostname, servername, socket: transport })
+  secure.allowHalfOpen = true
+  // A transport that fails before TLS begins does not tell the stream over it.
+  transport.once('error', onTransportError.bind(secure))
+  return secure
+}
+
+function onTransportError (this: Duplex, error: Error): void {
+  this.destroy(error)
+}
+
+function abandon (stream: Duplex, transport: Socket): void {
+  stream.on('error', ignore)
+  transport.on('error', ignore)
+  stream.destroy()
+  transport.destroy()
+}
+
+function ignore (): void {}

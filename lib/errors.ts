@@ -1,0 +1,172 @@
+/**
+ * Every error that this plugin makes: a stable code, the status that a client is sent, and whose fault it is.
+ * Messages are safe to show to a client: they never hold an address, a path or a stack. What really happened
+ * is the `cause`.
+ */
+import createError from '@fastify/error'
+
+/** Whose fault an error is: decides the log level, and whether an upstream is blamed. */
+export type ErrorSource = 'client' | 'upstream' | 'internal'
+
+/** An error of this plugin. Match on `code`, which is stable; never on the message. */
+export interface WstunnelError extends Error {
+  code: string
+  statusCode: number
+  source: ErrorSource
+  /** Value of `Retry-After` in seconds, where the refusal is a matter of time. */
+  retryAfter?: number
+}
+
+export interface WstunnelErrorConstructor {
+  new (...args: unknown[]): WstunnelError
+  readonly prototype: WstunnelError
+}
+
+function define (code: string, message: string, statusCode: number, source: ErrorSource, retryAfter?: number): WstunnelErrorConstructor {
+  const constructor = createError(code, message, statusCode) as unknown as WstunnelErrorConstructor
+  Object.defineProperty(constructor.prototype, 'source', { value: source })
+  if (retryAfter !== undefined) Object.defineProperty(constructor.prototype, 'retryAfter', { value: retryAfter })
+  return constructor
+}
+
+/** A bad option: rejects `ready()`. The message names the path of every bad value. */
+export const InvalidOptionsError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_INVALID_OPTIONS', '%s', 500, 'internal')
+
+/** A malformed upgrade: method, Host, `Sec-WebSocket-Key`, `Sec-WebSocket-Version`, or a body where none may be. */
+export const BadRequestError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_BAD_REQUEST', 'Bad request: %s', 400, 'client')
+
+/** A request target that could escape its prefix or reach another authority. */
+export const BadPathError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_BAD_PATH', 'Bad request target', 400, 'client')
+
+/** The target only serves upgrades, and this offer is none that it accepts (RFC 9110, 15.5.22). */
+export const UpgradeRequiredError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_UPGRADE_REQUIRED', 'Upgrade required', 426, 'client')
+
+/** The `Origin` of a WebSocket handshake is not in `allowedOrigins` (RFC 6455, 10.2). */
+export const OriginRefusedError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_ORIGIN_REFUSED', 'Origin not allowed', 403, 'client')
+
+/** `limits.maxTunnels` or `limits.maxTunnelsPerUpstream` is reached. */
+export const LimitError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_LIMIT', 'Too many tunnels', 503, 'internal', 5)
+
+/** `limits.maxTunnelsPerClient` is reached. */
+export const ClientLimitError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_CLIENT_LIMIT', 'Too many tunnels of this client', 429, 'client', 5)
+
+/** The server is draining: it takes no new upgrade. */
+export const DrainingError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_DRAINING', 'The server is draining', 503, 'internal', 5)
+
+/** The upstream could not be reached: refused, unreachable, or its unix socket is missing (httpd: 503 too). */
+export const UnavailableError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_UPSTREAM_UNAVAILABLE', 'Upstream unavailable', 503, 'upstream')
+
+/** The upstream's name could not be resolved. */
+export const NameError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_UPSTREAM_NAME', 'Upstream name not found', 502, 'upstream')
+
+/** TLS with the upstream failed: its certificate, its name, its version, or it speaks no TLS. */
+export const TlsError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_UPSTREAM_TLS', 'TLS with the upstream failed', 502, 'upstream')
+
+/** The upstream closed or reset the connection before its response was complete. */
+export const ClosedError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_UPSTREAM_CLOSED', 'The upstream closed the connection', 502, 'upstream')
+
+/** The upstream's answer is no HTTP/1.1 response, too long, or a 101 that was not asked for. */
+export const InvalidResponseError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_UPSTREAM_INVALID_RESPONSE', 'Invalid response of the upstream', 502, 'upstream')
+
+/** The upstream did not answer within `connectTimeout`, `handshakeTimeout` or `timeout`. */
+export const TimeoutError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_UPSTREAM_TIMEOUT', 'The upstream did not answer in time', 504, 'upstream')
+
+/** Anything else that went wrong with the upstream. */
+export const UpstreamError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_UPSTREAM_FAILED', 'The upstream failed', 502, 'upstream')
+
+/** An `upstream` function returned something that is no upstream. */
+export const InvalidUpstreamError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_INVALID_UPSTREAM', 'No valid upstream was chosen', 500, 'internal')
+
+/** A header that `rewriteRequestHeaders` or `rewriteHeaders` returned cannot be written: nothing was sent. */
+export const InvalidHeaderError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_INVALID_HEADER', 'A header to be written is invalid', 500, 'internal')
+
+/** The client left before it got its answer. Never sent; it is what logs and signals carry. */
+export const ClientGoneError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_CLIENT_GONE', 'The client left', 499, 'client')
+
+/** The request body ended early or was longer than announced. */
+export const RequestBodyError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_REQUEST_BODY', 'Invalid request body', 400, 'client')
+
+/** Codes of Node and undici, and the error that each becomes. */
+const byCode: Readonly<Record<string, WstunnelErrorConstructor>> = Object.freeze(Object.assign(Object.create(null), {
+  ENOTFOUND: NameError,
+  EAI_AGAIN: NameError,
+  EAI_FAIL: NameError,
+  EAI_NODATA: NameError,
+  EAI_NONAME: NameError,
+  ECONNREFUSED: UnavailableError,
+  EHOSTUNREACH: UnavailableError,
+  EHOSTDOWN: UnavailableError,
+  ENETUNREACH: UnavailableError,
+  EADDRNOTAVAIL: UnavailableError,
+  ENOENT: UnavailableError,
+  EACCES: UnavailableError,
+  ENOTSOCK: UnavailableError,
+  ETIMEDOUT: TimeoutError,
+  UND_ERR_CONNECT_TIMEOUT: TimeoutError,
+  UND_ERR_HEADERS_TIMEOUT: TimeoutError,
+  UND_ERR_BODY_TIMEOUT: TimeoutError,
+  ECONNRESET: ClosedError,
+  ECONNABORTED: ClosedError,
+  EPIPE: ClosedError,
+  UND_ERR_SOCKET: ClosedError,
+  UND_ERR_HEADERS_OVERFLOW: InvalidResponseError,
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: InvalidResponseError,
+  ERR_ASSERTION: InvalidResponseError, // undici, for a bare 101 or a status of 000
+  UND_ERR_REQ_CONTENT_LENGTH_MISMATCH: RequestBodyError,
+  UND_ERR_INVALID_ARG: InvalidHeaderError,
+  EPROTO: TlsError,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: TlsError,
+  UNABLE_TO_GET_ISSUER_CERT: TlsError,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: TlsError,
+  DEPTH_ZERO_SELF_SIGNED_CERT: TlsError,
+  SELF_SIGNED_CERT_IN_CHAIN: TlsError,
+  HOSTNAME_MISMATCH: TlsError,
+  INVALID_PURPOSE: TlsError
+}))
+
+/**
+ * The only place where a failure on the way to an upstream becomes an error of ours, and so a status:
+ * 504 for a timeout, 503 for an upstream that cannot be reached, 502 for the rest.
+ */
+export function toProxyError (cause: unknown): WstunnelError {
+  if (isProxyError(cause)) return cause
+  const { code, message } = errorLike(cause)
+  if (code === 'UND_ERR_SOCKET' && (message === 'bad upgrade' || message === 'bad response')) {
+    return new InvalidResponseError({ cause })
+  }
+  const Known = byCode[code]
+  if (Known !== undefined) return new Known({ cause })
+  if (code.startsWith('ERR_TLS_') || code.startsWith('ERR_SSL_') || code.startsWith('CERT_')) return new TlsError({ cause })
+  if (code.startsWith('HPE_')) return new InvalidResponseError({ cause })
+  return new UpstreamError({ cause })
+}
+
+/** Whether an error is one of this plugin's. */
+export function isProxyError (error: unknown): error is WstunnelError {
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('FST_WSTUNNEL_')
+}
+
+function errorLike (cause: unknown): { code: string, message: string } {
+  if (typeof cause !== 'object' || cause === null) return { code: '', message: '' }
+  const { code, message } = cause as { code?: unknown, message?: unknown }
+  return { code: typeof code === 'string' ? code : '', message: typeof message === 'string' ? message : '' }
+}

@@ -1,0 +1,199 @@
+/**
+ * fastify-wstunnel: what mod_proxy_wstunnel and the parts of mod_proxy it stands on do for httpd, as a Fastify plugin.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
+import { METHODS } from 'node:http'
+import { offerOf, UpgradeResponse } from './connection.ts'
+import { readFacts, type Decision } from './decision.ts'
+import { parseDuration, type Duration } from './duration.ts'
+import { InvalidOptionsError, UpgradeRequiredError, type WstunnelError } from './errors.ts'
+import { forward, leaving } from './forward.ts'
+import { listen } from './listener.ts'
+import type { MetricsSnapshot } from './metrics.ts'
+import type { Config, Target, TunnelInfo, WstunnelOptions } from './options.ts'
+import { resolveOptions } from './resolve.ts'
+import { ServerState, type Table } from './state.ts'
+import { upgrade } from './upgrade.ts'
+import type { Upstream } from './upstream.ts'
+
+export type { Duration } from './duration.ts'
+export type { ErrorSource, WstunnelError } from './errors.ts'
+export type { HeaderMap } from './headers.ts'
+export type { Histogram, RefusalStage, StatusClass, TunnelReason } from './counters.ts'
+export type { ForwardMetrics, MetricsSnapshot, RouteMetrics, TunnelMetrics, UpstreamMetrics } from './metrics.ts'
+export type {
+  CommonOptions, Limits, RouteOptions, TlsOptions, TunnelInfo, TunnelOutcome, UpstreamFunction, WstunnelOptions
+} from './options.ts'
+
+/** `app.wstunnel`: the whole server, from wherever it is called. */
+export interface WstunnelDecorator {
+  /** A fresh, plain snapshot. */
+  metrics (): MetricsSnapshot
+  /** The live tunnels. May be iterated while they come and go. */
+  tunnels (): IterableIterator<TunnelInfo>
+  /**
+   * Takes no new upgrade (503), lets live tunnels go on, tells WebSockets to go (1001) in the last part of the window, and
+   * then ends what is left. HTTP is forwarded as before.
+   * @param options.timeout default: `drainTimeout`
+   * @returns resolves when no tunnel is left
+   * @throws FST_WSTUNNEL_INVALID_OPTIONS where `timeout` is no duration
+   */
+  drain (options?: { timeout?: Duration }): Promise<void>
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    wstunnel: WstunnelDecorator
+  }
+}
+
+const kDecision: unique symbol = Symbol('fastify-wstunnel.decision')
+
+type Decided = FastifyRequest & { [kDecision]?: Decision }
+
+// One per server, found from every registration on it, nested or not.
+const states = new WeakMap<object, ServerState>()
+
+async function wstunnel (app: FastifyInstance, options: WstunnelOptions): Promise<void> {
+  const { prefix, ...own } = options
+  const base = join(app.prefix, prefix)
+  const config = resolveOptions(own, base)
+  const state = stateOf(app)
+  if (!app.hasDecorator('wstunnel')) app.decorate('wstunnel', decorator(state))
+  for (const warning of config.warnings) app.log.warn(warning)
+  const caseSensitive = app.initialConfig.routerOptions?.caseSensitive ?? true
+  const table = state.add(config, caseSensitive)
+  if (config.targets.length === 0) return
+  // Encapsulated: the prefix, the parser and the hooks of this registration stay in here.
+  await app.register(async (scope) => routes(scope, state, table, config), prefix === undefined ? {} : { prefix })
+}
+
+function stateOf (app: FastifyInstance): ServerState {
+  const known = states.get(app.server)
+  if (known !== undefined) return known
+  const state = new ServerState(app)
+  states.set(app.server, state)
+  const unlisten = listen(state)
+  // Begun before the listener closes, since that waits for tunnels; awaited after, since Fastify cuts `preClose` hooks off.
+  app.addHook('preClose', (done) => {
+    state.close()
+    done()
+  })
+  app.addHook('onClose', async () => {
+    await state.closed()
+    unlisten()
+  })
+  return state
+}
+
+function decorator (state: ServerState): WstunnelDecorator {
+  return {
+    metrics: () => state.metrics(),
+    tunnels: () => state.tunnels(),
+    drain: async ({ timeout = state.drainTimeout } = {}) => {
+      const ms = parseDuration(timeout)
+      if (ms === undefined) throw new InvalidOptionsError(`timeout: expected a duration such as '30s', got '${timeout}'`)
+      await state.registry.drain(ms, false)
+    }
+  }
+}
+
+/** Fastify's routes for the table: one for each path that an entry needs. */
+function routes (scope: FastifyInstance, state: ServerState, table: Table, config: Config): void {
+  // Every body is a stream, of whatever type and size.
+  scope.removeAllContentTypeParsers()
+  scope.addContentTypeParser('*', (_, payload, done) => done(null, payload))
+  scope.decorateRequest(kDecision as unknown as string, null)
+  scope.addHook('onRequest', (request: Decided, _, done) => {
+    request[kDecision] = table.decide(readFacts(request.raw))
+    done()
+  })
+  const method = methods(scope)
+  const handler = (request: FastifyRequest, reply: FastifyReply): unknown => act(state, table, request, reply)
+  const seen = new Set<string>()
+  for (const target of config.targets) {
+    if (target.upstream === false) continue
+    for (const url of target.patterns) {
+      if (seen.has(url)) continue
+      seen.add(url)
+      scope.route({ ...target.settings, preHandler: lastOf(target), method, url, handler, exposeHeadRoute: false, schema: { hide: true } as object })
+    }
+  }
+}
+
+/** Every method that Node parses; TRACE would show an upstream's view of credentials, CONNECT asks for another server. */
+function methods (scope: FastifyInstance): string[] {
+  const wanted = METHODS.filter((method) => method !== 'CONNECT' && method !== 'TRACE')
+  for (const method of wanted) {
+    if (!scope.supportedMethods.includes(method)) scope.addHttpMethod(method, { hasBody: true })
+  }
+  return wanted
+}
+
+/** The route's own preHandlers, and after them all one that takes the upgrade back from plugins that would switch it themselves. */
+function lastOf ({ settings }: Target): NonNullable<Target['settings']['preHandler']> {
+  return [settings.preHandler ?? []].flat().concat(claim)
+}
+
+/**
+ * @fastify/websocket marks every upgrade with a symbol of its own, and switches in a wrapper around our handler when it finds it
+ * there. It looks at `request.ws` when the response is done, to destroy the socket.
+ */
+function claim (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+  const offered = offerOf(request.raw)
+  if (offered !== undefined && !(reply.raw instanceof UpgradeResponse)) {
+    reply.header('connection', 'close')
+    reply.raw.once('finish', () => { if (reply.raw.headersSent) offered.socket.end() })
+    const raw = request.raw as unknown as Record<symbol, unknown>
+    for (const symbol of Object.getOwnPropertySymbols(raw)) if (symbol.description === 'ws-socket') delete raw[symbol]
+    if ('ws' in request) request.ws = false
+  }
+  done()
+}
+
+/** The handler: acts on the decision, after every hook of the user's has agreed. */
+function act (state: ServerState, table: Table, request: Decided, reply: FastifyReply): unknown {
+  const decision = request[kDecision] as Decision
+  switch (decision.kind) {
+    case 'forward': {
+      const { target, matched } = decision
+      const upstream = table.upstreamsOf(target).choose(request, () => leaving(reply))
+      const start = (chosen: Upstream): void => forward({ request, reply, target, matched, upstream: chosen, registry: state.registry })
+      if (upstream instanceof Promise) upstream.then(start).catch((error) => reply.send(error))
+      else start(upstream)
+      return
+    }
+    case 'tunnel':
+    case 'upgrade':
+      void upgrade(state, table, request, reply, decision)
+      return
+    case 'refuse':
+      return refuse(state, table, request, reply, decision)
+    case 'none':
+      return reply.callNotFound()
+  }
+}
+
+function refuse (state: ServerState, table: Table, request: FastifyRequest, reply: FastifyReply, decision: Extract<Decision, { kind: 'refuse' }>): WstunnelError {
+  const { target, error, upgrade: protocols } = decision
+  if (request.raw.headers.upgrade !== undefined) {
+    state.refused(target, 'decision', table.upstreamsOf(target).rest, error, request)
+  }
+  if (error instanceof UpgradeRequiredError && protocols !== undefined) {
+    // RFC 9110, 15.5.22.
+    reply.header('upgrade', protocols).header('connection', 'Upgrade')
+  } else if (request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
+  return error
+}
+
+function join (outer: string, inner: string | undefined): string {
+  if (inner === undefined) return outer
+  return outer.replace(/\/$/, '') + (inner.startsWith('/') ? inner : `/${inner}`)
+}
+
+const plugin: (app: FastifyInstance, options: WstunnelOptions) => Promise<void> =
+  fastifyPlugin(wstunnel, { fastify: '5.x', name: 'fastify-wstunnel' })
+
+export default plugin
+export { plugin as fastifyWstunnel, plugin as wstunnel, plugin as 'module.exports' }

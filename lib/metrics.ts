@@ -1,0 +1,135 @@
+/** The snapshot: what `app.wstunnel.metrics()` shows, added up from the counters of upstreams and routes. */
+import {
+  Counters, type Histogram, type RefusalStage, type StatusClass, type TunnelReason
+} from './counters.ts'
+import type { Target } from './options.ts'
+import type { Registry } from './registry.ts'
+import type { Upstreams } from './upstream.ts'
+
+export interface TunnelMetrics {
+  /** Live now: `active + suspended`. */
+  open: number
+  /** Live, and not yet quiet for `asyncDelay`; or `async: false`. */
+  active: number
+  /** Live, its request completed and released. */
+  suspended: number
+  /** Switched, since the start. */
+  opened: number
+  /** Ended, by reason. `opened - open` in all. */
+  closed: Record<TunnelReason, number>
+  /** Upgrades that became no tunnel, by the stage that refused them. */
+  refused: Record<RefusalStage, number>
+  /** Bytes after the switch, client to upstream. */
+  bytesFromClient: number
+  /** Bytes after the switch, upstream to client. */
+  bytesFromUpstream: number
+  /** Milliseconds from the dial to the verified 101. */
+  handshake: Histogram
+  /** Milliseconds from the switch to the end. */
+  lifetime: Histogram
+}
+
+export interface ForwardMetrics {
+  inFlight: number
+  /** Finished forwards, by the class of the status that the client was sent. */
+  status: Record<StatusClass, number>
+  /** The client left before the response was complete. */
+  aborted: number
+  /** The upstream failed: answered with our own 502, 503 or 504, or cut short. */
+  failed: number
+  /** Bytes of request bodies. */
+  bytesFromClient: number
+  /** Bytes of response bodies. */
+  bytesFromUpstream: number
+  /** Milliseconds from the handler to the end of the response. */
+  duration: Histogram
+}
+
+export interface UpstreamMetrics {
+  /** Its URL; never credentials. */
+  upstream: string
+  tunnels: TunnelMetrics
+  forwards: ForwardMetrics
+}
+
+export interface RouteMetrics {
+  /** Its full path. Entries of the table that share one are one route here. */
+  route: string
+  tunnels: TunnelMetrics
+  forwards: ForwardMetrics
+  upstreams: UpstreamMetrics[]
+}
+
+/** Plain JSON; a fresh object each time. */
+export interface MetricsSnapshot {
+  /** Whether new upgrades are refused: `drain()` or `close()` has been called. */
+  draining: boolean
+  /** Milliseconds since the plugin was first registered on this server. */
+  uptime: number
+  /** The whole server. */
+  tunnels: TunnelMetrics
+  /** The whole server. */
+  forwards: ForwardMetrics
+  /** In the order of registration. */
+  routes: RouteMetrics[]
+}
+
+/** One target and its upstreams, as the snapshot reads them. */
+export interface Metered {
+  readonly target: Target
+  readonly upstreams: Upstreams
+}
+
+export function snapshot (registry: Registry, metered: readonly Metered[], uptime: number): MetricsSnapshot {
+  for (const tunnel of registry.values()) tunnel.account()
+  const total = new Counters()
+  const routes = new Map<string, { counters: Counters, upstreams: UpstreamMetrics[] }>()
+  for (const { target, upstreams } of metered) {
+    if (target.upstream === false) continue
+    let route = routes.get(target.route)
+    if (route === undefined) routes.set(target.route, route = { counters: new Counters(), upstreams: [] })
+    route.counters.add(upstreams.rest)
+    total.add(upstreams.rest)
+    for (const { label, counters } of upstreams.values()) {
+      route.counters.add(counters)
+      total.add(counters)
+      route.upstreams.push({ upstream: label, tunnels: tunnelsOf(counters), forwards: forwardsOf(counters) })
+    }
+  }
+  return {
+    draining: registry.draining,
+    uptime,
+    tunnels: tunnelsOf(total),
+    forwards: forwardsOf(total),
+    routes: [...routes].map(([route, { counters, upstreams }]) => (
+      { route, tunnels: tunnelsOf(counters), forwards: forwardsOf(counters), upstreams }
+    ))
+  }
+}
+
+function tunnelsOf (counters: Counters): TunnelMetrics {
+  return {
+    open: counters.active + counters.suspended,
+    active: counters.active,
+    suspended: counters.suspended,
+    opened: counters.opened,
+    closed: { ...counters.closed },
+    refused: { ...counters.refused },
+    bytesFromClient: counters.tunnelBytesFromClient,
+    bytesFromUpstream: counters.tunnelBytesFromUpstream,
+    handshake: counters.handshake.snapshot(),
+    lifetime: counters.lifetime.snapshot()
+  }
+}
+
+function forwardsOf (counters: Counters): ForwardMetrics {
+  return {
+    inFlight: counters.inFlight,
+    status: { ...counters.status },
+    aborted: counters.aborted,
+    failed: counters.failed,
+    bytesFromClient: counters.forwardBytesFromClient,
+    bytesFromUpstream: counters.forwardBytesFromUpstream,
+    duration: counters.duration.snapshot()
+  }
+}

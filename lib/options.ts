@@ -1,0 +1,209 @@
+/** The options: what a user writes, and what the rest of the plugin gets to see of it. */
+import type {
+  FastifyRequest, LogLevel, onRequestHookHandler, preHandlerHookHandler, preValidationHookHandler, RouteShorthandOptions
+} from 'fastify'
+import type { ConnectionOptions } from 'node:tls'
+import type { Address } from './address.ts'
+import type { TunnelReason } from './counters.ts'
+import type { Duration } from './duration.ts'
+import type { ForwardedMode, HeaderMap } from './headers.ts'
+import type { PathPrefix } from './path.ts'
+import type { TunnelTimers } from './tunnel.ts'
+
+/**
+ * Chooses the upstream of one exchange.
+ * @param signal aborts when the client leaves
+ * @returns an upstream as a string, in any form that the `upstream` option takes
+ */
+export type UpstreamFunction = (request: FastifyRequest, signal: AbortSignal) => string | Promise<string>
+
+/** A live tunnel. */
+export interface TunnelInfo {
+  /** Unique within the process. */
+  readonly id: string
+  /** The route's full path. */
+  readonly route: string
+  /** The upstream's URL. */
+  readonly upstream: string
+  /** The client's address, as Fastify's `request.ip` has it. */
+  readonly client: string
+  /** The protocol that was switched to, such as `websocket`. */
+  readonly protocol: string
+  /** Milliseconds since the epoch. */
+  readonly openedAt: number
+  /** Milliseconds since the switch. */
+  readonly age: number
+  /** `suspended` once it has been quiet for `asyncDelay` with `async: true`: its request is complete and released. */
+  readonly state: 'active' | 'suspended'
+  readonly bytesFromClient: number
+  readonly bytesFromUpstream: number
+  /** Destroys both connections. The outcome's reason is `killed`, and its detail the text given here. */
+  close (reason?: string): void
+}
+
+/** How a tunnel ended. */
+export interface TunnelOutcome {
+  readonly reason: TunnelReason
+  /** Who ended it. */
+  readonly by: 'client' | 'upstream' | 'proxy'
+  /** Milliseconds since the switch. */
+  readonly duration: number
+  readonly bytesFromClient: number
+  readonly bytesFromUpstream: number
+  /** The code of the first WebSocket Close frame that passed; 1005 for one without a code. */
+  readonly closeCode?: number
+  /** The text given to `close(reason)`. */
+  readonly detail?: string
+  readonly error?: Error
+}
+
+/** TLS towards the upstream, as `tls.connect` takes it. Verification is on by default, and at least TLS 1.2. */
+export type TlsOptions = Pick<ConnectionOptions,
+  'ca' | 'cert' | 'key' | 'pfx' | 'passphrase' | 'servername' | 'rejectUnauthorized' | 'checkServerIdentity' |
+  'ciphers' | 'minVersion' | 'maxVersion' | 'secureContext' | 'crl' | 'sigalgs' | 'ecdhCurve'>
+
+export interface Limits {
+  /** Live tunnels of the whole server. Default: 10,000. Beyond: 503. */
+  maxTunnels?: number
+  /** Live tunnels of one client: its address, for IPv6 its /64. Default: none. Beyond: 429. */
+  maxTunnelsPerClient?: number
+  /** Live tunnels of one upstream. Default: none. Beyond: 503. */
+  maxTunnelsPerUpstream?: number
+  /** Bytes that a client may send before the 101. Default: 16 KiB. Beyond that they are not read. */
+  earlyData?: number
+  /** Bytes of an upstream's response head. Default: 16 KiB. Beyond: 502. */
+  maxResponseHead?: number
+}
+
+/** What can be set per route, and at the top as a default for all routes. */
+export interface CommonOptions {
+  /** Where to, by URL, per request, or `false`: not proxied. httpd: ProxyPass, `!`. */
+  upstream?: string | UpstreamFunction | false
+  /**
+   * Which protocols may be upgraded to: a token, a list of them, `'ANY'` or `'NONE'`. Default: `'websocket'` for ws, wss
+   * and functions, none for http and https. httpd: `upgrade=`.
+   */
+  upgrade?: string | readonly string[]
+  /** Whether a ws target serves plain HTTP too. Default: true. httpd: ProxyWebsocketFallbackToProxyHttp. */
+  fallbackToHttp?: boolean
+  /** Whether a quiet tunnel's request is completed and released. Default: true. httpd: ProxyWebsocketAsync. */
+  async?: boolean
+  /** How long a tunnel has to be quiet for that. Default: 0, at once. httpd: ProxyWebsocketAsyncDelay. */
+  asyncDelay?: Duration
+  /** Ends a tunnel in which no byte moved either way. Default: 0, never. httpd: ProxyWebsocketIdleTimeout. */
+  idleTimeout?: Duration
+  /** For a connection to the upstream, TLS included. Default: 10s. httpd: `connectiontimeout=`. */
+  connectTimeout?: Duration
+  /** For the upstream's response head, and for more of its body. Default: 60s. httpd: `timeout=`, ProxyTimeout. */
+  timeout?: Duration
+  /** From the dial to a verified 101. Default: 10s. */
+  handshakeTimeout?: Duration
+  /** Ends a tunnel of which one side has ended this long ago. Default: 30s. */
+  halfCloseTimeout?: Duration
+  /** Ends a tunnel this long after the switch. Default: 0, never. */
+  maxLifetime?: Duration
+  /** Ends a tunnel of which one side has bytes waiting and drains none of them. Default: 60s. */
+  stallTimeout?: Duration
+  /** TCP keep-alive on both sockets of a tunnel. Default: 30s; 0 is off. httpd: `keepalive=`. */
+  keepAlive?: Duration
+  /** Sends the client's Host to the upstream. Default: false. httpd: ProxyPreserveHost. */
+  preserveHost?: boolean
+  /** Which fields tell the upstream who asked. Default: `'x-forwarded'`. httpd: ProxyAddHeaders. */
+  forwarded?: ForwardedMode
+  /** The Via field, both ways. Default: `'off'`. httpd: ProxyVia. */
+  via?: 'off' | 'on' | 'full' | 'block'
+  /** Changes the headers of a request or an upgrade just before they are written. httpd: RequestHeader. */
+  rewriteRequestHeaders?: (request: FastifyRequest, headers: HeaderMap) => HeaderMap
+  /** Changes the headers of a response, a 101 too. Not for `fallbackToHttp: false`, which relays bytes. httpd: Header. */
+  rewriteHeaders?: (headers: HeaderMap, request: FastifyRequest) => HeaderMap
+  /** TLS towards the upstream. httpd: SSLProxy*. */
+  tls?: TlsOptions
+  /** Exact origins (`https://app.example`) that may open a WebSocket. Default: any. Others, and none: 403. */
+  allowedOrigins?: readonly string[]
+  limits?: Limits
+  constraints?: Record<string, unknown>
+  config?: Record<string, unknown>
+  logLevel?: LogLevel
+  // eslint-disable-next-line no-restricted-syntax -- Fastify's own type
+  logSerializers?: Record<string, (value: any) => unknown>
+  onRequest?: onRequestHookHandler | onRequestHookHandler[]
+  preValidation?: preValidationHookHandler | preValidationHookHandler[]
+  preHandler?: preHandlerHookHandler | preHandlerHookHandler[]
+  /** Called after the switch. */
+  onTunnelOpen?: (tunnel: TunnelInfo, request: FastifyRequest) => void
+  /** Called once both connections are closed. */
+  onTunnelClose?: (tunnel: TunnelInfo, outcome: TunnelOutcome) => void
+}
+
+/** One ProxyPass line. */
+export interface RouteOptions extends CommonOptions {
+  /** A prefix on segment boundaries, below Fastify's own. Default: `/`. httpd: the path of ProxyPass. */
+  path?: string
+}
+
+export interface WstunnelOptions extends RouteOptions {
+  /** Fastify's prefix. */
+  prefix?: string
+  /** The table: the first entry that matches decides. Without it, the options at the top are the one entry. */
+  routes?: readonly RouteOptions[]
+  /** How long `close()` lets tunnels and forwards go on. Default: 10s. */
+  drainTimeout?: Duration
+}
+
+/** Every duration of a target, in milliseconds; 0 is none. */
+export interface Durations {
+  readonly asyncDelay: number
+  readonly idleTimeout: number
+  readonly connectTimeout: number
+  readonly timeout: number
+  readonly handshakeTimeout: number
+  readonly halfCloseTimeout: number
+  readonly maxLifetime: number
+  readonly stallTimeout: number
+  readonly keepAlive: number
+}
+
+/** What a route is registered with at Fastify. */
+export type FastifyRouteSettings = Pick<RouteShorthandOptions,
+  'constraints' | 'config' | 'logLevel' | 'logSerializers' | 'onRequest' | 'preValidation' | 'preHandler'>
+
+/** One entry of the table, resolved: every option has its value. */
+export interface Target extends Durations {
+  /** The full path, as shown in metrics and logs. */
+  readonly route: string
+  /** What a request path must begin with. */
+  readonly prefix: PathPrefix
+  /** Fastify's patterns, below the registration's prefix, that this entry needs. */
+  readonly patterns: readonly string[]
+  readonly upstream: Address | UpstreamFunction | false
+  /** ws and wss; functions too, since their scheme is not known before they are called. */
+  readonly webSocket: boolean
+  /** Whether the prefix stands for the root of the upstream's path, and not for a text to be replaced literally. */
+  readonly atRoot: boolean
+  /** Lower case, or the two words that are no tokens. */
+  readonly upgrade: readonly string[] | 'ANY' | 'NONE'
+  readonly fallbackToHttp: boolean
+  readonly async: boolean
+  readonly preserveHost: boolean
+  readonly forwarded: ForwardedMode
+  readonly via: 'off' | 'on' | 'full' | 'block'
+  readonly rewriteRequestHeaders: CommonOptions['rewriteRequestHeaders']
+  readonly rewriteHeaders: CommonOptions['rewriteHeaders']
+  readonly tls: TlsOptions
+  readonly allowedOrigins: readonly string[] | undefined
+  readonly limits: Readonly<Required<Limits>>
+  /** The timers of this target's tunnels. */
+  readonly timers: TunnelTimers
+  readonly settings: FastifyRouteSettings
+  readonly onTunnelOpen: CommonOptions['onTunnelOpen']
+  readonly onTunnelClose: CommonOptions['onTunnelClose']
+}
+
+/** A registration's options, resolved. */
+export interface Config {
+  readonly targets: readonly Target[]
+  /** Milliseconds. */
+  readonly drainTimeout: number
+  /** What is allowed but hardly meant: for the log. */
+  readonly warnings: readonly string[]
+}

@@ -1,0 +1,59 @@
+/** A request as an upstream is to get it: mapped path and rewritten headers. The same for forwards and upgrades. */
+import type { FastifyRequest } from 'fastify'
+import { BadPathError, InvalidHeaderError } from './errors.ts'
+import { droppedFields, forwardedHeaders, fromMap, requestHeaders, toMap, type HeaderList } from './headers.ts'
+import type { Target } from './options.ts'
+import { parseTarget } from './path.ts'
+import type { Upstream } from './upstream.ts'
+
+export interface Outgoing {
+  /** The request target in origin-form. */
+  readonly path: string
+  readonly headers: HeaderList
+}
+
+/**
+ * @param matched how much of the path the target's prefix takes up
+ * @param body whether the message keeps its `Content-Length`
+ * @throws InvalidHeaderError where `rewriteRequestHeaders` returned what cannot be written
+ */
+export function outgoing (request: FastifyRequest, target: Target, upstream: Upstream, matched: number, body: boolean): Outgoing {
+  const { raw } = request
+  const parsed = parseTarget(raw.url ?? '')
+  if (parsed === undefined) throw new BadPathError()
+  const headers = requestHeaders(raw.rawHeaders, {
+    host: target.preserveHost && request.host !== '' ? hostOf(request) : upstream.address.authority,
+    body,
+    forwarded: target.forwarded === false ? [] : forwardedHeaders(target.forwarded, clientFacts(request)),
+    dropped: droppedFields(target.forwarded, isBehindTrusted(request)),
+    via: target.via
+  })
+  return {
+    path: upstream.pathFor(parsed.path, matched) + parsed.query,
+    headers: target.rewriteRequestHeaders === undefined ? headers : rewritten(target.rewriteRequestHeaders, request, headers)
+  }
+}
+
+function rewritten (rewrite: NonNullable<Target['rewriteRequestHeaders']>, request: FastifyRequest, headers: HeaderList): string[] {
+  const map = rewrite(request, toMap(headers))
+  try {
+    return fromMap(map)
+  } catch (cause) {
+    throw new InvalidHeaderError({ cause })
+  }
+}
+
+/** What the client asked for: its Host as it was, not as a proxy before us forwarded it. */
+function hostOf (request: FastifyRequest): string {
+  const { headers } = request.raw
+  return headers.host ?? String(headers[':authority'] ?? '')
+}
+
+function clientFacts (request: FastifyRequest): { addresses: readonly string[], host: string, protocol: string } {
+  return { addresses: request.ips ?? [request.ip], host: request.host, protocol: request.protocol }
+}
+
+/** Whether `trustProxy` holds for the peer: then what it says of those before it may pass. */
+function isBehindTrusted (request: FastifyRequest): boolean {
+  return request.ips !== undefined && request.ips.length > 1
+}

@@ -1,0 +1,264 @@
+/** The live tunnels of one server: the sweep over their timers, their suspension, their one ending, and the drain. */
+import { randomBytes } from 'node:crypto'
+import type { Admission } from './admission.ts'
+import { closeFrame, type FrameTracker } from './frames.ts'
+import type { Target, TunnelInfo, TunnelOutcome } from './options.ts'
+import { clock, Tunnel, type Ending, type TunnelEnds, type TunnelOwner } from './tunnel.ts'
+import type { Upstream } from './upstream.ts'
+
+/** How often the timers of all tunnels are looked at, in milliseconds: no timer is later than twice this. */
+const sweepInterval = 100
+
+/** The part of a drain's window in which WebSocket tunnels are told to go, spread so that they do not return as one herd. */
+const farewells = { from: 0.75, to: 0.9 }
+
+/** RFC 6455, 7.4.1: an endpoint is going away. */
+const goingAway = 1001
+
+/** What a tunnel is known by while it lives. Nothing of its request is in here: that would live as long. */
+export interface TunnelFacts {
+  readonly target: Target
+  readonly upstream: Upstream
+  /** The client's address. */
+  readonly client: string
+  readonly protocol: string
+  readonly admission: Admission
+  readonly clientTracker: FrameTracker | undefined
+  readonly upstreamTracker: FrameTracker | undefined
+  /** Called once, when both connections are closed and everything is counted. */
+  readonly onEnd: (tunnel: OpenTunnel, outcome: TunnelOutcome) => void
+}
+
+/** A live tunnel, as its registry and its users see it. */
+export class OpenTunnel implements TunnelInfo, TunnelOwner {
+  readonly id: string
+  readonly openedAt: number = Date.now()
+  readonly #facts: TunnelFacts
+  readonly #registry: Registry
+  readonly #tunnel: Tunnel
+  readonly #startedAt: number
+  /** Completes the request at Fastify; gone once that has happened, and the request with it. */
+  #complete: (() => void) | undefined
+  #suspended = false
+  /** What the upstream's counters have been told of. */
+  #countedFromClient = 0
+  #countedFromUpstream = 0
+  #detail: string | undefined = undefined
+
+  /** @internal */
+  constructor (registry: Registry, id: string, ends: TunnelEnds, facts: TunnelFacts, complete: () => void) {
+    const { target } = facts
+    this.id = id
+    this.#registry = registry
+    this.#facts = facts
+    this.#complete = complete
+    this.#startedAt = clock()
+    this.#tunnel = new Tunnel(ends, target.timers, this, this.#startedAt)
+    facts.upstream.counters.opened++
+    facts.upstream.counters.active++
+    if (target.async && target.asyncDelay === 0) this.#suspend()
+  }
+
+  get route (): string { return this.#facts.target.route }
+  get upstream (): string { return this.#facts.upstream.label }
+  get client (): string { return this.#facts.client }
+  get protocol (): string { return this.#facts.protocol }
+  get age (): number { return clock() - this.#startedAt }
+  get state (): 'active' | 'suspended' { return this.#suspended ? 'suspended' : 'active' }
+  get bytesFromClient (): number { return this.#tunnel.client.bytes }
+  get bytesFromUpstream (): number { return this.#tunnel.upstream.bytes }
+
+  close (reason?: string): void {
+    this.#detail ??= reason
+    this.#tunnel.kill('killed')
+  }
+
+  /** What is shown where a tunnel is printed or serialised. */
+  toJSON (): Record<string, unknown> {
+    const { id, route, upstream, client, protocol, openedAt, age, state, bytesFromClient, bytesFromUpstream } = this
+    return { id, route, upstream, client, protocol, openedAt, age, state, bytesFromClient, bytesFromUpstream }
+  }
+
+  /** @internal Begins to copy, the bytes that came too early first. */
+  start (fromClient: Buffer | undefined, fromUpstream: Buffer | undefined): void {
+    this.#tunnel.start(fromClient, fromUpstream)
+  }
+
+  /** @internal */
+  sweep (now: number): void {
+    this.#tunnel.sweep(now)
+    const { target } = this.#facts
+    if (target.async && !this.#suspended && now - this.#tunnel.quietSince >= target.asyncDelay) this.#suspend()
+  }
+
+  /** @internal Tells both sides of a WebSocket to go. */
+  farewell (): void {
+    if (this.#facts.clientTracker === undefined) return
+    this.#tunnel.farewell(closeFrame(goingAway), closeFrame(goingAway, randomBytes(4)))
+  }
+
+  /** @internal */
+  drained (): void {
+    this.#tunnel.kill('drained')
+  }
+
+  /** @internal Tells the counters of bytes that they have not been told of. */
+  account (): void {
+    const { counters } = this.#facts.upstream
+    counters.tunnelBytesFromClient += this.bytesFromClient - this.#countedFromClient
+    counters.tunnelBytesFromUpstream += this.bytesFromUpstream - this.#countedFromUpstream
+    this.#countedFromClient = this.bytesFromClient
+    this.#countedFromUpstream = this.bytesFromUpstream
+  }
+
+  /** @internal The one end of every tunnel. */
+  tunnelEnded (ending: Ending): void {
+    const { upstream, admission, clientTracker, upstreamTracker, onEnd } = this.#facts
+    const { counters } = upstream
+    const duration = this.age
+    this.account()
+    counters[this.state]--
+    counters.closed[ending.reason]++
+    counters.lifetime.observe(duration)
+    admission.release()
+    this.#registry.remove(this)
+    const closeCode = clientTracker?.closeCode ?? upstreamTracker?.closeCode
+    onEnd(this, {
+      reason: ending.reason,
+      by: ending.by,
+      duration,
+      bytesFromClient: this.bytesFromClient,
+      bytesFromUpstream: this.bytesFromUpstream,
+      ...(closeCode === undefined ? {} : { closeCode }),
+      ...(this.#detail === undefined ? {} : { detail: this.#detail }),
+      ...(ending.error === undefined ? {} : { error: ending.error })
+    })
+    this.#finishRequest()
+  }
+
+  #suspend (): void {
+    const { counters } = this.#facts.upstream
+    this.#suspended = true
+    counters.active--
+    counters.suspended++
+    this.#finishRequest()
+  }
+
+  #finishRequest (): void {
+    const complete = this.#complete
+    this.#complete = undefined
+    complete?.()
+  }
+}
+
+/** Anything that lives for a while and can be broken off: a handshake under way, a forward. */
+export interface Breakable {
+  abort (): void
+}
+
+export class Registry {
+  /** Whether new upgrades are refused. */
+  draining = false
+  /** Whether the server closes, so that connections are not kept. */
+  closing = false
+  readonly #tunnels: Set<OpenTunnel> = new Set()
+  readonly #upgrades: Set<Breakable> = new Set()
+  readonly #forwards: Set<Breakable> = new Set()
+  #sweeper: NodeJS.Timeout | undefined = undefined
+  #nextId = 1
+  /** Called back when the last exchange that they wait for has ended. */
+  #waiting: Array<{ readonly forwards: boolean, readonly done: () => void }> = []
+
+  get size (): number {
+    return this.#tunnels.size
+  }
+
+  /** The live tunnels. May be iterated while they come and go. */
+  values (): IterableIterator<OpenTunnel> {
+    return this.#tunnels.values()
+  }
+
+  /** A tunnel from its switch to its end. */
+  open (ends: TunnelEnds, facts: TunnelFacts, complete: () => void): OpenTunnel {
+    const tunnel = new OpenTunnel(this, (this.#nextId++).toString(36), ends, facts, complete)
+    this.#tunnels.add(tunnel)
+    this.#sweeper ??= setInterval(sweep, sweepInterval, this).unref()
+    return tunnel
+  }
+
+  /** @internal */
+  remove (tunnel: OpenTunnel): void {
+    this.#tunnels.delete(tunnel)
+    if (this.#tunnels.size === 0) {
+      clearInterval(this.#sweeper)
+      this.#sweeper = undefined
+    }
+    this.#settle()
+  }
+
+  /** Keeps an exchange until it ends, so that a drain can wait for it and break it off. Returns the remover. */
+  track (kind: 'upgrade' | 'forward', exchange: Breakable): () => void {
+    const set = kind === 'upgrade' ? this.#upgrades : this.#forwards
+    set.add(exchange)
+    return () => {
+      if (set.delete(exchange)) this.#settle()
+    }
+  }
+
+  /** @internal */
+  sweep (): void {
+    const now = clock()
+    for (const tunnel of this.#tunnels) tunnel.sweep(now)
+  }
+
+  /**
+   * Takes no new upgrade, lets live tunnels go on for `timeout` milliseconds, tells WebSockets to go in the last part of
+   * that, and then ends what is left.
+   * @param forwards whether forwards are waited for, and broken off, too
+   */
+  async drain (timeout: number, forwards: boolean): Promise<void> {
+    this.draining = true
+    const timers = this.#planEnd(timeout, forwards)
+    await new Promise<void>((resolve) => {
+      this.#waiting.push({ forwards, done: resolve })
+      this.#settle()
+    })
+    for (const timer of timers) clearTimeout(timer)
+  }
+
+  #planEnd (timeout: number, forwards: boolean): NodeJS.Timeout[] {
+    const end = setTimeout(() => {
+      for (const tunnel of this.#tunnels) tunnel.drained()
+      for (const upgrade of this.#upgrades) upgrade.abort()
+      if (forwards) for (const forward of this.#forwards) forward.abort()
+    }, timeout)
+    const begin = setTimeout(() => this.#spreadFarewells(timeout * (farewells.to - farewells.from)), timeout * farewells.from)
+    return [begin, end]
+  }
+
+  /** Each tunnel at its own moment of the window, in the order in which they were opened. */
+  #spreadFarewells (window: number): void {
+    const leaving = [...this.#tunnels]
+    const startedAt = clock()
+    let next = 0
+    const step = (): void => {
+      const share = window === 0 ? 1 : (clock() - startedAt) / window
+      const until = Math.min(leaving.length, Math.ceil(share * leaving.length))
+      for (; next < until; next++) leaving[next]?.farewell()
+      if (next < leaving.length) setTimeout(step, Math.max(1, window / 50)).unref()
+    }
+    step()
+  }
+
+  #settle (): void {
+    if (this.#tunnels.size > 0 || this.#upgrades.size > 0) return
+    const rest = this.#waiting.filter(({ forwards }) => forwards && this.#forwards.size > 0)
+    const over = this.#waiting.filter((waiter) => !rest.includes(waiter))
+    this.#waiting = rest
+    for (const { done } of over) done()
+  }
+}
+
+function sweep (registry: Registry): void {
+  registry.sweep()
+}

@@ -1,0 +1,289 @@
+/** Checks the options against one schema, says of every bad value what was expected, and fills in the defaults. */
+import { Type, type TSchema } from '@sinclair/typebox'
+import { TypeCompiler, type TypeCheck } from '@sinclair/typebox/compiler'
+import { ValueErrorType } from '@sinclair/typebox/errors'
+import { isDeepStrictEqual } from 'node:util'
+import { expectedAddress, parseAddress, type Address } from './address.ts'
+import { parseDuration } from './duration.ts'
+import { InvalidOptionsError } from './errors.ts'
+import { isToken } from './headers.ts'
+import type {
+  CommonOptions, Config, Durations, FastifyRouteSettings, Limits, RouteOptions, Target, WstunnelOptions
+} from './options.ts'
+import { compilePrefix, matchPrefix } from './path.ts'
+
+const durationDefaults: Durations = {
+  asyncDelay: 0,
+  idleTimeout: 0,
+  connectTimeout: 10_000,
+  timeout: 60_000,
+  handshakeTimeout: 10_000,
+  halfCloseTimeout: 30_000,
+  maxLifetime: 0,
+  stallTimeout: 60_000,
+  keepAlive: 30_000
+}
+
+const limitDefaults: Required<Limits> = {
+  maxTunnels: 10_000,
+  maxTunnelsPerClient: Infinity,
+  maxTunnelsPerUpstream: Infinity,
+  earlyData: 16_384,
+  maxResponseHead: 16_384
+}
+
+const drainTimeoutDefault = 10_000
+
+const settingNames = ['constraints', 'config', 'logLevel', 'logSerializers', 'onRequest', 'preValidation', 'preHandler'] as const
+
+const expectedDuration = "a duration such as '30s'"
+const expectedUpgrade = "a protocol token, a list of them, 'ANY' or 'NONE'"
+
+const maybe = <Schema extends TSchema>(schema: Schema): TSchema => Type.Optional(schema)
+const some = (expected: string, ...schemas: TSchema[]): TSchema => maybe(Type.Union(schemas, { description: expected }))
+const flag = maybe(Type.Boolean({ description: 'true or false' }))
+const duration = some(expectedDuration, Type.Number({ minimum: 0 }), Type.String())
+const count = maybe(Type.Integer({ minimum: 0, description: 'a whole number of at least 0' }))
+const func = Type.Function([], Type.Unknown(), { description: 'a function' })
+const hook = some('a hook function or an array of them', func, Type.Array(func))
+const object = (expected: string): TSchema => maybe(Type.Object({}, { additionalProperties: true, description: expected }))
+const oneOf = (...values: Array<string | false>): TSchema =>
+  some(`one of ${values.map((value) => show(value)).join(', ')}`, ...values.map((value) => Type.Literal(value as string)))
+const anything = (names: readonly string[]): Record<string, TSchema> =>
+  Object.fromEntries(names.map((name) => [name, maybe(Type.Unknown())]))
+
+const common: Record<string, TSchema> = {
+  upstream: some(`${expectedAddress}, a function, or false`, Type.String(), func, Type.Literal(false as unknown as string)),
+  upgrade: some(expectedUpgrade, Type.String(), Type.Array(Type.String())),
+  fallbackToHttp: flag,
+  async: flag,
+  ...Object.fromEntries(Object.keys(durationDefaults).map((name) => [name, duration])),
+  preserveHost: flag,
+  forwarded: oneOf('x-forwarded', 'forwarded', 'both', false),
+  via: oneOf('off', 'on', 'full', 'block'),
+  rewriteRequestHeaders: maybe(func),
+  rewriteHeaders: maybe(func),
+  tls: maybe(Type.Object(anything([
+    'ca', 'cert', 'key', 'pfx', 'passphrase', 'servername', 'rejectUnauthorized', 'checkServerIdentity', 'ciphers',
+    'minVersion', 'maxVersion', 'secureContext', 'crl', 'sigalgs', 'ecdhCurve'
+  ]), { additionalProperties: false, description: 'an object of TLS options' })),
+  allowedOrigins: maybe(Type.Array(Type.String(), { description: "an array of origins such as 'https://app.example'" })),
+  limits: maybe(Type.Object(Object.fromEntries(Object.keys(limitDefaults).map((name) => [name, count])), {
+    additionalProperties: false, description: 'an object of limits'
+  })),
+  constraints: object('an object of route constraints'),
+  config: object('an object'),
+  logLevel: maybe(Type.String({ description: 'a log level' })),
+  logSerializers: object('an object of serializers'),
+  onRequest: hook,
+  preValidation: hook,
+  preHandler: hook,
+  onTunnelOpen: maybe(func),
+  onTunnelClose: maybe(func),
+  path: maybe(Type.String({ description: "a path prefix such as '/ws/'" }))
+}
+
+const schema: TSchema = Type.Object({
+  ...common,
+  prefix: maybe(Type.String({ description: "Fastify's prefix" })),
+  drainTimeout: duration,
+  routes: maybe(Type.Array(Type.Object(common, { additionalProperties: false, description: 'an object' }), {
+    description: 'an array of routes'
+  }))
+}, { additionalProperties: false, description: 'an object' })
+
+let compiled: TypeCheck<TSchema> | undefined
+
+/** What is wrong, by the path of the value. The first finding of a path stands. */
+type Issues = Map<string, string>
+
+/**
+ * Checks, copies, completes and freezes a registration's options.
+ * @param base Fastify's prefix at the place of registration
+ * @throws InvalidOptionsError naming the path of every bad value and what was expected there
+ */
+export function resolveOptions (input: WstunnelOptions, base: string): Config {
+  const issues: Issues = new Map()
+  compiled ??= TypeCompiler.Compile(schema)
+  for (const { path, schema: expected, type, value } of compiled.Errors(input)) {
+    const unknown = type === ValueErrorType.ObjectAdditionalProperties
+    note(issues, pathOf(path), unknown ? 'unknown option' : expectation(expected.description ?? 'another value', value))
+  }
+  if (issues.size > 0) fail(issues)
+
+  const { routes, prefix, drainTimeout, ...defaults } = input
+  const entries = routes ?? (input.upstream === undefined ? [] : [{}])
+  const targets = entries.map((entry, i) => resolveTarget(entry, defaults, base, routes === undefined ? '' : `routes[${i}].`, issues))
+  checkSharedPatterns(targets, issues)
+  const drain = drainTimeout === undefined ? drainTimeoutDefault : parseDuration(drainTimeout)
+  if (drain === undefined) note(issues, 'drainTimeout', expectation(expectedDuration, drainTimeout))
+  if (issues.size > 0) fail(issues)
+  return Object.freeze({ targets: Object.freeze(targets), drainTimeout: drain as number, warnings: warningsOf(targets) })
+}
+
+function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: string, at: string, issues: Issues): Target {
+  const own: CommonOptions & RouteOptions = { ...defaults, ...entry }
+  const where = (name: string): string => `${Object.hasOwn(entry, name) ? at : ''}${name}`
+  const bad = (name: string, expected: string, value: unknown): void => note(issues, where(name), expectation(expected, value))
+
+  const path = own.path ?? '/'
+  if (!isPrefix(path)) bad('path', "a path prefix such as '/ws/', without wildcards, query or dot segments", path)
+  const upstream = resolveUpstream(own.upstream)
+  if (upstream === undefined) note(issues, `${at}upstream`, expectation(`${expectedAddress}, a function, or false`, own.upstream))
+  const webSocket = typeof upstream === 'function' || (typeof upstream === 'object' && upstream.webSocket)
+  const upgrade = resolveUpgrade(own.upgrade, webSocket)
+  if (upgrade === undefined) bad('upgrade', `${expectedUpgrade} (h2c, h2 and TLS are never tunnelled)`, own.upgrade)
+  const durations: Record<string, number> = {}
+  for (const [name, byDefault] of Object.entries(durationDefaults)) {
+    const value = own[name as keyof Durations]
+    const ms = value === undefined ? byDefault : parseDuration(value)
+    if (ms === undefined) bad(name, expectedDuration, value)
+    durations[name] = ms ?? 0
+  }
+  const origins = own.allowedOrigins?.map((origin) => resolveOrigin(origin))
+  if (origins?.includes(undefined) === true) bad('allowedOrigins', "origins such as 'https://app.example'", own.allowedOrigins)
+
+  // A prefix of Fastify's own has no slash at its end; the root of a registration is the whole of it.
+  const atRoot = path === '/'
+  const below = base.replace(/\/$/, '')
+  const text = atRoot ? below : below + path
+  return Object.freeze({
+    ...durations as unknown as Durations,
+    route: text === '' ? '/' : text,
+    prefix: compilePrefix(text),
+    patterns: patternsOf(path, base),
+    upstream: upstream ?? false,
+    webSocket,
+    atRoot,
+    upgrade: upgrade ?? [],
+    fallbackToHttp: own.fallbackToHttp ?? true,
+    async: own.async ?? true,
+    preserveHost: own.preserveHost ?? false,
+    forwarded: own.forwarded ?? 'x-forwarded',
+    via: own.via ?? 'off',
+    rewriteRequestHeaders: own.rewriteRequestHeaders,
+    rewriteHeaders: own.rewriteHeaders,
+    tls: Object.freeze({ ...own.tls }),
+    allowedOrigins: origins as string[] | undefined,
+    limits: Object.freeze({ ...limitDefaults, ...defaults.limits, ...entry.limits }),
+    timers: Object.freeze({
+      idle: durations.idleTimeout as number,
+      halfClose: durations.halfCloseTimeout as number,
+      lifetime: durations.maxLifetime as number,
+      stall: durations.stallTimeout as number
+    }),
+    settings: settingsOf(own),
+    onTunnelOpen: own.onTunnelOpen,
+    onTunnelClose: own.onTunnelClose
+  })
+}
+
+function isPrefix (path: string): boolean {
+  return /^\/[\x21-\x7e]*$/.test(path) && !/[?#*\\()%]|\/\/|\/\.{1,2}(\/|$)/.test(path)
+}
+
+/** `/ws/` is served by `/ws/*`; `/ws` by itself and by `/ws/*`; the root of a prefix by the prefix, too. */
+function patternsOf (path: string, base: string): string[] {
+  if (path === '/') return base === '' || base === '/' ? ['/*'] : ['/', '/*']
+  return path.endsWith('/') ? [`${path}*`] : [path, `${path}/*`]
+}
+
+function resolveUpstream (upstream: CommonOptions['upstream']): Target['upstream'] | undefined {
+  return typeof upstream === 'string' ? parseAddress(upstream) : upstream
+}
+
+function resolveUpgrade (upgrade: CommonOptions['upgrade'], webSocket: boolean): Target['upgrade'] | undefined {
+  if (upgrade === undefined) return webSocket ? ['websocket'] : []
+  if (upgrade === 'ANY' || upgrade === 'NONE') return upgrade
+  const list = (typeof upgrade === 'string' ? [upgrade] : upgrade).map((token) => token.toLowerCase())
+  return list.length > 0 && list.every((token) => isProtocol(token) && isTunnelled(token)) ? Object.freeze(list) : undefined
+}
+
+/** RFC 9110, 7.8: a name, perhaps with a version. */
+function isProtocol (token: string): boolean {
+  const [name = '', version, ...more] = token.split('/')
+  return isToken(name) && (version === undefined || isToken(version)) && more.length === 0
+}
+
+/** Protocols that would carry requests past every check of this server. */
+function isTunnelled (token: string): boolean {
+  return token !== 'h2c' && token !== 'h2' && !token.startsWith('tls/') && token !== 'tls' && token !== 'any' && token !== 'none'
+}
+
+/** RFC 6454, 6.1: lower case, without the scheme's default port. */
+function resolveOrigin (origin: string): string | undefined {
+  if (!URL.canParse(origin)) return undefined
+  const url = new URL(origin)
+  return url.origin !== 'null' && url.pathname === '/' && url.search === '' && url.hash === '' && url.username === ''
+    ? url.origin
+    : undefined
+}
+
+function settingsOf (own: CommonOptions): FastifyRouteSettings {
+  const settings: Record<string, unknown> = {}
+  for (const name of settingNames) if (own[name] !== undefined) settings[name] = own[name]
+  return Object.freeze(settings) as FastifyRouteSettings
+}
+
+/** Entries that share a pattern share one Fastify route, and so all that belongs to it. */
+function checkSharedPatterns (targets: readonly Target[], issues: Issues): void {
+  const first = new Map<string, { settings: FastifyRouteSettings, at: number }>()
+  targets.forEach((target, i) => {
+    if (target.upstream === false) return
+    for (const pattern of target.patterns) {
+      const known = first.get(pattern)
+      if (known === undefined) {
+        first.set(pattern, { settings: target.settings, at: i })
+        continue
+      }
+      for (const name of settingNames) {
+        if (isDeepStrictEqual(known.settings[name], target.settings[name])) continue
+        note(issues, `routes[${i}].${name}`, `expected the same as routes[${known.at}].${name}, with which it shares a path`)
+      }
+    }
+  })
+}
+
+function warningsOf (targets: readonly Target[]): string[] {
+  const warnings: string[] = []
+  targets.forEach((target, i) => {
+    const { upstream, route } = target
+    const address = typeof upstream === 'object' ? upstream as Address : undefined
+    if (address !== undefined && !target.atRoot && route.endsWith('/') !== address.path.endsWith('/') && address.path !== '/') {
+      warnings.push(`route ${route}: as in httpd, ${route} is replaced by ${address.path} literally; end both with a slash, or neither`)
+    }
+    const shadow = targets.slice(0, i).find((earlier) => shadows(earlier, target))
+    if (shadow !== undefined) warnings.push(`route ${route} (entry ${i}) is never reached: the entry for ${shadow.route} before it takes every request`)
+  })
+  return warnings
+}
+
+/** Whether `earlier` leaves nothing for `later`: it matches all of its paths, and skips no request. */
+function shadows (earlier: Target, later: Target): boolean {
+  if (!earlier.prefix.literal || matchPrefix(earlier.prefix, later.prefix.text) === -1) return false
+  return earlier.upstream === false || !earlier.webSocket || earlier.fallbackToHttp || earlier.upgrade === 'NONE'
+}
+
+function note (issues: Issues, path: string, finding: string): void {
+  if (!issues.has(path)) issues.set(path, finding)
+}
+
+function expectation (expected: string, value: unknown): string {
+  return `expected ${expected}, got ${show(value)}`
+}
+
+function fail (issues: Issues): never {
+  throw new InvalidOptionsError([...issues].map(([path, finding]) => path === '' ? finding : `${path}: ${finding}`).join('; '))
+}
+
+/** `/routes/1/idleTimeout` → `routes[1].idleTimeout`. */
+function pathOf (pointer: string): string {
+  return pointer.slice(1).split('/').map((key, i) => /^\d+$/.test(key) ? `[${key}]` : i === 0 ? key : `.${key}`).join('')
+}
+
+function show (value: unknown): string {
+  if (typeof value === 'string') return `'${value.slice(0, 80)}'`
+  if (typeof value === 'function') return 'a function'
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  return String(value)
+}

@@ -1,0 +1,53 @@
+/** An upstream's response as the client gets it: through Fastify's reply, so that hooks and other plugins' headers hold. */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { InvalidHeaderError, InvalidResponseError } from './errors.ts'
+import { fieldValue, fromMap, responseHeaders, tokens, toMap, type HeaderList } from './headers.ts'
+import type { Target } from './options.ts'
+
+/** A status line and headers of an upstream. */
+export interface Head {
+  readonly status: number
+  readonly reason: string
+  readonly headers: HeaderList
+}
+
+/**
+ * The headers of a response, hop-by-hop fields stripped and `rewriteHeaders` applied.
+ * @throws InvalidHeaderError where that function returned what cannot be written
+ */
+export function rewrittenHeaders (request: FastifyRequest, target: Target, raw: HeaderList): string[] {
+  const headers = responseHeaders(raw, target.via)
+  if (target.rewriteHeaders === undefined) return headers
+  const map = target.rewriteHeaders(toMap(headers), request)
+  try {
+    return fromMap(map)
+  } catch (cause) {
+    throw new InvalidHeaderError({ cause })
+  }
+}
+
+/**
+ * Gives a response's status and headers to the reply.
+ * @throws InvalidResponseError for a status that is none of a final response
+ */
+export function setHead (request: FastifyRequest, reply: FastifyReply, target: Target, head: Head): void {
+  if (head.status < 200 || head.status > 599) throw new InvalidResponseError()
+  const headers = toMap(rewrittenHeaders(request, target, head.headers))
+  reply.code(head.status)
+  if (request.raw.httpVersionMajor === 1) {
+    if (/^[\t\x20-\x7e\x80-\xff]+$/.test(head.reason)) reply.raw.statusMessage = head.reason
+    const upgrade = advertised(target, head.headers)
+    if (upgrade !== undefined) Object.assign(headers, { upgrade, connection: 'Upgrade' })
+    // Answered before the request's body was read: the rest of it is not waited for.
+    if (request.raw.complete === false) headers.connection = 'close'
+  }
+  for (const name in headers) reply.header(name, headers[name])
+}
+
+/** A protocol that a response tells of, where the route would accept it (RFC 9110, 7.8: in any response; in a 426, it must). */
+function advertised (target: Target, headers: HeaderList): string | undefined {
+  const value = fieldValue(headers, 'upgrade')
+  if (value === undefined) return undefined
+  const accepted = target.upgrade === 'NONE' ? ['websocket'] : target.upgrade
+  return accepted === 'ANY' || tokens(value).some((token) => accepted.includes(token)) ? value : undefined
+}

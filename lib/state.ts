@@ -1,0 +1,108 @@
+/** One state per server: what every registration on it shares, from wherever it is called. */
+import { channel, type Channel } from 'node:diagnostics_channel'
+import type { FastifyInstance } from 'fastify'
+import { Gate } from './admission.ts'
+import type { RefusalStage } from './counters.ts'
+import { decide, readFacts, type Decision, type Facts, type RawRequest } from './decision.ts'
+import { snapshot, type MetricsSnapshot, type Metered } from './metrics.ts'
+import type { Config, Target } from './options.ts'
+import { Registry, type OpenTunnel } from './registry.ts'
+import { clock } from './tunnel.ts'
+import { Upstreams } from './upstream.ts'
+
+/** `diagnostics_channel`s: messages are `{ tunnel, request }`, `{ tunnel, outcome }` and `{ stage, error, route, request }`. */
+export const channels: { readonly open: Channel, readonly close: Channel, readonly refused: Channel } = {
+  open: channel('fastify-wstunnel:tunnel:open'),
+  close: channel('fastify-wstunnel:tunnel:close'),
+  refused: channel('fastify-wstunnel:tunnel:refused')
+}
+
+/** The table of one registration. */
+export class Table {
+  readonly targets: readonly Target[]
+  readonly caseSensitive: boolean
+  readonly #upstreams: Map<Target, Upstreams>
+
+  constructor (targets: readonly Target[], caseSensitive: boolean) {
+    this.targets = targets
+    this.caseSensitive = caseSensitive
+    this.#upstreams = new Map(targets.map((target) => [target, new Upstreams(target)]))
+  }
+
+  decide (facts: Facts): Decision {
+    return decide(this.targets, facts, this.caseSensitive)
+  }
+
+  upstreamsOf (target: Target): Upstreams {
+    return this.#upstreams.get(target) as Upstreams
+  }
+
+  metered (): Metered[] {
+    return [...this.#upstreams].map(([target, upstreams]) => ({ target, upstreams }))
+  }
+
+  async destroy (): Promise<void> {
+    await Promise.all([...this.#upstreams.values()].map((upstreams) => upstreams.destroy()))
+  }
+}
+
+export class ServerState {
+  readonly server: FastifyInstance['server']
+  /** Puts a request through Fastify's router. */
+  readonly routing: FastifyInstance['routing']
+  readonly registry: Registry = new Registry()
+  readonly gate: Gate = new Gate()
+  drainTimeout = 0
+  readonly #tables: Table[] = []
+  readonly #startedAt: number = clock()
+  #closing: Promise<void> | undefined = undefined
+
+  constructor (app: FastifyInstance) {
+    this.server = app.server
+    this.routing = app.routing
+  }
+
+  add (config: Config, caseSensitive: boolean): Table {
+    this.drainTimeout = Math.max(this.drainTimeout, config.drainTimeout)
+    const table = new Table(config.targets, caseSensitive)
+    this.#tables.push(table)
+    return table
+  }
+
+  /** What the tables make of a request whose route is not known yet: `undefined` where none has its path. */
+  foresee (request: RawRequest): 'switch' | 'ordinary' | undefined {
+    const facts = readFacts(request)
+    let found: 'ordinary' | undefined
+    for (const table of this.#tables) {
+      const { kind } = table.decide(facts)
+      if (kind === 'tunnel' || kind === 'upgrade') return 'switch'
+      if (kind !== 'none') found = 'ordinary'
+    }
+    return found
+  }
+
+  metrics (): MetricsSnapshot {
+    return snapshot(this.registry, this.#tables.flatMap((table) => table.metered()), clock() - this.#startedAt)
+  }
+
+  tunnels (): IterableIterator<OpenTunnel> {
+    return this.registry.values()
+  }
+
+  refused (target: Target, stage: RefusalStage, counters: { refused: Record<RefusalStage, number> }, error: unknown, request: unknown): void {
+    counters.refused[stage]++
+    if (channels.refused.hasSubscribers) channels.refused.publish({ stage, error, route: target.route, request })
+  }
+
+  /** Begins the drain of a closing server. Returns at once; `closed` waits for it. */
+  close (): void {
+    this.registry.closing = true
+    this.#closing ??= this.registry.drain(this.drainTimeout, true)
+  }
+
+  async closed (): Promise<void> {
+    this.close()
+    await this.#closing
+    await Promise.all(this.#tables.map((table) => table.destroy()))
+  }
+}

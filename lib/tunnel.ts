@@ -1,0 +1,351 @@
+/**
+ * The copier: bytes between two duplex streams after a switch of protocols, blind to what they mean. Backpressure,
+ * half-close, resets, four timers, and exactly one ending.
+ *
+ * Listeners are functions of this module that find their side through a symbol on the stream: a closure would keep
+ * the scope that it was made in alive, and with it the request, for as long as the tunnel lives.
+ */
+import type { Duplex } from 'node:stream'
+import type { Socket } from 'node:net'
+
+export type SideName = 'client' | 'upstream'
+
+/** Milliseconds; 0 is none. */
+export interface TunnelTimers {
+  /** No byte either way. */
+  readonly idle: number
+  /** One side has ended, the other has not. */
+  readonly halfClose: number
+  /** Since the switch, whatever happens. */
+  readonly lifetime: number
+  /** A side with bytes waiting has drained none of them. */
+  readonly stall: number
+}
+
+export type EndingReason =
+  | `${SideName}_close` | `${SideName}_reset`
+  | 'idle_timeout' | 'half_close_timeout' | 'max_lifetime' | 'stalled' | 'drained' | 'killed' | 'error'
+
+/** How a tunnel ended: the first cause, not what followed from it. */
+export interface Ending {
+  readonly reason: EndingReason
+  readonly by: SideName | 'proxy'
+  readonly error: Error | undefined
+}
+
+/** What watches one direction and can find a place to break it off: see `frames`. */
+export interface Tracker {
+  readonly atBoundary: boolean
+  readonly closing: boolean
+  readonly malformed: boolean
+  push (bytes: Buffer, stop?: boolean): number
+}
+
+/** What a tunnel's owner gets told. */
+export interface TunnelOwner {
+  /** Both streams are closed. Called once. */
+  tunnelEnded (ending: Ending): void
+}
+
+const kSide: unique symbol = Symbol('fastify-wstunnel.side')
+type Stream = Duplex & { [kSide]?: Side }
+
+/** One end of a tunnel, and what was read from it. */
+export class Side {
+  readonly name: SideName
+  readonly stream: Stream
+  /** The TCP socket to reset: differs from `stream` for TLS over a socket that we dialled. */
+  readonly transport: Duplex
+  readonly tunnel: Tunnel
+  readonly tracker: Tracker | undefined
+  peer!: Side
+  /** Bytes read from this side. All of them were handed to the other side's `write`. */
+  bytes = 0
+  ended = false
+  closed = false
+  paused = false
+  /** Bytes of this side are dropped: a last frame has been put in after the ones before. */
+  muted = false
+  /** A last frame to be written to the other side at the next boundary of this side's stream. */
+  farewell: Buffer | undefined = undefined
+  /** Reset, or destroyed, as soon as what waits to be written is written. */
+  dying: 'reset' | 'destroy' | undefined = undefined
+  /** What this side had drained at the last sweep, and since when that has not changed. */
+  drained = 0
+  drainedSince = 0
+
+  constructor (name: SideName, stream: Duplex, transport: Duplex, tunnel: Tunnel, tracker: Tracker | undefined) {
+    this.name = name
+    this.stream = stream
+    this.transport = transport
+    this.tunnel = tunnel
+    this.tracker = tracker
+  }
+}
+
+export interface TunnelEnds {
+  readonly client: Duplex
+  readonly upstream: Duplex
+  /** The TCP socket under `upstream`, where that is a TLS stream over it. */
+  readonly upstreamTransport?: Duplex | undefined
+  readonly clientTracker?: Tracker | undefined
+  readonly upstreamTracker?: Tracker | undefined
+}
+
+export class Tunnel {
+  readonly client: Side
+  readonly upstream: Side
+  readonly #timers: TunnelTimers
+  readonly #owner: TunnelOwner
+  readonly #startedAt: number
+  #ending: Ending | undefined = undefined
+  /** The side that ended first, or first said that it would. */
+  #firstEnd: SideName | undefined = undefined
+  /** When a side ended. */
+  #halfClosedAt = 0
+  /** Bytes both ways at the last sweep, and since when none were added. */
+  #seen = 0
+  #quietSince: number
+
+  /** @param now milliseconds of the clock that `sweep` is called with */
+  constructor (ends: TunnelEnds, timers: TunnelTimers, owner: TunnelOwner, now: number) {
+    this.client = new Side('client', ends.client, ends.client, this, ends.clientTracker)
+    this.upstream = new Side('upstream', ends.upstream, ends.upstreamTransport ?? ends.upstream, this, ends.upstreamTracker)
+    this.client.peer = this.upstream
+    this.upstream.peer = this.client
+    this.#timers = timers
+    this.#owner = owner
+    this.#startedAt = now
+    this.#quietSince = now
+    this.client.drainedSince = this.upstream.drainedSince = now
+  }
+
+  /** Starts copying. The bytes that came too early go first, in order. */
+  start (fromClient: Buffer | undefined, fromUpstream: Buffer | undefined): void {
+    attach(this.client)
+    attach(this.upstream)
+    if (fromClient !== undefined && fromClient.length > 0) receive(this.client, fromClient)
+    if (fromUpstream !== undefined && fromUpstream.length > 0) receive(this.upstream, fromUpstream)
+    if (!this.client.paused) this.client.stream.resume()
+    if (!this.upstream.paused) this.upstream.stream.resume()
+  }
+
+  /** Since when no byte has moved, as far as the last sweep could see. */
+  get quietSince (): number {
+    return this.#quietSince
+  }
+
+  /** Looks at the timers. Called at a steady pace for every tunnel by one shared timer. */
+  sweep (now: number): void {
+    const seen = this.client.bytes + this.upstream.bytes
+    if (seen !== this.#seen) {
+      this.#seen = seen
+      this.#quietSince = now
+    }
+    const { idle, halfClose, lifetime, stall } = this.#timers
+    if (stall > 0 && (isStalled(this.client, stall, now) || isStalled(this.upstream, stall, now))) this.#expire('stalled')
+    else if (lifetime > 0 && now - this.#startedAt >= lifetime) this.#expire('max_lifetime')
+    else if (halfClose > 0 && this.#halfClosedAt > 0 && now - this.#halfClosedAt >= halfClose) this.#expire('half_close_timeout')
+    else if (idle > 0 && now - this.#quietSince >= idle) this.#expire('idle_timeout')
+  }
+
+  /** Ends the tunnel at once. Nothing that waits to be written is waited for. */
+  kill (reason: 'killed' | 'drained', error?: Error): void {
+    this.#end({ reason, by: 'proxy', error })
+    destroy(this.client)
+    destroy(this.upstream)
+  }
+
+  /**
+   * Puts a last frame into each direction at its next boundary, drops what follows there, and ends that direction. One
+   * whose stream is not followed, or that has had its farewell, is left alone.
+   */
+  farewell (toClient: Buffer, toUpstream: Buffer): void {
+    this.#end({ reason: 'drained', by: 'proxy', error: undefined })
+    bidFarewell(this.upstream, toClient)
+    bidFarewell(this.client, toUpstream)
+  }
+
+  /** @internal It has announced its end: whatever comes of that now was its doing. */
+  sideLeaves (side: Side): void {
+    this.#firstEnd ??= side.name
+  }
+
+  /** @internal */
+  sideEnded (side: Side): void {
+    side.ended = true
+    this.#firstEnd ??= side.name
+    this.#beginHalfClose()
+    side.peer.stream.end()
+  }
+
+  /** @internal */
+  sideFailed (side: Side, error: NodeJS.ErrnoException): void {
+    // After one side has ended in good order, a reset is only how the rest of it went away.
+    const reset = error.code === 'ECONNRESET' || error.code === 'EPIPE' || error.code === 'ECONNABORTED'
+    if (reset && this.#firstEnd !== undefined) this.#end({ reason: `${this.#firstEnd}_close`, by: this.#firstEnd, error: undefined })
+    else if (reset) this.#end({ reason: `${side.name}_reset`, by: side.name, error: undefined })
+    else this.#end({ reason: 'error', by: side.name, error })
+    this.#beginHalfClose() // what is left to be written to the other side is not waited for longer than that
+    // What had arrived before the error, and waited for the other side to take more.
+    const rest: Buffer | null = side.stream.read()
+    if (rest !== null) receive(side, rest)
+    destroy(side)
+    dismiss(side.peer, reset ? 'reset' : 'destroy')
+  }
+
+  /** @internal */
+  sideClosed (side: Side): void {
+    side.closed = true
+    if (side.peer.closed) {
+      const first = this.#firstEnd ?? side.name
+      this.#end({ reason: `${first}_close`, by: first, error: undefined })
+      this.#owner.tunnelEnded(this.#ending as Ending)
+    } else if (!side.ended || !side.stream.writableFinished) {
+      // Destroyed from elsewhere: by an error that was handled above, by a timer, or by someone else's hand.
+      this.#firstEnd ??= side.name
+      dismiss(side.peer, 'destroy')
+    }
+  }
+
+  #expire (reason: 'idle_timeout' | 'half_close_timeout' | 'max_lifetime' | 'stalled'): void {
+    this.#end({ reason, by: 'proxy', error: undefined })
+    destroy(this.client)
+    destroy(this.upstream)
+  }
+
+  #beginHalfClose (): void {
+    if (this.#halfClosedAt === 0) this.#halfClosedAt = clock()
+  }
+
+  #end (ending: Ending): void {
+    this.#ending ??= ending
+  }
+}
+
+/** The clock of every tunnel: milliseconds that never go back. */
+export function clock (): number {
+  return performance.now()
+}
+
+function attach (side: Side): void {
+  const { stream } = side
+  stream[kSide] = side
+  stream.on('data', onData)
+  stream.on('end', onEnd)
+  stream.on('drain', onDrain)
+  stream.on('error', onError)
+  stream.on('close', onClose)
+  // A stream that failed before we listened says so no more.
+  if (stream.destroyed) process.nextTick(closedBefore, stream)
+}
+
+function closedBefore (stream: Stream): void {
+  const side = stream[kSide]
+  if (side !== undefined && !side.closed) side.tunnel.sideClosed(side)
+}
+
+function onData (this: Stream, chunk: Buffer): void {
+  receive(this[kSide] as Side, chunk)
+}
+
+function receive (side: Side, chunk: Buffer): void {
+  side.bytes += chunk.length
+  if (side.muted) return
+  if (side.farewell !== undefined) return takeLeave(side, chunk, side.farewell)
+  if (side.tracker !== undefined) {
+    side.tracker.push(chunk)
+    if (side.tracker.closing) side.tunnel.sideLeaves(side)
+  }
+  if (!side.peer.stream.write(chunk)) {
+    side.paused = true
+    side.stream.pause()
+  }
+}
+
+function onDrain (this: Stream): void {
+  const side = this[kSide] as Side
+  if (side.dying !== undefined) return leave(side)
+  const { peer } = side
+  if (!peer.paused) return
+  peer.paused = false
+  peer.stream.resume()
+}
+
+function onEnd (this: Stream): void {
+  const side = this[kSide] as Side
+  side.tunnel.sideEnded(side)
+}
+
+function onError (this: Stream, error: Error): void {
+  const side = this[kSide] as Side
+  side.tunnel.sideFailed(side, error)
+}
+
+function onClose (this: Stream): void {
+  const side = this[kSide] as Side
+  if (!side.closed) side.tunnel.sideClosed(side)
+}
+
+/** Lets what waits be written, then goes. */
+function dismiss (side: Side, how: 'reset' | 'destroy'): void {
+  if (side.closed || side.dying !== undefined) return
+  side.dying = how
+  side.muted = true
+  if (side.stream.writableLength === 0 || side.stream.destroyed) leave(side)
+}
+
+function leave (side: Side): void {
+  if (side.stream.writableLength > 0 && !side.stream.destroyed) return
+  if (side.dying === 'reset') reset(side)
+  else destroy(side)
+}
+
+/** A reset where the outgoing leg is TCP, or TLS over a socket that we dialled; it throws on all others. */
+function reset (side: Side): void {
+  const transport = side.transport as Partial<Pick<Socket, 'resetAndDestroy'>>
+  try {
+    transport.resetAndDestroy?.()
+  } catch {
+    // a TLS stream or a unix socket: destroyed below
+  }
+  destroy(side)
+}
+
+function destroy (side: Side): void {
+  side.stream.destroy()
+}
+
+function isStalled (side: Side, stall: number, now: number): boolean {
+  const waiting = side.stream.writableLength
+  const drained = side.peer.bytes - waiting
+  if (waiting === 0 || drained !== side.drained) {
+    side.drained = drained
+    side.drainedSince = now
+    return false
+  }
+  return now - side.drainedSince >= stall
+}
+
+function bidFarewell (side: Side, frame: Buffer): void {
+  const { tracker } = side
+  if (tracker === undefined || tracker.malformed || tracker.closing || side.ended || side.muted) return
+  side.farewell = frame
+  if (!tracker.atBoundary) return
+  side.muted = true
+  side.peer.stream.end(frame)
+}
+
+/** The rest of the current frame, and after it the farewell; all of the chunk where the frame goes on beyond it. */
+function takeLeave (side: Side, chunk: Buffer, frame: Buffer): void {
+  const tracker = side.tracker as Tracker
+  const end = tracker.push(chunk, true)
+  const { stream } = side.peer
+  if (!tracker.atBoundary || tracker.closing) {
+    stream.write(chunk)
+    return
+  }
+  side.muted = true
+  stream.write(chunk.subarray(0, end))
+  stream.end(frame)
+}

@@ -1,0 +1,337 @@
+/** The life of an upgrade, from the handler to the tunnel: admit, choose, shake hands, then switch or relay the refusal. */
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
+import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { pipeline, type Duplex } from 'node:stream'
+import type { Admission } from './admission.ts'
+import { AnswerBody } from './answer.ts'
+import type { Framing } from './body.ts'
+import { dropOffer, offerOf, type Offered } from './connection.ts'
+import type { RefusalStage } from './counters.ts'
+import type { Decision } from './decision.ts'
+import { BadRequestError, ClientGoneError, DrainingError, InvalidHeaderError } from './errors.ts'
+import { FrameTracker } from './frames.ts'
+import { discard, Handshake, type Answer } from './handshake.ts'
+import { fieldValue, serialise, type HeaderList } from './headers.ts'
+import type { Target, TunnelOutcome } from './options.ts'
+import { outgoing } from './outgoing.ts'
+import type { Breakable, OpenTunnel } from './registry.ts'
+import { rewrittenHeaders, setHead } from './respond.ts'
+import { channels, type ServerState, type Table } from './state.ts'
+import { clock } from './tunnel.ts'
+import type { Upstream } from './upstream.ts'
+
+type Accepted = Extract<Decision, { kind: 'tunnel' | 'upgrade' }>
+
+/** Answers an accepted upgrade, in the route handler. */
+export async function upgrade (
+  state: ServerState, table: Table, request: FastifyRequest, reply: FastifyReply, decision: Accepted
+): Promise<void> {
+  const offered = offerOf(request.raw)
+  if (offered === undefined) throw new BadRequestError('this connection cannot be upgraded')
+  const exchange = new UpgradeExchange(state, table, request, decision, offered)
+  try {
+    await exchange.run(reply)
+  } catch (error) {
+    exchange.refuse(error)
+    if (offered.socket.destroyed || error instanceof ClientGoneError) leaveQuietly(reply, offered.socket)
+    else if (!reply.sent) reply.send(error)
+  }
+}
+
+class UpgradeExchange implements Breakable {
+  readonly #state: ServerState
+  readonly #table: Table
+  readonly #request: FastifyRequest
+  readonly #decision: Accepted
+  readonly #client: WaitingClient
+  readonly #offered: Offered
+  #stage: RefusalStage = 'limit'
+  #admission: Admission | undefined = undefined
+  #upstream: Upstream | undefined = undefined
+
+  constructor (state: ServerState, table: Table, request: FastifyRequest, decision: Accepted, offered: Offered) {
+    this.#state = state
+    this.#table = table
+    this.#request = request
+    this.#decision = decision
+    this.#offered = offered
+    this.#client = new WaitingClient(offered, decision.target.limits.earlyData)
+  }
+
+  /** A drain is over. */
+  abort (): void {
+    this.#client.abort(new DrainingError())
+  }
+
+  async run (reply: FastifyReply): Promise<void> {
+    const { target, matched } = this.#decision
+    const { registry, gate } = this.#state
+    if (registry.draining) throw new DrainingError()
+    this.#admission = gate.admit(this.#request.ip, target.limits)
+    const untrack = registry.track('upgrade', this)
+    try {
+      this.#client.watch()
+      this.#stage = 'dial'
+      const upstream = await this.#table.upstreamsOf(target).choose(this.#request, () => this.#client.signal)
+      this.#client.signal.throwIfAborted()
+      this.#upstream = upstream
+      this.#stage = 'limit'
+      this.#admission.enter(upstream, target.limits.maxTunnelsPerUpstream)
+      const sent = outgoing(this.#request, target, upstream, matched, false)
+      const answer = await this.#shakeHands(upstream, sent.path, sent.headers)
+      const early = this.#client.release()
+      try {
+        // Fastify's handlerTimeout, or a user's hook, may have answered while we waited.
+        if (reply.sent) throw new ClientGoneError()
+        if (answer.framing === undefined) this.#switch(reply, answer, early)
+        else this.#relay(reply, answer, answer.framing, early)
+      } catch (error) {
+        discard(answer)
+        throw error
+      }
+    } finally {
+      this.#client.release()
+      untrack()
+    }
+  }
+
+  async #shakeHands (upstream: Upstream, path: string, headers: HeaderList): Promise<Answer> {
+    const { target, token } = this.#decision
+    const { raw } = this.#request
+    const handshake = new Handshake({
+      dialling: upstream.dialling,
+      head: requestHead(raw.method as string, path, headers, token),
+      method: raw.method as string,
+      token,
+      key: token === 'websocket' ? fieldValue(headers, 'sec-websocket-key') ?? '' : undefined,
+      handshakeTimeout: target.handshakeTimeout,
+      maxResponseHead: target.limits.maxResponseHead
+    })
+    const startedAt = clock()
+    this.#stage = 'dial'
+    try {
+      return await handshake.run(this.#client.signal)
+    } finally {
+      if (handshake.connected) this.#stage = 'handshake'
+      if (handshake.connected) upstream.counters.handshake.observe(clock() - startedAt)
+    }
+  }
+
+  /** The upstream agreed: from here on there is no HTTP on this connection. */
+  #switch (reply: FastifyReply, answer: Answer, early: Buffer): void {
+    const { target, kind, token } = this.#decision
+    const { socket } = this.#offered
+    const upstream = this.#upstream as Upstream
+    const head = kind === 'tunnel'
+      ? answer.received.subarray(0, answer.headEnd)
+      : responseHead(this.#request, reply, target, answer, token)
+    takeOver(reply, this.#request, socket)
+    socket.write(head)
+    const isWebSocket = token === 'websocket'
+    const clientTracker = isWebSocket ? new FrameTracker(true) : undefined
+    const upstreamTracker = isWebSocket ? new FrameTracker(false) : undefined
+    const keepAlive = target.keepAlive
+    if (keepAlive > 0) (socket as Partial<Socket>).setKeepAlive?.(true, keepAlive)
+    ;(socket as Partial<Socket>).setNoDelay?.(true)
+    ;(socket as Partial<Socket>).setTimeout?.(0)
+    const tunnel = this.#state.registry.open(
+      { client: socket, upstream: answer.stream, upstreamTransport: answer.transport, clientTracker, upstreamTracker },
+      {
+        target,
+        upstream,
+        client: this.#request.ip,
+        protocol: token,
+        admission: this.#admission as Admission,
+        clientTracker,
+        upstreamTracker,
+        onEnd: reporter(this.#request.log, target)
+      },
+      completion(reply.raw, 101)
+    )
+    this.#admission = undefined // the tunnel's now
+    announce(tunnel, target, this.#request)
+    tunnel.start(early, answer.received.subarray(answer.headEnd))
+  }
+
+  /** The upstream answered as a server that does not switch: the client gets that answer. */
+  #relay (reply: FastifyReply, answer: Answer, framing: Framing, early: Buffer): void {
+    const { target, kind } = this.#decision
+    const { head, stream, transport, received, headEnd } = answer
+    const raw = kind === 'tunnel'
+    if (!raw) setHead(this.#request, reply, target, head)
+    const rest = received.subarray(headEnd)
+    const body = new AnswerBody({ stream, transport, framing, rest, timeout: target.timeout, raw })
+    this.#stage = 'upstream'
+    this.refuse(undefined)
+    if (raw) return relayBytes(reply, this.#request, this.#offered.socket, received.subarray(0, headEnd), body, head.status)
+    // Bytes that came before the answer may be of a protocol that is not spoken now: they must not be read as requests.
+    if (early.length > 0) reply.header('connection', 'close')
+    if (framing.kind !== 'none') reply.send(body)
+    else {
+      body.destroy()
+      reply.send()
+    }
+  }
+
+  /** Counts what became no tunnel, and gives the place back. */
+  refuse (error: unknown): void {
+    this.#admission?.release()
+    this.#admission = undefined
+    const counters = this.#upstream?.counters ?? this.#table.upstreamsOf(this.#decision.target).rest
+    this.#state.refused(this.#decision.target, this.#stage, counters, error, this.#request)
+  }
+}
+
+/** The client's socket while it waits for its answer: early bytes are kept up to a limit, and its leaving is noticed. */
+class WaitingClient {
+  readonly #socket: Duplex
+  readonly #limit: number
+  readonly #controller: AbortController = new AbortController()
+  #early: Buffer[]
+  #size: number
+  #watching = false
+
+  constructor ({ socket, head }: Offered, limit: number) {
+    this.#socket = socket
+    this.#limit = limit
+    this.#early = head.length > 0 ? [head] : []
+    this.#size = head.length
+  }
+
+  get signal (): AbortSignal {
+    return this.#controller.signal
+  }
+
+  watch (): void {
+    this.#watching = true
+    const socket = this.#socket
+    socket.on('data', this.#onData)
+    socket.on('end', this.#onGone)
+    socket.on('close', this.#onGone)
+    if (socket.destroyed || socket.readableEnded) this.#onGone()
+    else if (this.#size >= this.#limit) socket.pause()
+    else socket.resume()
+  }
+
+  abort (reason: Error): void {
+    this.#controller.abort(reason)
+  }
+
+  /** Stops watching. Returns what came too early, in order, once. */
+  release (): Buffer {
+    if (this.#watching) {
+      this.#watching = false
+      const socket = this.#socket
+      socket.pause()
+      socket.off('data', this.#onData)
+      socket.off('end', this.#onGone)
+      socket.off('close', this.#onGone)
+    }
+    const early = this.#early.length === 1 ? this.#early[0] as Buffer : Buffer.concat(this.#early)
+    this.#early = []
+    return early
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.#early.push(chunk)
+    this.#size += chunk.length
+    if (this.#size >= this.#limit) this.#socket.pause()
+  }
+
+  readonly #onGone = (): void => {
+    this.#controller.abort(new ClientGoneError())
+  }
+}
+
+function requestHead (method: string, path: string, headers: HeaderList, token: string): Buffer {
+  try {
+    return serialise(`${method} ${path} HTTP/1.1`, [...headers, 'Connection', 'Upgrade', 'Upgrade', token])
+  } catch (cause) {
+    throw new InvalidHeaderError({ cause })
+  }
+}
+
+/** Our 101: the upstream's headers, those that hooks have set on the reply, and the two that make the switch. */
+function responseHead (request: FastifyRequest, reply: FastifyReply, target: Target, answer: Answer, token: string): Buffer {
+  const { head } = answer
+  // RFC 9110, 8.6: a 101 has no content.
+  const headers = rewrittenHeaders(request, target, withoutContent(head.headers))
+  for (const [name, value] of Object.entries(reply.getHeaders())) {
+    if (name === 'connection' || (name !== 'set-cookie' && fieldValue(headers, name) !== undefined)) continue
+    for (const item of Array.isArray(value) ? value : [value]) headers.push(name, String(item))
+  }
+  try {
+    return serialise(`HTTP/1.1 101 ${head.reason}`, [...headers, 'Connection', 'Upgrade', 'Upgrade', token])
+  } catch (cause) {
+    throw new InvalidHeaderError({ cause })
+  }
+}
+
+function withoutContent (headers: HeaderList): string[] {
+  return headers.filter((_, i) => (headers[i - i % 2] as string).toLowerCase() !== 'content-length')
+}
+
+/** Takes the connection out of Fastify's and Node's hands. */
+function takeOver (reply: FastifyReply, request: FastifyRequest, socket: Duplex): void {
+  reply.hijack()
+  dropOffer(request.raw)
+  reply.raw.detachSocket(socket as Socket)
+}
+
+/**
+ * Lets Fastify complete a hijacked request: `onResponse` and the "request completed" line. Made here, by itself, so that
+ * the tunnel keeps nothing alive but the response, and that until it is called.
+ */
+function completion (response: ServerResponse, status: number): () => void {
+  return () => {
+    response.statusCode = status
+    response.emit('finish')
+  }
+}
+
+function relayBytes (reply: FastifyReply, request: FastifyRequest, socket: Duplex, head: Buffer, body: AnswerBody, status: number): void {
+  takeOver(reply, request, socket)
+  socket.write(head)
+  const complete = completion(reply.raw, status)
+  pipeline(body, socket, (error) => {
+    if (error !== undefined && error !== null) socket.destroy()
+    complete()
+  })
+}
+
+/** Nobody is there to be answered, but hooks and the log are still to hear of the end. 499 is nginx's code for it. */
+function leaveQuietly (reply: FastifyReply, socket: Duplex): void {
+  socket.destroy()
+  if (reply.sent) return
+  reply.hijack()
+  completion(reply.raw, 499)()
+}
+
+function announce (tunnel: OpenTunnel, target: Target, request: FastifyRequest): void {
+  if (channels.open.hasSubscribers) channels.open.publish({ tunnel, request })
+  try {
+    target.onTunnelOpen?.(tunnel, request)
+  } catch (err) {
+    request.log.error({ err, tunnel: tunnel.id }, 'onTunnelOpen failed')
+  }
+}
+
+/** What tells of a tunnel's end. A logger and a target are all that it keeps. */
+function reporter (log: FastifyBaseLogger, target: Target): (tunnel: OpenTunnel, outcome: TunnelOutcome) => void {
+  return (tunnel, outcome) => {
+    if (channels.close.hasSubscribers) channels.close.publish({ tunnel, outcome })
+    const { error: err, ...rest } = outcome
+    const line = { tunnel: tunnel.id, upstream: tunnel.upstream, ...rest, ...(err === undefined ? {} : { err }) }
+    log[levelOf(outcome)](line, 'tunnel closed')
+    try {
+      target.onTunnelClose?.(tunnel, outcome)
+    } catch (err) {
+      log.error({ err, tunnel: tunnel.id }, 'onTunnelClose failed')
+    }
+  }
+}
+
+function levelOf ({ reason }: TunnelOutcome): 'info' | 'warn' {
+  return reason === 'upstream_reset' || reason === 'stalled' || reason === 'error' ? 'warn' : 'info'
+}
