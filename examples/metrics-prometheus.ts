@@ -21,14 +21,15 @@ export function render (snapshot: Snapshot): string {
     add(name, 'histogram', labels, count, '_count')
   }
 
-  for (const { route, upstreams } of snapshot.routes) {
+  for (const { route, tunnels, upstreams } of snapshot.routes) {
+    // By route: some are refused before an upstream was chosen.
+    for (const [stage, n] of Object.entries(tunnels.refused)) add('tunnels_refused_total', 'counter', { route, stage }, n)
     for (const { upstream, tunnels, forwards } of upstreams) {
       const at = { route, upstream }
       add('tunnels', 'gauge', { ...at, state: 'active' }, tunnels.active)
       add('tunnels', 'gauge', { ...at, state: 'suspended' }, tunnels.suspended)
       add('tunnels_opened_total', 'counter', at, tunnels.opened)
       for (const [reason, n] of Object.entries(tunnels.closed)) add('tunnels_closed_total', 'counter', { ...at, reason }, n)
-      for (const [stage, n] of Object.entries(tunnels.refused)) add('tunnels_refused_total', 'counter', { ...at, stage }, n)
       add('bytes_total', 'counter', { ...at, from: 'client' }, tunnels.bytesFromClient)
       add('bytes_total', 'counter', { ...at, from: 'upstream' }, tunnels.bytesFromUpstream)
       addHistogram('handshake_seconds', at, tunnels.handshake)

@@ -1,7 +1,7 @@
 // The example to start with: `npm start`, then open the page it prints.
 //
-// One Fastify server with three things of its own (the page, its health, its numbers), and one path,
-// /tunnel/, that belongs to an upstream: WebSocket and plain HTTP alike.
+// One Fastify server with two things of its own (the page, the numbers), and one path, /tunnel, that
+// belongs to an upstream: WebSocket and plain HTTP alike.
 //
 //   npm start                                      in front of the embedded upstream (upstream.ts)
 //   UPSTREAM=ws://backend:9080/ npm start          in front of yours: ws, wss, http or https
@@ -42,7 +42,7 @@ await run(import.meta.url, build, (url) => `
 
     curl -d 'hello' ${url}/tunnel/echo
     curl -s ${url}/metrics
-    npx wscat -c ${url.replace('http', 'ws')}/tunnel/
+    npx wscat -c ${url.replace('http', 'ws')}/tunnel
 
   Ctrl-C ends it, tunnels first.
 `)

@@ -3,7 +3,7 @@
 //
 //   ProxyWebsocketFallbackToProxyHttp Off
 //   ProxyPass /internal/ !
-//   ProxyPass /echo/     ws://upstream/echo  (…)
+//   ProxyPass /live/     ws://upstream/
 //   ProxyPass /          ws://upstream/
 //   ProxyPass /          http://upstream/
 import fastify, { type FastifyInstance } from 'fastify'

@@ -74,6 +74,17 @@ async function start (t: TestContext, app: FastifyInstance): Promise<string> {
   return await app.listen({ port: 0, host: '127.0.0.1' })
 }
 
+/** Builds an example that does not log the error which the test provokes. */
+async function quietly (build: () => Promise<FastifyInstance>): Promise<FastifyInstance> {
+  const { LOG_LEVEL } = process.env
+  process.env.LOG_LEVEL = 'silent'
+  try {
+    return await build()
+  } finally {
+    process.env.LOG_LEVEL = LOG_LEVEL ?? ''
+  }
+}
+
 async function upstreamFor (t: TestContext): Promise<Upstream> {
   const upstream = await startUpstream()
   cleanup(t, 'servers', () => upstream.close())
@@ -135,8 +146,8 @@ describe('examples/server.ts', () => {
     assert.match(page.headers.get('content-type') ?? '', /^text\/html/)
     assert.match(await page.text(), /<title>/)
 
-    const ann = await open(t, `${url}/tunnel/`)
-    const ben = await open(t, `${url}/tunnel/`)
+    const ann = await open(t, `${url}/tunnel`)
+    const ben = await open(t, `${url}/tunnel`)
     ann.socket.send(JSON.stringify({ from: 'Ann', text: 'hello <b>Ben</b>', client: '1' }))
     for (const each of [ann, ben]) assert.deepEqual(await each.nextSaid(), { from: 'Ann', text: 'hello <b>Ben</b>', client: '1' })
     ben.socket.send('no JSON')
@@ -213,10 +224,19 @@ describe('examples/server.ts', () => {
     }
   })
 
+  test('an UPSTREAM with a path is met at that path', async (t) => {
+    const upstream = await upstreamFor(t)
+    const url = await start(t, await buildServer(`${upstream.url}some/socket`))
+    for (const [path, expected] of [['', '/some/socket'], ['/echo?x', '/some/socket/echo?x']] as const) {
+      const seen = await (await fetch(`${url}/tunnel${path}`)).json() as { url: string }
+      assert.equal(seen.url, expected)
+    }
+  })
+
   test('an upstream that is not there is a 502 or 503, and a number', async (t) => {
     const upstream = await startUpstream()
     await upstream.close()
-    const url = await start(t, await buildServer(upstream.url))
+    const url = await start(t, await quietly(() => buildServer(upstream.url)))
     assert.match(String(await refusal(t, `${url}/tunnel/`)), /^50[23]$/)
     const { tunnels } = await metricsOf(url, () => true)
     assert.equal(tunnels.refused.dial, 1)
