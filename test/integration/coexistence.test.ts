@@ -12,7 +12,7 @@ import { startProxy } from '../fixtures/proxy.ts'
 import type { Proxy, ProxyOptions } from '../fixtures/proxy.ts'
 import { startRawUpstream, startWsUpstream } from '../fixtures/upstream.ts'
 import type { WsUpstream } from '../fixtures/upstream.ts'
-import { event } from '../fixtures/wait.ts'
+import { event, within } from '../fixtures/wait.ts'
 
 // An error that nobody catches fails the test it happens in: node:test sees to that.
 
@@ -95,7 +95,7 @@ for (const order of ['before', 'after'] as const) {
       const { proxy, upstream, log } = await start(t, order, hooks, '/own', '/proxy/')
       await ask(t, `${proxy.wsUrl}/proxy/`, 'hello')
       await ask(t, `${proxy.wsUrl}/own`, 'hello')
-      await proxy.app.close()
+      await within(proxy.app.close(), 'close()')
       const errors = log.lines.filter((line) => line.level >= 50)
       assert.deepEqual([upstream.wss.clients.size <= 1, proxy.app.wstunnel.metrics().tunnels.opened, errors], [true, 1, []])
     })

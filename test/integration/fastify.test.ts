@@ -17,11 +17,13 @@ import { deferred, event, until, within } from '../fixtures/wait.ts'
 
 const stages = ['onRequest', 'preValidation', 'preHandler'] as const
 
-/** What a raw client is answered to an upgrade request. */
+/** What a raw client is answered to an upgrade request. It leaves after that. */
 async function upgrade (t: TestContext, port: number, path: string, options?: UpgradeHeadOptions): Promise<RawResponse> {
   const client = await rawClient(t, port)
   client.write(upgradeHead(path, options))
-  return await client.response()
+  const response = await client.response()
+  client.destroy()
+  return response
 }
 
 // Hooks
@@ -87,8 +89,9 @@ for (const stage of stages) {
       const upstream = await startRawUpstream(t)
       const proxy = await startProxy(t, { upstream: upstream.url }, { setup: (app) => guard(app, stage, kind) })
       await upgrade(t, proxy.port, '/')
-      await proxy.app.close()
-      assert.equal(upstream.connections.length, 0)
+      // what another client may do afterwards is the first that the upstream hears of
+      await openTunnel(t, proxy, upstream, '/', { headers: { Authorization: 'Bearer me' } })
+      assert.equal(upstream.connections.length, 1)
     })
   }
 }
@@ -127,7 +130,7 @@ test('a client that resets while an async hook is pending harms nobody', async (
   const other = await rawClient(t, proxy.port)
   other.write(requestHead('GET', '/hello'))
   assert.equal((await other.response()).status, 200)
-  await proxy.app.close()
+  await within(proxy.app.close(), 'close()')
   assert.equal(upstream.connections.length, 0)
 })
 
@@ -189,7 +192,7 @@ test('a list of hooks in the options can refuse an upgrade', async (t) => {
 test('the config of the options is the config of the route', async (t) => {
   const upstream = await startHttpUpstream(t, (_request, response) => response.end('ok'))
   const seen: unknown[] = []
-  const proxy = await startProxy(t, { upstream: upstream.url, config: { limit: 7 } as object }, {
+  const proxy = await startProxy(t, { upstream: upstream.url, config: { limit: 7 } }, {
     setup: (app) => app.addHook('onRequest', async (request) => { seen.push((request.routeOptions.config as { limit?: number }).limit) })
   })
   await fetch(`${proxy.url}/`)
@@ -221,7 +224,7 @@ for (const async of [true, false]) {
     tunnel.client.end()
     tunnel.upstream.end()
     await record.nextOutcome()
-    await proxy.app.close()
+    await within(proxy.app.close(), 'close()')
     assert.deepEqual(statuses, [101])
   })
 
@@ -235,7 +238,7 @@ for (const async of [true, false]) {
     tunnel.client.end()
     tunnel.upstream.end()
     await record.nextOutcome()
-    await proxy.app.close()
+    await within(proxy.app.close(), 'close()')
     const completed = log.lines.filter((line) => line.msg === 'request completed').map((line) => (line['res'] as { statusCode: number }).statusCode)
     assert.deepEqual(completed, [101])
   })
@@ -301,7 +304,7 @@ test('a refused upgrade completes its request once', async (t) => {
     setup: (app) => app.addHook('onResponse', async (_request, reply) => { statuses.push(reply.statusCode) })
   })
   await upgrade(t, proxy.port, '/')
-  await proxy.app.close()
+  await within(proxy.app.close(), 'close()')
   assert.deepEqual(statuses, [403])
 })
 
@@ -430,8 +433,9 @@ test('constraints choose the upstream of an upgrade by its host', async (t) => {
       app.register(wstunnel, { path: '/', upstream: two.url, constraints: { host: 'two.example' } })
     }
   })
-  await upgrade(t, proxy.port, '/', { host: 'two.example' })
-  assert.deepEqual([one.wss.clients.size, two.wss.clients.size], [0, 1])
+  const { status } = await upgrade(t, proxy.port, '/', { host: 'two.example' })
+  await two.next()
+  assert.deepEqual([status, one.wss.clients.size], [101, 0])
 })
 
 test('constraints that no registration meets are a complete 404 for an upgrade', async (t) => {
@@ -584,6 +588,14 @@ test('close() in the middle of a handshake gives it up', async (t) => {
   await connection.head()
   await within(proxy.app.close(), 'close()')
   await Promise.race([connection.ended, connection.closed])
+})
+
+test('close() does not wait for a connection that is idle after a refused upgrade', async (t) => {
+  const proxy = await startProxy(t, { path: '/ws/', upstream: 'ws://127.0.0.1:9/' }, { setup: (app) => guard(app, 'onRequest', 'async') })
+  const client = await rawClient(t, proxy.port)
+  client.write(upgradeHead('/ws/'))
+  await client.response()
+  await within(proxy.app.close(), 'close()', 2000)
 })
 
 test('close() in the middle of a streaming forward ends within the drain timeout and a second', async (t) => {

@@ -5,6 +5,7 @@ import { rawClient, upgradeHead } from '../fixtures/client.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import { openTunnel, roundTrip } from '../fixtures/tunnel.ts'
 import { acceptOf, headerOf, headersOf, startRawUpstream, switching } from '../fixtures/upstream.ts'
+import { within } from '../fixtures/wait.ts'
 
 // Dial first
 
@@ -151,6 +152,6 @@ test('a client that resets during the handshake opens no tunnel', async (t) => {
   const { client, connection } = await dial(t, all)
   client.reset()
   await over(connection)
-  await all.proxy.app.close()
+  await within(all.proxy.app.close(), 'close()')
   assert.deepEqual([all.record.opened, all.record.closed], [[], []])
 })

@@ -7,7 +7,7 @@ import { startProxy } from '../fixtures/proxy.ts'
 import type { RawConnection } from '../fixtures/raw.ts'
 import { roundTrip } from '../fixtures/tunnel.ts'
 import { acceptOf, closedPort, switching } from '../fixtures/upstream.ts'
-import { deferred } from '../fixtures/wait.ts'
+import { deferred, within } from '../fixtures/wait.ts'
 
 // Refusals
 
@@ -101,7 +101,7 @@ test('metrics count a refusal of the upstream', async (t) => {
 
 test('a refusal opens no tunnel and closes none', async (t) => {
   const { proxy, record } = await answered(t, 'HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno')
-  await proxy.app.close()
+  await within(proxy.app.close(), 'close()')
   assert.deepEqual([record.opened, record.closed], [[], []])
 })
 

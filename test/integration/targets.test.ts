@@ -121,7 +121,7 @@ test('an upstream that a function chose for a client that has left is not dialle
   client.reset()
   await until(() => signal.aborted, 'the signal to abort')
   gate.resolve()
-  await proxy.app.close()
+  await within(proxy.app.close(), 'close()')
   assert.equal(upstream.connections.length, 0)
 })
 

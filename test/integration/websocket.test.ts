@@ -11,7 +11,7 @@ import { recordTunnels } from '../fixtures/tunnel.ts'
 import type { Outcome, TunnelRecord } from '../fixtures/tunnel.ts'
 import { startRawUpstream, startWsUpstream, switching } from '../fixtures/upstream.ts'
 import type { WsConnection, WsUpstreamOptions } from '../fixtures/upstream.ts'
-import { event } from '../fixtures/wait.ts'
+import { event, within } from '../fixtures/wait.ts'
 
 interface Session {
   proxy: Proxy
@@ -317,7 +317,7 @@ test('a snapshot of the metrics is plain data and does not change', async (t) =>
 test('onTunnelOpen and onTunnelClose are each called once', async (t) => {
   const session = await connect(t)
   await finish(session)
-  await session.proxy.app.close()
+  await within(session.proxy.app.close(), 'close()')
   assert.deepEqual([session.record.opened.length, session.record.closed.length], [1, 1])
 })
 
