@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { EventEmitter } from 'node:events'
-import { ServerResponse, type IncomingMessage } from 'node:http'
+import { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 
 /**
@@ -40,6 +40,19 @@ export class UpgradeResponse extends ServerResponse {
   /** Whether its head said `Connection: close`. */
   closes = false
 
+  /** Node's server tells its own responses that they may go on writing; nobody else tells this one. */
+  override assignSocket (socket: IncomingMessage['socket']): void {
+    super.assignSocket(socket)
+    socket.on('drain', this.#onDrain)
+  }
+
+  override detachSocket (socket: IncomingMessage['socket']): void {
+    socket.off('drain', this.#onDrain)
+    super.detachSocket(socket)
+  }
+
+  readonly #onDrain = (): void => { this.emit('drain') }
+
   override writeHead (...args: unknown[]): this {
     const headers = args.at(-1)
     const connection = typeof headers === 'object' && headers !== null && 'connection' in headers
@@ -62,9 +75,9 @@ export function respondOn (request: IncomingMessage, socket: Duplex): UpgradeRes
   }
 }
 
-/** Whether no response is pending on the socket, and nobody has taken it over. */
-export function isFree (request: IncomingMessage, socket: Duplex): boolean {
-  const response = respondOn(request, socket)
+/** Whether no response is pending on the socket. */
+export function isFree (socket: Duplex): boolean {
+  const response = respondOn(new IncomingMessage(socket as IncomingMessage['socket']), socket)
   response?.detachSocket(socket as IncomingMessage['socket'])
   return response !== undefined
 }
@@ -73,11 +86,11 @@ export function isFree (request: IncomingMessage, socket: Duplex): boolean {
  * Calls back once the response that is pending on the socket has been finished. When it is, Node takes its listeners off
  * the socket; there is no other public sign of it.
  */
-export function whenFree (request: IncomingMessage, socket: Duplex, callback: () => void): void {
+export function whenFree (socket: Duplex, callback: () => void): void {
   let looking = false
   const look = (): void => {
     looking = true // asking takes listeners off, too
-    const done = socket.destroyed || isFree(request, socket)
+    const done = socket.destroyed || isFree(socket)
     looking = false
     if (!done) return
     socket.off('removeListener', later)
@@ -104,6 +117,7 @@ export function handBack (server: EventEmitter, socket: Duplex, bytes: Buffer): 
   if (bytes.length > 0) socket.unshift(bytes)
   // Node documents that 'connection' may be emitted by users; https and http2 servers parse from 'secureConnection'.
   server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket)
+  socket.resume() // it may have been paused while it waited for an upstream
 }
 
 /** A request's head again, with another value of `Connection`. */

@@ -4,54 +4,34 @@ import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import type { Counters, StatusClass } from './counters.ts'
-import { ClientGoneError, toProxyError } from './errors.ts'
-import { fieldValue, toMap } from './headers.ts'
+import { ClientGoneError, DrainingError, isProxyError, toProxyError } from './errors.ts'
+import { toMap } from './headers.ts'
 import type { Target } from './options.ts'
 import { outgoing } from './outgoing.ts'
 import type { Breakable, Registry } from './registry.ts'
-import { setHead, type Head } from './respond.ts'
+import { sendError, setHead, type Head } from './respond.ts'
 import { clock } from './tunnel.ts'
-import type { Upstream } from './upstream.ts'
-
-/** A response body up to this many bytes, announced by its Content-Length, is sent whole: that costs half of a stream. */
-const smallBody = 16_384
+import type { Upstream, Upstreams } from './upstream.ts'
 
 /** What a forward needs. */
 export interface ForwardOptions {
   readonly request: FastifyRequest
   readonly reply: FastifyReply
   readonly target: Target
-  readonly upstream: Upstream
   readonly matched: number
+  readonly upstreams: Upstreams
   readonly registry: Registry
-}
-
-/** A signal that aborts when the client leaves before its response is complete. */
-export function leaving (reply: FastifyReply): AbortSignal {
-  const controller = new AbortController()
-  reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) controller.abort(new ClientGoneError())
-  })
-  return controller.signal
 }
 
 /** Sends the request on. The reply is sent when the response comes, or an error instead of it. */
 export function forward (options: ForwardOptions): void {
-  const { request, target, upstream, matched } = options
-  const body = requestBody(request)
-  const { path, headers } = outgoing(request, target, upstream, matched, body === request.raw || body === null)
   const exchange = new Forward(options)
   try {
-    upstream.pool.dispatch({
-      path,
-      method: request.method as Dispatcher.HttpMethod,
-      headers: headers as string[],
-      body: body === null ? null : exchange.sent(body) as unknown as Readable,
-      // Not the client's Host, which undici would take, and open a connection for each.
-      ...(upstream.address.secure ? { servername: upstream.address.hostname } : {})
-    } as Dispatcher.DispatchOptions, exchange)
+    const upstream = options.upstreams.choose(options.request, () => exchange.signal())
+    if (upstream instanceof Promise) upstream.then((chosen) => exchange.start(chosen)).catch((error) => exchange.fail(error))
+    else exchange.start(upstream)
   } catch (error) {
-    exchange.fail(error)
+    exchange.fail(error as Error)
   }
 }
 
@@ -67,49 +47,82 @@ function requestBody (request: FastifyRequest): Readable | null {
 }
 
 class Forward implements Dispatcher.DispatchHandler, Breakable {
-  readonly #request: FastifyRequest
-  readonly #reply: FastifyReply
-  readonly #target: Target
-  readonly #counters: Counters
-  readonly #registry: Registry
+  readonly #options: ForwardOptions
   readonly #startedAt: number = clock()
   readonly #untrack: () => void
+  #counters: Counters
+  /** Whether the exchange counts as in flight at an upstream. */
+  #inFlight = false
   #controller: Dispatcher.DispatchController | undefined = undefined
+  #leaving: AbortController | undefined = undefined
   /** Why the exchange is broken off, once it is. */
   #broken: Error | undefined = undefined
   #failed = false
   #finished = false
-  /** A small response, kept until it is whole. */
-  #small: { readonly head: Head, readonly chunks: Buffer[] } | undefined = undefined
-  /** The body of any other. */
+  /** A response that has just come, until it is known whether it is whole. */
+  #pending: { readonly head: Head, readonly chunks: Buffer[] } | undefined = undefined
+  /** Its body, where it is not. */
   #body: ResponseBody | undefined = undefined
 
-  constructor ({ request, reply, target, upstream, registry }: ForwardOptions) {
-    this.#request = request
-    this.#reply = reply
-    this.#target = target
+  constructor (options: ForwardOptions) {
+    this.#options = options
+    this.#counters = options.upstreams.rest
+    this.#untrack = options.registry.track('forward', this)
+    const { raw } = options.reply
+    raw.once('finish', () => this.#finish())
+    raw.once('close', () => this.#finish())
+  }
+
+  /** Aborts when the client leaves. Made only for those who ask. */
+  signal (): AbortSignal {
+    this.#leaving ??= new AbortController()
+    return this.#leaving.signal
+  }
+
+  /** @throws InvalidHeaderError, and whatever a rewrite function throws */
+  start (upstream: Upstream): void {
+    const { request, reply, target, matched } = this.#options
+    if (this.#finished || reply.sent) return
     this.#counters = upstream.counters
-    this.#registry = registry
     this.#counters.inFlight++
-    this.#untrack = registry.track('forward', this)
-    reply.raw.once('finish', () => this.#finish())
-    reply.raw.once('close', () => this.#finish())
+    this.#inFlight = true
+    const body = requestBody(request)
+    const { path, headers } = outgoing(request, target, upstream, matched, body === request.raw || body === null)
+    try {
+      upstream.pool.dispatch({
+        path,
+        method: request.method as Dispatcher.HttpMethod,
+        headers: headers as string[],
+        body: body === null ? null : this.#sent(body) as unknown as Readable,
+        // Not the client's Host, which undici would take, and open a connection for each.
+        ...(upstream.address.secure ? { servername: upstream.address.hostname } : {})
+      } as Dispatcher.DispatchOptions, this)
+    } catch (error) {
+      this.fail(toProxyError(error))
+    }
   }
 
   /** The request body as undici is to read it: counted, and without the right to destroy the client's connection. */
-  async * sent (body: Readable): AsyncGenerator<Buffer> {
+  async * #sent (body: Readable): AsyncGenerator<Buffer> {
     for await (const chunk of body.iterator({ destroyOnReturn: false })) {
       this.#counters.forwardBytesFromClient += chunk.length
       yield chunk
     }
   }
 
-  /** Breaks the exchange off: the client left, or a drain is over. */
-  abort (reason: Error = new ClientGoneError()): void {
-    this.#broken ??= reason
-    this.#controller?.abort(this.#broken)
-    this.#body?.destroy(this.#broken)
-    if (!this.#reply.raw.writableFinished) this.#request.raw.socket?.destroy()
+  /** A drain is over. */
+  abort (): void {
+    this.#break(new DrainingError())
+    this.#options.request.raw.socket?.destroy()
+    this.#finish()
+  }
+
+  #break (reason: Error): void {
+    if (this.#broken !== undefined) return
+    this.#broken = reason
+    this.#leaving?.abort(reason)
+    this.#controller?.abort(reason)
+    this.#body?.destroy(reason)
   }
 
   onRequestStart (controller: Dispatcher.DispatchController): void {
@@ -120,68 +133,79 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
   onResponseStart (controller: Dispatcher.DispatchController, status: number, _: unknown, reason = ''): void {
     const list = latin1(controller.rawHeaders as Array<Buffer | string>)
     if (status < 200) return this.#hint(status, list)
-    if (this.#reply.sent) { // answered by someone else: Fastify's handlerTimeout
-      this.#broken = new ClientGoneError()
-      controller.abort(this.#broken)
-      return
-    }
-    const head = { status, reason, headers: list }
-    const length = fieldValue(list, 'content-length')
-    if (this.#request.method === 'HEAD' || status === 204 || status === 304 || (length !== undefined && Number(length) <= smallBody)) {
-      this.#small = { head, chunks: [] }
-      return
-    }
-    this.#sendHead(head)
-    this.#body = new ResponseBody(controller)
-    this.#reply.send(this.#body)
-  }
-
-  #sendHead (head: Head): void {
-    setHead(this.#request, this.#reply, this.#target, head)
-    if (this.#registry.closing && this.#request.raw.httpVersionMajor === 1) this.#reply.header('connection', 'close')
+    if (this.#options.reply.sent) return this.#break(new ClientGoneError()) // answered by someone else: Fastify's handlerTimeout
+    this.#pending = { head: { status, reason, headers: list }, chunks: [] }
+    // What came in one read with its end is sent whole, at half the cost of a stream; for more is not waited.
+    process.nextTick(startStream, this)
   }
 
   onResponseData (controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#counters.forwardBytesFromUpstream += chunk.length
-    if (this.#small !== undefined) this.#small.chunks.push(chunk)
+    if (this.#pending !== undefined) this.#pending.chunks.push(chunk)
     else if (this.#body?.push(chunk) === false) controller.pause()
   }
 
   onResponseEnd (): void {
-    if (this.#small === undefined) {
-      this.#body?.push(null)
-      return
-    }
-    const { head, chunks } = this.#small
-    if (this.#reply.sent) return
-    this.#sendHead(head)
+    this.#body?.push(null)
+    const chunks = this.#begin()
+    if (chunks === undefined) return
+    const { reply } = this.#options
     const whole = chunks.length === 1 ? chunks[0] as Buffer : Buffer.concat(chunks)
-    if (whole.length === 0) this.#reply.send()
+    if (whole.length === 0) reply.send()
     // Fastify would call a Buffer without a type an octet-stream; a stream it leaves alone.
-    else this.#reply.send(this.#reply.hasHeader('content-type') ? whole : Readable.from([whole]))
+    else reply.send(reply.hasHeader('content-type') ? whole : Readable.from([whole]))
   }
 
-  onResponseError (_: Dispatcher.DispatchController, error: Error): void {
-    this.fail(error)
+  /** @internal */
+  stream (): void {
+    const chunks = this.#begin()
+    const controller = this.#controller
+    if (chunks === undefined || controller === undefined) return
+    const body = new ResponseBody(controller)
+    this.#body = body
+    for (const chunk of chunks) body.push(chunk)
+    // A head without a body yet goes out at once, as soon as Fastify has written it: the client of a long poll waits for it.
+    const { reply } = this.#options
+    if (chunks.length === 0) reply.raw.once('pipe', flushHeaders)
+    reply.send(body)
   }
 
-  /** The upstream failed, or the exchange was broken off. */
-  fail (cause: unknown): void {
-    if (this.#broken !== undefined) return
-    const error = toProxyError(cause)
-    this.#failed = error.source === 'upstream'
-    if (this.#body !== undefined) this.#body.destroy(error) // cuts the response short, visibly
-    else if (!this.#reply.sent) {
-      // What is left of the request's body will not be read.
-      if (this.#request.raw.complete === false) this.#reply.header('connection', 'close')
-      this.#reply.send(error)
+  /** Gives the reply its head. Returns what has come of the body, once, unless the head cannot be sent. */
+  #begin (): Buffer[] | undefined {
+    if (this.#pending === undefined) return undefined
+    const { head, chunks } = this.#pending
+    this.#pending = undefined
+    const { request, reply, target, registry } = this.#options
+    if (reply.sent || this.#broken !== undefined) return undefined
+    try {
+      setHead(request, reply, target, head)
+      if (registry.closing && request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
+      return chunks
+    } catch (error) {
+      this.fail(error as Error)
+      this.#break(error as Error)
+      return undefined
     }
+  }
+
+  onResponseError (_: Dispatcher.DispatchController, cause: Error): void {
+    this.fail(toProxyError(cause))
+  }
+
+  /** No response, or not all of it. What came of it and was not sent yet is not sent. */
+  fail (error: Error): void {
+    if (this.#broken !== undefined || this.#finished) return
+    this.#failed = isProxyError(error) && error.source === 'upstream'
+    this.#pending = undefined
+    const { request, reply } = this.#options
+    if (this.#body !== undefined) this.#body.destroy(error) // cuts the response short, visibly
+    else if (!reply.sent) sendError(request, reply, error)
   }
 
   /** RFC 9110, 15.2: 102 and 103 are for the client; it is HTTP/1.1 or later that may get them. */
   #hint (status: number, headers: readonly string[]): void {
-    const { raw } = this.#reply
-    if (raw.headersSent || this.#request.raw.httpVersion === '1.0') return
+    const { request, reply: { raw } } = this.#options
+    if (raw.headersSent || request.raw.httpVersion === '1.0') return
     try {
       if (status === 102) raw.writeProcessing()
       if (status !== 103) return
@@ -196,22 +220,29 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
   #finish (): void {
     if (this.#finished) return
     this.#finished = true
-    const { raw } = this.#reply
-    const counters = this.#counters
     this.#untrack()
-    counters.inFlight--
+    const { request, reply: { raw }, registry } = this.#options
+    const counters = this.#counters
+    if (this.#inFlight) counters.inFlight--
     counters.duration.observe(clock() - this.#startedAt)
     if (this.#failed) counters.failed++
-    if (raw.writableFinished) {
-      counters.status[`${Math.trunc(raw.statusCode / 100)}xx` as StatusClass]++
-      // Node closes idle connections when a server begins to close; this one was not idle then.
-      if (this.#registry.closing && this.#request.raw.httpVersionMajor === 1) this.#request.raw.socket.end()
+    if (!raw.writableFinished) {
+      if (!this.#failed) counters.aborted++
+      this.#break(new ClientGoneError())
       return
     }
-    if (!this.#failed) counters.aborted++
-    this.#broken ??= new ClientGoneError()
-    this.#controller?.abort(this.#broken)
+    counters.status[`${Math.trunc(raw.statusCode / 100)}xx` as StatusClass]++
+    // Node closes idle connections when a server begins to close; this one was not idle then.
+    if (registry.closing && request.raw.httpVersionMajor === 1) request.raw.socket.end()
   }
+}
+
+function flushHeaders (this: FastifyReply['raw']): void {
+  this.flushHeaders()
+}
+
+function startStream (exchange: Forward): void {
+  exchange.stream()
 }
 
 /** A response body on its way to the client. The reader's pace is the upstream's. */

@@ -7,15 +7,15 @@ import { METHODS } from 'node:http'
 import { offerOf, UpgradeResponse } from './connection.ts'
 import { readFacts, type Decision } from './decision.ts'
 import { parseDuration, type Duration } from './duration.ts'
-import { InvalidOptionsError, UpgradeRequiredError, type WstunnelError } from './errors.ts'
-import { forward, leaving } from './forward.ts'
+import { InvalidOptionsError, UpgradeRequiredError } from './errors.ts'
+import { forward } from './forward.ts'
 import { listen } from './listener.ts'
 import type { MetricsSnapshot } from './metrics.ts'
 import type { Config, Target, TunnelInfo, WstunnelOptions } from './options.ts'
 import { resolveOptions } from './resolve.ts'
 import { ServerState, type Table } from './state.ts'
+import { sendError } from './respond.ts'
 import { upgrade } from './upgrade.ts'
-import type { Upstream } from './upstream.ts'
 
 export type { Duration } from './duration.ts'
 export type { ErrorSource, WstunnelError } from './errors.ts'
@@ -110,7 +110,7 @@ function routes (scope: FastifyInstance, state: ServerState, table: Table, confi
     done()
   })
   const method = methods(scope)
-  const handler = (request: FastifyRequest, reply: FastifyReply): unknown => act(state, table, request, reply)
+  const handler = (request: FastifyRequest, reply: FastifyReply): void => act(state, table, request, reply)
   const seen = new Set<string>()
   for (const target of config.targets) {
     if (target.upstream === false) continue
@@ -153,15 +153,12 @@ function claim (request: FastifyRequest, reply: FastifyReply, done: () => void):
 }
 
 /** The handler: acts on the decision, after every hook of the user's has agreed. */
-function act (state: ServerState, table: Table, request: Decided, reply: FastifyReply): unknown {
+function act (state: ServerState, table: Table, request: Decided, reply: FastifyReply): void {
   const decision = request[kDecision] as Decision
   switch (decision.kind) {
     case 'forward': {
       const { target, matched } = decision
-      const upstream = table.upstreamsOf(target).choose(request, () => leaving(reply))
-      const start = (chosen: Upstream): void => forward({ request, reply, target, matched, upstream: chosen, registry: state.registry })
-      if (upstream instanceof Promise) upstream.then(start).catch((error) => reply.send(error))
-      else start(upstream)
+      forward({ request, reply, target, matched, upstreams: table.upstreamsOf(target), registry: state.registry })
       return
     }
     case 'tunnel':
@@ -169,13 +166,14 @@ function act (state: ServerState, table: Table, request: Decided, reply: Fastify
       void upgrade(state, table, request, reply, decision)
       return
     case 'refuse':
-      return refuse(state, table, request, reply, decision)
+      refuse(state, table, request, reply, decision)
+      return
     case 'none':
-      return reply.callNotFound()
+      reply.callNotFound()
   }
 }
 
-function refuse (state: ServerState, table: Table, request: FastifyRequest, reply: FastifyReply, decision: Extract<Decision, { kind: 'refuse' }>): WstunnelError {
+function refuse (state: ServerState, table: Table, request: FastifyRequest, reply: FastifyReply, decision: Extract<Decision, { kind: 'refuse' }>): void {
   const { target, error, upgrade: protocols } = decision
   if (request.raw.headers.upgrade !== undefined) {
     state.refused(target, 'decision', table.upstreamsOf(target).rest, error, request)
@@ -184,7 +182,7 @@ function refuse (state: ServerState, table: Table, request: FastifyRequest, repl
     // RFC 9110, 15.5.22.
     reply.header('upgrade', protocols).header('connection', 'Upgrade')
   } else if (request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
-  return error
+  sendError(request, reply, error)
 }
 
 function join (outer: string, inner: string | undefined): string {

@@ -44,7 +44,7 @@ function accept (state: ServerState, request: IncomingMessage, socket: Duplex, h
   const response = respondOn(request, socket)
   if (response === undefined) {
     // Pipelined behind a request that is not answered yet: a 101 now would come before that answer. Heard again in order.
-    whenFree(request, socket, () => giveBack(state, request, socket, Buffer.concat([rebuildHead(request, asItWas), head])))
+    whenFree(socket, () => giveBack(state, request, socket, Buffer.concat([rebuildHead(request, asItWas), head])))
     return
   }
   keepOffer(request, { socket, head })
@@ -97,6 +97,7 @@ function decline (state: ServerState, request: IncomingMessage, socket: Duplex, 
 
 function giveBack (state: ServerState, request: IncomingMessage, socket: Duplex, bytes: Buffer): void {
   socket.off('error', onSocketError)
+  state.returned(request.socket)
   handBack(state.server, request.socket, bytes)
 }
 

@@ -1,6 +1,6 @@
 /** The options: what a user writes, and what the rest of the plugin gets to see of it. */
 import type {
-  FastifyRequest, LogLevel, onRequestHookHandler, preHandlerHookHandler, preValidationHookHandler, RouteShorthandOptions
+  FastifyRequest, onRequestHookHandler, preHandlerHookHandler, preValidationHookHandler, RegisterOptions, RouteShorthandOptions
 } from 'fastify'
 import type { ConnectionOptions } from 'node:tls'
 import type { Address } from './address.ts'
@@ -123,9 +123,8 @@ export interface CommonOptions {
   limits?: Limits
   constraints?: Record<string, unknown>
   config?: Record<string, unknown>
-  logLevel?: LogLevel
-  // eslint-disable-next-line no-restricted-syntax -- Fastify's own type
-  logSerializers?: Record<string, (value: any) => unknown>
+  logLevel?: NonNullable<RegisterOptions['logLevel']>
+  logSerializers?: NonNullable<RegisterOptions['logSerializers']>
   onRequest?: onRequestHookHandler | onRequestHookHandler[]
   preValidation?: preValidationHookHandler | preValidationHookHandler[]
   preHandler?: preHandlerHookHandler | preHandlerHookHandler[]

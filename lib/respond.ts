@@ -1,6 +1,6 @@
 /** An upstream's response as the client gets it: through Fastify's reply, so that hooks and other plugins' headers hold. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { InvalidHeaderError, InvalidResponseError } from './errors.ts'
+import { InvalidHeaderError, InvalidResponseError, isProxyError } from './errors.ts'
 import { fieldValue, fromMap, responseHeaders, tokens, toMap, type HeaderList } from './headers.ts'
 import type { Target } from './options.ts'
 
@@ -36,7 +36,7 @@ export function setHead (request: FastifyRequest, reply: FastifyReply, target: T
   reply.code(head.status)
   if (request.raw.httpVersionMajor === 1) {
     if (/^[\t\x20-\x7e\x80-\xff]+$/.test(head.reason)) reply.raw.statusMessage = head.reason
-    const upgrade = advertised(target, head.headers)
+    const upgrade = advertised(target, head)
     if (upgrade !== undefined) Object.assign(headers, { upgrade, connection: 'Upgrade' })
     // Answered before the request's body was read: the rest of it is not waited for.
     if (request.raw.complete === false) headers.connection = 'close'
@@ -44,10 +44,20 @@ export function setHead (request: FastifyRequest, reply: FastifyReply, target: T
   for (const name in headers) reply.header(name, headers[name])
 }
 
-/** A protocol that a response tells of, where the route would accept it (RFC 9110, 7.8: in any response; in a 426, it must). */
-function advertised (target: Target, headers: HeaderList): string | undefined {
+/**
+ * Sends an error instead of a response, through Fastify's error handler. Where the framing of what the client sends on
+ * can no longer be trusted, the connection ends with it.
+ */
+export function sendError (request: FastifyRequest, reply: FastifyReply, error: Error): void {
+  if (isProxyError(error) && error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter))
+  if (request.raw.complete === false && request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
+  reply.send(error)
+}
+
+/** The protocols that a 426 must tell of (RFC 9110, 15.5.22), where the route would accept one of them. */
+function advertised (target: Target, { status, headers }: Head): string | undefined {
   const value = fieldValue(headers, 'upgrade')
-  if (value === undefined) return undefined
+  if (value === undefined || status !== 426) return undefined
   const accepted = target.upgrade === 'NONE' ? ['websocket'] : target.upgrade
   return accepted === 'ANY' || tokens(value).some((token) => accepted.includes(token)) ? value : undefined
 }

@@ -1,7 +1,9 @@
 /** One state per server: what every registration on it shares, from wherever it is called. */
 import { channel, type Channel } from 'node:diagnostics_channel'
 import type { FastifyInstance } from 'fastify'
+import type { Duplex } from 'node:stream'
 import { Gate } from './admission.ts'
+import { isFree } from './connection.ts'
 import type { RefusalStage } from './counters.ts'
 import { decide, readFacts, type Decision, type Facts, type RawRequest } from './decision.ts'
 import { snapshot, type MetricsSnapshot, type Metered } from './metrics.ts'
@@ -54,6 +56,8 @@ export class ServerState {
   readonly gate: Gate = new Gate()
   drainTimeout = 0
   readonly #tables: Table[] = []
+  /** Connections that were given back to Node. */
+  readonly #returned: Set<Duplex> = new Set()
   readonly #startedAt: number = clock()
   #closing: Promise<void> | undefined = undefined
 
@@ -94,9 +98,20 @@ export class ServerState {
     if (channels.refused.hasSubscribers) channels.refused.publish({ stage, error, route: target.route, request })
   }
 
+  /**
+   * Keeps a connection that was given back to Node, until it closes. To Node it is one that has not sent its first request,
+   * and so not idle: a closing server would wait for it.
+   */
+  returned (socket: Duplex): void {
+    if (this.#returned.has(socket)) return
+    this.#returned.add(socket)
+    socket.once('close', () => this.#returned.delete(socket))
+  }
+
   /** Begins the drain of a closing server. Returns at once; `closed` waits for it. */
   close (): void {
     this.registry.closing = true
+    for (const socket of this.#returned) if (isFree(socket)) socket.destroy()
     this.#closing ??= this.registry.drain(this.drainTimeout, true)
   }
 

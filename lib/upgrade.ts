@@ -16,7 +16,7 @@ import { fieldValue, serialise, type HeaderList } from './headers.ts'
 import type { Target, TunnelOutcome } from './options.ts'
 import { outgoing } from './outgoing.ts'
 import type { Breakable, OpenTunnel } from './registry.ts'
-import { rewrittenHeaders, setHead } from './respond.ts'
+import { rewrittenHeaders, sendError, setHead } from './respond.ts'
 import { channels, type ServerState, type Table } from './state.ts'
 import { clock } from './tunnel.ts'
 import type { Upstream } from './upstream.ts'
@@ -35,7 +35,7 @@ export async function upgrade (
   } catch (error) {
     exchange.refuse(error)
     if (offered.socket.destroyed || error instanceof ClientGoneError) leaveQuietly(reply, offered.socket)
-    else if (!reply.sent) reply.send(error)
+    else if (!reply.sent) sendError(request, reply, error as Error)
   }
 }
 
@@ -73,8 +73,8 @@ class UpgradeExchange implements Breakable {
     try {
       this.#client.watch()
       this.#stage = 'dial'
-      const upstream = await this.#table.upstreamsOf(target).choose(this.#request, () => this.#client.signal)
-      this.#client.signal.throwIfAborted()
+      const chosen = this.#table.upstreamsOf(target).choose(this.#request, () => this.#client.signal)
+      const upstream = chosen instanceof Promise ? await this.#client.unlessGone(chosen) : chosen
       this.#upstream = upstream
       this.#stage = 'limit'
       this.#admission.enter(upstream, target.limits.maxTunnelsPerUpstream)
@@ -216,6 +216,21 @@ class WaitingClient {
 
   abort (reason: Error): void {
     this.#controller.abort(reason)
+  }
+
+  /** Does not wait on for what a client that has left asked for. */
+  async unlessGone<T> (promise: Promise<T>): Promise<T> {
+    const { signal } = this
+    signal.throwIfAborted()
+    let onAbort = (): void => {}
+    try {
+      return await Promise.race([promise, new Promise<never>((_resolve, reject) => {
+        onAbort = () => reject(signal.reason)
+        signal.addEventListener('abort', onAbort)
+      })])
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+    }
   }
 
   /** Stops watching. Returns what came too early, in order, once. */
