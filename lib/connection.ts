@@ -83,29 +83,30 @@ export function isFree (socket: Duplex): boolean {
 }
 
 /**
- * Calls back once the response that is pending on the socket has been finished. When it is, Node takes its listeners off
- * the socket; there is no other public sign of it.
+ * Calls back once the response that is pending on the socket has been finished; not where the socket closes before that.
+ * Node then takes the response's `close` listener off the socket, of which there is no other public sign. (Node 20 only
+ * tells of that where another `close` listener is left: ours.)
  */
 export function whenFree (socket: Duplex, callback: () => void): void {
-  let looking = false
-  const look = (): void => {
-    looking = true // asking takes listeners off, too
-    const done = socket.destroyed || isFree(socket)
-    looking = false
-    if (!done) return
-    socket.off('removeListener', later)
-    if (!socket.destroyed) callback()
+  const stop = (): void => {
+    socket.off('removeListener', onRemoved)
+    socket.off('close', stop)
   }
   let planned = false
-  const later = (): void => {
-    if (planned || looking) return
+  const onRemoved = (): void => {
+    if (planned) return
     planned = true
     setImmediate(() => {
+      if (socket.destroyed) return stop()
+      const free = isFree(socket) // which takes a listener off, too: not to be planned for again
       planned = false
-      look()
+      if (!free) return
+      stop()
+      callback()
     })
   }
-  socket.on('removeListener', later)
+  socket.on('close', stop)
+  socket.on('removeListener', onRemoved)
 }
 
 /**

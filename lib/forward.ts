@@ -233,7 +233,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     }
     counters.status[`${Math.trunc(raw.statusCode / 100)}xx` as StatusClass]++
     // Node closes idle connections when a server begins to close; this one was not idle then.
-    if (registry.closing && request.raw.httpVersionMajor === 1) request.raw.socket.end()
+    if (registry.closing && request.raw.httpVersionMajor === 1) request.raw.socket.destroySoon()
   }
 }
 

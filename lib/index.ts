@@ -141,10 +141,9 @@ function lastOf ({ settings }: Target): NonNullable<Target['settings']['preHandl
  * there. It looks at `request.ws` when the response is done, to destroy the socket.
  */
 function claim (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
-  const offered = offerOf(request.raw)
-  if (offered !== undefined && !(reply.raw instanceof UpgradeResponse)) {
+  if (offerOf(request.raw) !== undefined && !(reply.raw instanceof UpgradeResponse)) {
     reply.header('connection', 'close')
-    reply.raw.once('finish', () => { if (reply.raw.headersSent) offered.socket.end() })
+    reply.raw.once('finish', () => { if (reply.raw.headersSent) request.raw.socket.destroySoon() })
     const raw = request.raw as unknown as Record<symbol, unknown>
     for (const symbol of Object.getOwnPropertySymbols(raw)) if (symbol.description === 'ws-socket') delete raw[symbol]
     if ('ws' in request) request.ws = false

@@ -79,7 +79,7 @@ function settle (state: ServerState, response: UpgradeResponse, request: Incomin
   if (!response.headersSent) return // hijacked, for the tunnel
   response.detachSocket(socket as IncomingMessage['socket'])
   const over = response.closes || state.registry.closing || /\bclose\b/i.test(request.headers.connection ?? '')
-  if (over || request.httpVersion !== '1.1' || !request.complete) socket.end()
+  if (over || request.httpVersion !== '1.1' || !request.complete) request.socket.destroySoon()
   else giveBack(state, request, socket, Buffer.alloc(0))
 }
 

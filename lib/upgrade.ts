@@ -311,6 +311,7 @@ function relayBytes (reply: FastifyReply, request: FastifyRequest, socket: Duple
   const complete = completion(reply.raw, status)
   pipeline(body, socket, (error) => {
     if (error !== undefined && error !== null) socket.destroy()
+    else request.raw.socket.destroySoon()
     complete()
   })
 }

@@ -574,6 +574,7 @@ test('close() waits for a tunnel that ends in time', async (t) => {
   const closed = proxy.app.close()
   await until(() => !proxy.app.server.listening, 'the server to stop listening')
   client.end('goodbye')
+  await connection.ended
   connection.end()
   await within(closed, 'close()')
   assert.deepEqual([String(connection.unread), record.closed.map(({ by }) => by)], ['goodbye', ['client']])
