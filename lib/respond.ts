@@ -39,7 +39,7 @@ export function setHead (request: FastifyRequest, reply: FastifyReply, target: T
     const upgrade = advertised(target, head)
     if (upgrade !== undefined) Object.assign(headers, { upgrade, connection: 'Upgrade' })
     // Answered before the request's body was read: the rest of it is not waited for.
-    if (request.raw.complete === false) headers.connection = 'close'
+    if (isUnread(request)) headers.connection = 'close'
   }
   for (const name in headers) reply.header(name, headers[name])
 }
@@ -50,8 +50,14 @@ export function setHead (request: FastifyRequest, reply: FastifyReply, target: T
  */
 export function sendError (request: FastifyRequest, reply: FastifyReply, error: Error): void {
   if (isProxyError(error) && error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter))
-  if (request.raw.complete === false && request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
+  if (isUnread(request)) reply.header('connection', 'close')
   reply.send(error)
+}
+
+/** Whether a body is still to come that will not be read: HTTP/1.1 could not go on behind it. */
+function isUnread ({ raw }: FastifyRequest): boolean {
+  if (raw.httpVersionMajor !== 1 || raw.complete !== false) return false
+  return raw.headers['transfer-encoding'] !== undefined || (raw.headers['content-length'] ?? '0') !== '0'
 }
 
 /** The protocols that a 426 must tell of (RFC 9110, 15.5.22), where the route would accept one of them. */

@@ -33,7 +33,7 @@ async function start (t: TestContext, order: Order, hooks: Hooks, own: string, p
     fastify: { logger: log.logger },
     async setup (app) {
       addHooks(app, hooks)
-      const options: ProxyOptions = { path, upstream: `${upstream.url}/` }
+      const options: ProxyOptions = { path, upstream: `${upstream.url}/`, drainTimeout: '200ms' }
       // `await` makes each plugin do its work before the next is registered
       if (order === 'after') await app.register(wstunnel, options)
       await app.register(websocket)

@@ -11,8 +11,9 @@ import type { UpgradeHeadOptions } from '../fixtures/client.ts'
 import { recordLog } from '../fixtures/log.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import type { RawResponse } from '../fixtures/raw.ts'
+import { over } from '../fixtures/stage.ts'
 import { openTunnel, recordTunnels, roundTrip } from '../fixtures/tunnel.ts'
-import { startHttpUpstream, startRawUpstream, startWsUpstream } from '../fixtures/upstream.ts'
+import { startHttpUpstream, startRawUpstream, startWsUpstream, switching } from '../fixtures/upstream.ts'
 import { deferred, event, until, within } from '../fixtures/wait.ts'
 
 const stages = ['onRequest', 'preValidation', 'preHandler'] as const
@@ -206,7 +207,23 @@ test('handlerTimeout in the middle of a handshake is a complete 503, and the dia
   client.write(upgradeHead('/'))
   const connection = await upstream.next()
   assert.equal((await client.response()).status, 503)
-  await Promise.race([connection.ended, connection.closed])
+  await within(over(connection), 'the dial to be given up', 2000)
+})
+
+test('after handlerTimeout in the middle of a handshake the connection carries the next upgrade', async (t) => {
+  const upstream = await startRawUpstream(t)
+  const proxy = await startProxy(t, { upstream: upstream.url, handshakeTimeout: '1s' }, { fastify: { handlerTimeout: 300 } as object })
+  const client = await rawClient(t, proxy.port)
+  client.write(upgradeHead('/'))
+  const first = await upstream.next()
+  await client.response()
+  client.write(upgradeHead('/'))
+  const second = await upstream.next()
+  second.write(switching(await second.head()))
+  assert.equal((await client.response()).status, 101)
+  // whatever of the first handshake is still there must not touch the tunnel
+  await over(first)
+  await roundTrip({ client, upstream: second })
 })
 
 // The end of the request
@@ -548,7 +565,7 @@ test('close() ends both sides of every tunnel', async (t) => {
   const proxy = await startProxy(t, { upstream: upstream.url, drainTimeout: '200ms' })
   const tunnel = await openTunnel(t, proxy, upstream)
   await within(proxy.app.close(), 'close()')
-  await Promise.all([tunnel.client, tunnel.upstream].map(async (side) => await Promise.race([side.ended, side.closed])))
+  await Promise.all([over(tunnel.client), over(tunnel.upstream)])
 })
 
 test('a tunnel that close() ended has one outcome, by the proxy', async (t) => {
@@ -588,7 +605,7 @@ test('close() in the middle of a handshake gives it up', async (t) => {
   const connection = await upstream.next()
   await connection.head()
   await within(proxy.app.close(), 'close()')
-  await Promise.race([connection.ended, connection.closed])
+  await over(connection)
 })
 
 test('close() does not wait for a connection that is idle after a refused upgrade', async (t) => {
@@ -742,7 +759,7 @@ test('an upgrade that is pipelined behind a slow request is answered after it, o
   await within(arrived.promise, 'the slow request')
   gate.resolve()
   await client.response()
-  const second = await Promise.race([client.response().then(({ status }) => status), client.ended.then(() => 'closed')]).catch(() => 'closed')
+  const second = await client.response().then(({ status }) => status, (error: Error) => /ended before/.test(error.message) ? 'closed' : 'nothing')
   assert.ok(second === 101 || second === 400 || second === 503 || second === 'closed', String(second))
 })
 
