@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { startProxy } from '../fixtures/proxy.ts'
+import { startWsUpstream } from '../fixtures/upstream.ts'
+import { event, until } from '../fixtures/wait.ts'
+import WebSocket from 'ws'
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
+
+/** What a tunnel's request was made of, held weakly. */
+interface Held {
+  request: WeakRef<object>
+  reply: WeakRef<object>
+  rawRequest: WeakRef<object>
+  rawResponse: WeakRef<object>
+}
+
+for (const path of ['upgrade', 'tunnel'] as const) {
+  for (const async of [true, false]) {
+    test(`an accepted ${path} with async: ${async} ${async ? 'releases' : 'keeps'} its request while it lives`, async (t) => {
+      const upstream = await startWsUpstream(t)
+      const held: Held[] = []
+      const proxy = await startProxy(t, { upstream: upstream.url, fallbackToHttp: path === 'upgrade', async }, {
+        setup (app) {
+          app.addHook('preHandler', async (request, reply) => {
+            held.push({
+              request: new WeakRef(request), reply: new WeakRef(reply), rawRequest: new WeakRef(request.raw), rawResponse: new WeakRef(reply.raw)
+            })
+          })
+        }
+      })
+      // The last request is what the engine's inline caches may still know; the ones before it are not.
+      const clients = []
+      for (let i = 0; i < 3; i++) {
+        const client = new WebSocket(proxy.wsUrl)
+        clients.push(client)
+        await event(client, 'open')
+        client.send('hello')
+        await event(client, 'message')
+      }
+      t.after(() => clients.forEach((client) => client.terminate()))
+      const first = held[0] as Held
+      const alive = (): string[] => Object.entries(first).filter(([, ref]) => ref.deref() !== undefined).map(([name]) => name)
+      if (async) {
+        await until(() => {
+          collect()
+          return alive().length === 0
+        }, () => `${alive().join(', ')} to be released`)
+      } else {
+        for (let i = 0; i < 5; i++) {
+          await new Promise((resolve) => setImmediate(resolve))
+          collect()
+        }
+        assert.ok(alive().includes('rawResponse'))
+      }
+      assert.equal(proxy.app.wstunnel.metrics().tunnels.open, 3)
+    })
+  }
+}
