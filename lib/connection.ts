@@ -18,6 +18,11 @@ export interface Offered {
   readonly socket: Duplex
   /** Bytes after the head, read by Node's parser. */
   readonly head: Buffer
+  /**
+   * Whether the client has sent more without waiting for an answer. That may be of a protocol that is not spoken now: after
+   * an ordinary response the connection ends.
+   */
+  eager: boolean
 }
 
 const offers = new WeakMap<IncomingMessage, Offered>()

@@ -56,7 +56,7 @@ const mostTokens = 32
 
 const sixteenBytes = /^[A-Za-z0-9+/]{21}[AQgw]==$/ // base64 of 16 bytes: the last sextet holds two bits (RFC 6455, 4.2.1)
 // RFC 9110, 7.2 and RFC 3986, 3.2.2, without userinfo. An empty Host is legal.
-const hostValue = /^(?:\[[0-9a-f:.%]+\]|[a-z0-9\-._~!$&'()*+,;=%]*)(?::\d{0,5})?$/i
+const hostValue = /^(?:\[[0-9a-f:.%]+\]|[a-z0-9\-._~!$&'()*+,;=%]*)(?::(\d{0,5}))?$/i
 
 export function readFacts (request: RawRequest): Facts {
   const { headers } = request
@@ -135,7 +135,7 @@ function isTunnelled (token: string): boolean {
 /** What is wrong with a request that would otherwise be forwarded or upgraded. */
 function findFault (target: Target, facts: Facts, token: string | undefined): WstunnelError | undefined {
   const { hosts } = facts
-  if (hosts.length > 1 || (hosts[0] !== undefined && !hostValue.test(hosts[0]))) return new BadRequestError('Host')
+  if (hosts.length > 1 || (hosts[0] !== undefined && !isHost(hosts[0]))) return new BadRequestError('Host')
   if (facts.offer !== undefined && facts.named && tokens(facts.offer).length > mostTokens) return new BadRequestError('Upgrade')
   if (token === undefined) return undefined
   if (hosts.length === 0) return new BadRequestError('Host')
@@ -148,6 +148,11 @@ function findFault (target: Target, facts: Facts, token: string | undefined): Ws
   if (facts.versions.length !== 1) return new BadRequestError('Sec-WebSocket-Version')
   if (target.allowedOrigins !== undefined && !isAllowed(target.allowedOrigins, facts.origins)) return new OriginRefusedError()
   return undefined
+}
+
+function isHost (value: string): boolean {
+  const match = hostValue.exec(value)
+  return match !== null && Number(match[1] ?? 0) <= 65_535
 }
 
 /** RFC 6455, 10.2: exact, after RFC 6454's lower case; `null` is never an origin. */

@@ -5,7 +5,7 @@
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import {
-  handBack, handedBack, keepOffer, rebuildHead, respondOn, whenFree, type UpgradeResponse
+  handBack, handedBack, keepOffer, rebuildHead, respondOn, whenFree, type Offered, type UpgradeResponse
 } from './connection.ts'
 import { readFacts } from './decision.ts'
 import { replaceUpgradeToken } from './headers.ts'
@@ -47,38 +47,35 @@ function accept (state: ServerState, request: IncomingMessage, socket: Duplex, h
     whenFree(socket, () => giveBack(state, request, socket, Buffer.concat([rebuildHead(request, asItWas), head])))
     return
   }
-  keepOffer(request, { socket, head })
+  const offered = { socket, head, eager: head.length > 0 }
+  keepOffer(request, offered)
   const fate = state.foresee(request)
   const alone = state.server.listenerCount('upgrade') === 1
-  if (alone && fate === 'switch') return route(state, response, request, socket, head.length === 0)
+  if (alone && fate === 'switch') return route(state, response, request, offered)
   response.detachSocket(socket as IncomingMessage['socket'])
   if (alone) return decline(state, request, socket, head)
   process.nextTick(() => {
     // Another listener may have taken it: @fastify/websocket, say, which puts it through the router as we do.
     const own = socket.destroyed ? undefined : respondOn(request, socket)
     if (own === undefined) return
-    if (fate === 'switch') return route(state, own, request, socket, head.length === 0)
+    if (fate === 'switch') return route(state, own, request, offered)
     own.detachSocket(socket as IncomingMessage['socket'])
     if (fate === 'ordinary') decline(state, request, socket, head)
   })
 }
 
-/**
- * Through the router, on a response of its own: whatever answers there, answers this client.
- * @param keeps whether the connection may be HTTP again after that. Not where the client has sent more without waiting
- *   for the answer: that may be of a protocol that is not spoken then.
- */
-function route (state: ServerState, response: UpgradeResponse, request: IncomingMessage, socket: Duplex, keeps: boolean): void {
-  if (!keeps) response.setHeader('connection', 'close')
-  response.once('finish', () => settle(state, response, request, socket))
+/** Through the router, on a response of its own: whatever answers there, answers this client. */
+function route (state: ServerState, response: UpgradeResponse, request: IncomingMessage, offered: Offered): void {
+  if (offered.eager) response.setHeader('connection', 'close')
+  response.once('finish', () => settle(state, response, request, offered))
   state.routing(request, response)
 }
 
 /** After an ordinary response: the connection is HTTP again, or it is closed. */
-function settle (state: ServerState, response: UpgradeResponse, request: IncomingMessage, socket: Duplex): void {
+function settle (state: ServerState, response: UpgradeResponse, request: IncomingMessage, { socket, eager }: Offered): void {
   if (!response.headersSent) return // hijacked, for the tunnel
   response.detachSocket(socket as IncomingMessage['socket'])
-  const over = response.closes || state.registry.closing || /\bclose\b/i.test(request.headers.connection ?? '')
+  const over = eager || response.closes || state.registry.closing || /\bclose\b/i.test(request.headers.connection ?? '')
   if (over || request.httpVersion !== '1.1' || !request.complete) request.socket.destroySoon()
   else giveBack(state, request, socket, Buffer.alloc(0))
 }
@@ -88,7 +85,7 @@ function decline (state: ServerState, request: IncomingMessage, socket: Duplex, 
   if (request.socket !== socket || !request.complete) {
     // Node 26 reads the body of such a request itself. It has nothing to be given back, only to be routed.
     const response = respondOn(request, socket)
-    if (response !== undefined) route(state, response, request, socket, false)
+    if (response !== undefined) route(state, response, request, { socket, head, eager: true })
     return
   }
   const plain = rebuildHead(request, (value) => replaceUpgradeToken(value, handedBack))

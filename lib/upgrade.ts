@@ -30,12 +30,16 @@ export async function upgrade (
   const offered = offerOf(request.raw)
   if (offered === undefined) throw new BadRequestError('this connection cannot be upgraded')
   const exchange = new UpgradeExchange(state, table, request, decision, offered)
+  // Fastify's handlerTimeout, or a user's hook, may answer while we wait. The connection is then theirs, and first of all ours no more.
+  reply.raw.prependOnceListener('finish', () => exchange.answered())
   try {
     await exchange.run(reply)
   } catch (error) {
     exchange.refuse(error)
-    if (offered.socket.destroyed || error instanceof ClientGoneError) leaveQuietly(reply, offered.socket)
-    else if (!reply.sent) sendError(request, reply, error as Error)
+    if (reply.sent) return
+    if (offered.socket.destroyed || error instanceof ClientGoneError) return leaveQuietly(reply, offered.socket)
+    if (offered.eager) reply.header('connection', 'close')
+    sendError(request, reply, error as Error)
   }
 }
 
@@ -64,6 +68,12 @@ class UpgradeExchange implements Breakable {
     this.#client.abort(new DrainingError())
   }
 
+  /** A response was sent on this exchange's connection: by us, at its end, or by someone else, in its middle. */
+  answered (): void {
+    this.#client.abort(new ClientGoneError())
+    this.#client.release()
+  }
+
   async run (reply: FastifyReply): Promise<void> {
     const { target, matched } = this.#decision
     const { registry, gate } = this.#state
@@ -82,10 +92,9 @@ class UpgradeExchange implements Breakable {
       const answer = await this.#shakeHands(upstream, sent.path, sent.headers)
       const early = this.#client.release()
       try {
-        // Fastify's handlerTimeout, or a user's hook, may have answered while we waited.
-        if (reply.sent) throw new ClientGoneError()
+        if (reply.sent) throw new ClientGoneError() // answered by someone else, in this very turn
         if (answer.framing === undefined) this.#switch(reply, answer, early)
-        else this.#relay(reply, answer, answer.framing, early)
+        else this.#relay(reply, answer, answer.framing)
       } catch (error) {
         discard(answer)
         throw error
@@ -155,7 +164,7 @@ class UpgradeExchange implements Breakable {
   }
 
   /** The upstream answered as a server that does not switch: the client gets that answer. */
-  #relay (reply: FastifyReply, answer: Answer, framing: Framing, early: Buffer): void {
+  #relay (reply: FastifyReply, answer: Answer, framing: Framing): void {
     const { target, kind } = this.#decision
     const { head, stream, transport, received, headEnd } = answer
     const raw = kind === 'tunnel'
@@ -165,8 +174,7 @@ class UpgradeExchange implements Breakable {
     this.#stage = 'upstream'
     this.refuse(undefined)
     if (raw) return relayBytes(reply, this.#request, this.#offered.socket, received.subarray(0, headEnd), body, head.status)
-    // Bytes that came before the answer may be of a protocol that is not spoken now: they must not be read as requests.
-    if (early.length > 0) reply.header('connection', 'close')
+    if (this.#offered.eager) reply.header('connection', 'close')
     if (framing.kind !== 'none') reply.send(body)
     else {
       body.destroy()
@@ -185,6 +193,7 @@ class UpgradeExchange implements Breakable {
 
 /** The client's socket while it waits for its answer: early bytes are kept up to a limit, and its leaving is noticed. */
 class WaitingClient {
+  readonly #offered: Offered
   readonly #socket: Duplex
   readonly #limit: number
   readonly #controller: AbortController = new AbortController()
@@ -192,7 +201,9 @@ class WaitingClient {
   #size: number
   #watching = false
 
-  constructor ({ socket, head }: Offered, limit: number) {
+  constructor (offered: Offered, limit: number) {
+    const { socket, head } = offered
+    this.#offered = offered
     this.#socket = socket
     this.#limit = limit
     this.#early = head.length > 0 ? [head] : []
@@ -249,6 +260,7 @@ class WaitingClient {
   }
 
   readonly #onData = (chunk: Buffer): void => {
+    this.#offered.eager = true
     this.#early.push(chunk)
     this.#size += chunk.length
     if (this.#size >= this.#limit) this.#socket.pause()
