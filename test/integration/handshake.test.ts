@@ -5,7 +5,7 @@ import { rawClient, upgradeHead } from '../fixtures/client.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import { openTunnel, roundTrip } from '../fixtures/tunnel.ts'
 import { acceptOf, headerOf, headersOf, startRawUpstream, switching } from '../fixtures/upstream.ts'
-import { within } from '../fixtures/wait.ts'
+import { event, within } from '../fixtures/wait.ts'
 
 // Dial first
 
@@ -126,6 +126,14 @@ test('bytes that the upstream sent with its 101 arrive after it, in order', asyn
   await client.response()
   connection.write('two')
   assert.equal(String(await client.read(7)), 'one two')
+})
+
+test('early bytes beyond the limit are not read before the 101', async (t) => {
+  const all = await stage(t, { limits: { earlyData: 1000 } })
+  // far more than what the sockets on the way hold
+  const { client } = await dial(t, all, {}, Buffer.alloc(64 * 1024 * 1024))
+  const drained = await event(client.socket, 'drain', 500).then(() => true, () => false)
+  assert.equal(drained, false)
 })
 
 test('early bytes beyond the limit wait at the client and are not lost', async (t) => {

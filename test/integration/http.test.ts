@@ -382,6 +382,26 @@ test('status, reason, headers and body of the upstream reach the client', async 
   assert.deepEqual([status, headers['x-pot'], headers['content-type'], headers['content-length'], String(body)], [418, ['short'], ['text/tea'], ['5'], 'stout'])
 })
 
+for (const [what, rest] of [['whole at once', 'Content-Length: 4\r\n\r\nbody'], ['in chunks', 'Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n']] as const) {
+  test(`a body without Content-Type that comes ${what} gets none`, async (t) => {
+    const { client } = await rawForwarding(t, answering(`HTTP/1.1 200 OK\r\n${rest}`))
+    client.write(requestHead('GET', '/'))
+    const { headers, body } = await client.response()
+    assert.deepEqual([headers['content-type'], String(body)], [undefined, 'body'])
+  })
+}
+
+test('an answer before the end of the request body ends the connection', async (t) => {
+  const { client, upstream } = await rawForwarding(t)
+  client.write(requestHead('POST', '/', { 'Content-Length': '1000', 'Content-Type': 'text/plain' }) + 'the beginning')
+  const connection = await upstream.next()
+  await connection.waitFor('the beginning')
+  connection.write('HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nno!')
+  const { status, headers } = await client.response()
+  await client.ended
+  assert.deepEqual([status, headers['connection']], [413, ['close']])
+})
+
 test('several Set-Cookie headers stay apart', async (t) => {
   const { client } = await rawForwarding(t, answering('HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Expires=Wed, 21 Oct 2026 07:28:00 GMT\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n'))
   client.write(requestHead('GET', '/'))
