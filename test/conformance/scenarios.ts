@@ -1,0 +1,5 @@
+/** All scenarios. */
+import { basic } from './scenarios-basic.ts'
+import type { Scenario } from './table.ts'
+
+export const scenarios: readonly Scenario[] = [...basic]
