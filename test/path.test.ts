@@ -95,7 +95,7 @@ describe('request targets that are refused', () => {
 })
 
 describe('what is taken stays below its prefix', () => {
-  // Every text of up to six of these pieces: what a lenient reader makes of the mapped path must still be below `/base/`.
+  // Every text of up to four of these pieces: what a lenient reader makes of the mapped path must still be below `/base/`.
   const pieces = ['/', '.', '..', '%2e', '%2f', '%5c', ';', 'a', '%25']
   const readers: Array<(path: string) => string> = [
     (path) => path,
@@ -114,7 +114,7 @@ describe('what is taken stays below its prefix', () => {
 
   test('for every reader', () => {
     let taken = 0
-    for (const length of [1, 2, 3, 4, 5]) {
+    for (const length of [1, 2, 3, 4]) {
       for (const text of texts(length)) {
         const target = parseTarget(`/ws/${text}`)
         if (target === undefined) continue

@@ -454,6 +454,9 @@ describe('warnings', () => {
     assert.match(warnings({ path: '/a', upstream: http }, { path: '/a/b', upstream }).join(), /route \/a\/b \(entry 1\).*\/a before it/)
     assert.match(warnings({ path: '/a', upstream: false }, { path: '/a/b', upstream }).join(), /entry 1/)
   })
+  test('what follows http, which has no fallback to give up', () => {
+    assert.match(warnings({ upstream: http, fallbackToHttp: false }, { upstream }).join(), /entry 1/)
+  })
   test('what follows a NONE, which takes every request', () => {
     assert.match(warnings({ upstream, upgrade: 'NONE', fallbackToHttp: false }, { upstream: http }).join(), /entry 1/)
   })
