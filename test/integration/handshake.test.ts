@@ -128,13 +128,17 @@ test('bytes that the upstream sent with its 101 arrive after it, in order', asyn
   assert.equal(String(await client.read(7)), 'one two')
 })
 
-test('early bytes beyond the limit are not read before the 101', async (t) => {
-  const all = await stage(t, { limits: { earlyData: 1000 } })
-  // far more than what the sockets on the way hold
-  const { client } = await dial(t, all, {}, Buffer.alloc(64 * 1024 * 1024))
-  const drained = await event(client.socket, 'drain', 500).then(() => true, () => false)
-  assert.equal(drained, false)
-})
+for (const when of ['with', 'after'] as const) {
+  test(`early bytes that come ${when} the head, beyond the limit, are not read before the 101`, async (t) => {
+    const all = await stage(t, { limits: { earlyData: 1000 } })
+    // far more than what the sockets on the way hold
+    const flood = Buffer.alloc(64 * 1024 * 1024)
+    const { client } = await dial(t, all, {}, when === 'with' ? flood : '')
+    if (when === 'after') client.write(flood)
+    const drained = await event(client.socket, 'drain', 500).then(() => true, () => false)
+    assert.equal(drained, false)
+  })
+}
 
 test('early bytes beyond the limit wait at the client and are not lost', async (t) => {
   const early = Buffer.alloc(1024 * 1024, 'x')
