@@ -21,6 +21,10 @@ import type { Scenario, Table } from './table.ts'
 
 /** The exit code where there is no httpd to compare with. */
 const notInstalled = 77
+/** What nobody caught in our process while scenarios were played: outside of a test it would have ended it. */
+const uncaught: unknown[] = []
+process.on('unhandledRejection', (reason) => uncaught.push(reason))
+
 /** Scenarios of one table are played one after the other, in so many lanes; so many lanes are at work at a time. */
 const perLane = 12
 const atATime = 8
@@ -103,6 +107,7 @@ async function run (lane: Lane, scenario: Scenario, show: boolean): Promise<Resu
   const theirs = lines(normalise(outcomes[0], { ports: lane.theirs.ports }, exact))
   const ours = lines(normalise(outcomes[1], { ports: lane.ours.ports }, exact))
   const problems = judge(scenario, outcomes, theirs, ours)
+  for (const reason of uncaught.splice(0)) problems.push(`an unhandled rejection, perhaps of another scenario played now: ${String(reason)}`)
   if (show) console.log(`${scenario.name}\n${sideBySide(theirs, ours)}\n`)
   if (problems.length === 0) return { scenario, kind: 'passed', text: '' }
   const text = [...problems.map((problem) => `  ${problem}`), sideBySide(theirs, ours)].join('\n')
@@ -169,11 +174,10 @@ async function main (args: readonly string[]): Promise<number> {
     return 1
   }
   const httpd = new Httpd()
-  const interrupted = (): never => {
-    httpd.kill()
-    process.exit(130)
-  }
-  process.once('SIGINT', interrupted).once('SIGTERM', interrupted)
+  // However this process ends, even by an exception that nobody caught: nothing stays.
+  const onExit = (): void => httpd.kill()
+  const interrupted = (): never => process.exit(130)
+  process.once('exit', onExit).once('SIGINT', interrupted).once('SIGTERM', interrupted).once('SIGHUP', interrupted)
   const lanes: Lane[] = []
   const results: Result[] = []
   try {
@@ -195,7 +199,7 @@ async function main (args: readonly string[]): Promise<number> {
   } finally {
     await httpd.stop()
     await Promise.all(lanes.map(closeLane))
-    process.off('SIGINT', interrupted).off('SIGTERM', interrupted)
+    process.off('exit', onExit)
   }
   return report(results)
 }
