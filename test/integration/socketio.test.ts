@@ -12,7 +12,7 @@ import { startHttpUpstream } from '../fixtures/upstream.ts'
 import type { HttpUpstream } from '../fixtures/upstream.ts'
 import { event } from '../fixtures/wait.ts'
 
-interface Session {
+interface Pair {
   proxy: Proxy
   /** The targets of the plain requests that socket.io has seen. */
   requests: string[]
@@ -27,7 +27,7 @@ const registrations: Array<[name: string, options: (upstream: HttpUpstream) => P
 ]
 
 /** socket.io through the proxy, from the first poll to the upgrade. */
-async function upgraded (t: TestContext, options: (upstream: HttpUpstream) => ProxyOptions): Promise<Session> {
+async function upgraded (t: TestContext, options: (upstream: HttpUpstream) => ProxyOptions): Promise<Pair> {
   const upstream = await startHttpUpstream(t, () => {})
   const engine = new Server(upstream.server)
   cleanup(t, 'proxies', async () => { await engine.close() })

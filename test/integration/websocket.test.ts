@@ -13,7 +13,7 @@ import { startRawUpstream, startWsUpstream, switching } from '../fixtures/upstre
 import type { WsConnection, WsUpstreamOptions } from '../fixtures/upstream.ts'
 import { event, within } from '../fixtures/wait.ts'
 
-interface Session {
+interface Pair {
   proxy: Proxy
   client: WebSocket
   upstream: WsConnection
@@ -21,7 +21,7 @@ interface Session {
 }
 
 /** A `ws` client and a `ws` server with the proxy between them. */
-async function connect (t: TestContext, server: WsUpstreamOptions = {}, client: { protocols?: string[], perMessageDeflate?: boolean | object } = {}): Promise<Session> {
+async function connect (t: TestContext, server: WsUpstreamOptions = {}, client: { protocols?: string[], perMessageDeflate?: boolean | object } = {}): Promise<Pair> {
   const upstream = await startWsUpstream(t, server)
   const record = recordTunnels()
   const proxy = await startProxy(t, { path: '/chat/', upstream: `${upstream.url}/app/`, ...record.hooks })
@@ -41,7 +41,7 @@ function sha256 (data: Buffer): string {
 }
 
 /** Closes, and returns the outcome of the tunnel. */
-async function finish ({ client, record }: Session): Promise<Outcome> {
+async function finish ({ client, record }: Pair): Promise<Outcome> {
   client.close(1000)
   return await record.nextOutcome()
 }
@@ -129,11 +129,11 @@ test('the upstream sees the extension header of the client unchanged', async (t)
 })
 
 test('compressed messages pass compressed', async (t) => {
-  const session = await connect(t, { perMessageDeflate: { threshold: 0 } }, { perMessageDeflate: { threshold: 0 } })
+  const pair = await connect(t, { perMessageDeflate: { threshold: 0 } }, { perMessageDeflate: { threshold: 0 } })
   const sent = 'again '.repeat(100_000)
-  session.client.send(sent)
-  assert.equal(String((await message(session.client)).data), sent)
-  const { bytesFromClient, bytesFromUpstream } = await finish(session)
+  pair.client.send(sent)
+  assert.equal(String((await message(pair.client)).data), sent)
+  const { bytesFromClient, bytesFromUpstream } = await finish(pair)
   assert.ok(bytesFromClient < 10_000 && bytesFromUpstream < 10_000, `${bytesFromClient} and ${bytesFromUpstream} bytes`)
 })
 
@@ -255,9 +255,9 @@ test('an open tunnel is listed with its facts', async (t) => {
 })
 
 test('a tunnel that has ended is not listed', async (t) => {
-  const session = await connect(t)
-  await finish(session)
-  assert.deepEqual([...session.proxy.app.wstunnel.tunnels()], [])
+  const pair = await connect(t)
+  await finish(pair)
+  assert.deepEqual([...pair.proxy.app.wstunnel.tunnels()], [])
 })
 
 test('a tunnel can be closed from outside', async (t) => {
@@ -277,11 +277,11 @@ test('metrics count an open tunnel as open', async (t) => {
 })
 
 test('metrics and the hook agree on how a tunnel ended and on its bytes', async (t) => {
-  const session = await connect(t)
-  session.client.send('twelve bytes')
-  await message(session.client)
-  const outcome = await finish(session)
-  const { tunnels } = session.proxy.app.wstunnel.metrics()
+  const pair = await connect(t)
+  pair.client.send('twelve bytes')
+  await message(pair.client)
+  const outcome = await finish(pair)
+  const { tunnels } = pair.proxy.app.wstunnel.metrics()
   assert.deepEqual({
     open: tunnels.open,
     reasons: Object.entries(tunnels.closed).filter(([, count]) => count > 0),
@@ -307,18 +307,18 @@ test('metrics are broken down by route and upstream', async (t) => {
 })
 
 test('a snapshot of the metrics is plain data and does not change', async (t) => {
-  const session = await connect(t)
-  const before = session.proxy.app.wstunnel.metrics()
+  const pair = await connect(t)
+  const before = pair.proxy.app.wstunnel.metrics()
   const text = JSON.stringify(before)
-  await finish(session)
+  await finish(pair)
   assert.deepEqual(JSON.parse(text), before)
 })
 
 test('onTunnelOpen and onTunnelClose are each called once', async (t) => {
-  const session = await connect(t)
-  await finish(session)
-  await within(session.proxy.app.close(), 'close()')
-  assert.deepEqual([session.record.opened.length, session.record.closed.length], [1, 1])
+  const pair = await connect(t)
+  await finish(pair)
+  await within(pair.proxy.app.close(), 'close()')
+  assert.deepEqual([pair.record.opened.length, pair.record.closed.length], [1, 1])
 })
 
 test('a hundred sockets at once keep their messages apart', async (t) => {
