@@ -130,7 +130,10 @@ for (const [side, masked] of sides) {
     for (const opcode of [3, 4, 5, 6, 7, 11, 12, 13, 14, 15]) {
       test(`a frame of the reserved opcode ${opcode}`, () => malformed(encodeFrame(opcode, 'x', { masked })))
     }
-    test(`a frame that is ${masked ? 'not ' : ''}masked`, () => malformed(encodeFrame(opcodes.text, 'x', { masked: !masked })))
+    test(`a frame that is ${masked ? 'not ' : ''}masked`, () => {
+      malformed(encodeFrame(opcodes.text, 'x', { masked: !masked }))
+      malformed(encodeFrame(opcodes.text, '', { masked: !masked }))
+    })
     test('a length beyond what a number holds', () => {
       malformed(Buffer.from([0x82, masked ? 0xff : 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]))
       malformed(Buffer.from([0x82, masked ? 0xff : 0x7f, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]))
