@@ -151,16 +151,19 @@ export class Httpd {
     await Promise.race([died, this.#answers(hosts)])
   }
 
-  /** Waits until httpd takes connections: it listens on all its ports before it serves one. */
+  /** Waits until httpd answers a request, which it does once it listens on all of its ports. */
   async #answers (hosts: readonly VirtualHost[]): Promise<void> {
+    const { port, scenario } = hosts[0] as VirtualHost
     const deadline = Date.now() + 15_000
     for (;;) {
-      const socket = connect(hosts[0]?.port ?? 0, '127.0.0.1')
+      const socket = connect(port, '127.0.0.1')
       try {
         await once(socket, 'connect')
+        socket.write('GET /~probe HTTP/1.0\r\n\r\n')
+        await once(socket, 'data')
         return
       } catch {
-        if (Date.now() > deadline) throw new Error(`httpd takes no connection (table of '${hosts[0]?.scenario}'):\n${this.log()}`)
+        if (Date.now() > deadline) throw new Error(`httpd takes no connection (table of '${scenario}'):\n${this.log()}`)
         await sleep(20) // there is no event for a port of another process
       } finally {
         socket.destroy()

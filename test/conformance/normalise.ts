@@ -59,6 +59,9 @@ const rules = {
       for (const message of [...outcome.responses, ...outcome.requests]) {
         drop([message], 'keep-alive')
         drop([message], 'connection', (value) => /^(keep-alive|close)$/i.test(value))
+        for (const field of message.headers) {
+          if (field[0].toLowerCase() === 'connection') field[1] = field[1].replace(/, (?:keep-alive|close)$/i, '')
+        }
       }
     }
   },

@@ -79,7 +79,7 @@ function ours (target: Target, request: Request): string[] {
   if (token === 'websocket' && method !== 'GET') return refused(400)
   if (token !== undefined) return switched(token, `${method} /chat`)
   const protocols = upgrade === undefined || upgrade === 'ANY' || upgrade === 'NONE' ? 'websocket' : [upgrade].flat().join(', ')
-  const required = version === '1.0' ? [...refused(426, 'fin', 'connection: upgrade', `upgrade: ${protocols}`)] : upgradeRequired(protocols)
+  const required = version === '1.0' ? refused(426, 'fin', 'connection: upgrade', `upgrade: ${protocols}`) : upgradeRequired(protocols)
   if (upgrade === 'NONE') return required
   if (target.scheme === 'http' || target.fallback) return forwarded(`${method} /chat`, webSocketFields, end)
   return offer.length === 0 ? refused(404, end) : required
@@ -104,6 +104,7 @@ function rowOf (target: Target, request: Request): string | undefined {
   const mine = ourToken(target, request)
   const theirs = theirToken(target, request)
   const legacy = target.scheme === 'ws' && !target.fallback
+  if (target.upgrade === 'NONE' && mine === 'websocket' && legacy && theirs === 'websocket') return undefined
   if (target.upgrade === 'NONE' && !(mine === undefined && theirs !== undefined && version === '1.0')) return 'none'
   if (mine === theirs && !(mine === 'websocket' && method !== 'GET')) {
     // Both refuse it, but the protocols that are told of are a list here, and what is configured there.
@@ -133,6 +134,7 @@ export const offers: readonly Scenario[] = targets.flatMap((target) => requests.
     ...(row === undefined ? {} : { differs: row }),
     ...(upgrade === 'NONE' && request.offer[0] === ''
       ? { todo: 'an empty Upgrade is taken for an offer; its refusal is a rejection that nobody handles: the process ends' }
-      : {})
+      : {}),
+    ...(request.version === '1.0' && ours(target, request)[0] === '< 426' ? { todo: 'a 426 leaves the connection of an HTTP/1.0 client open' } : {})
   }
 }))

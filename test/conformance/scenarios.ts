@@ -1,6 +1,11 @@
 /** All scenarios. */
 import { basic } from './scenarios-basic.ts'
+import { bodies } from './scenarios-bodies.ts'
+import { headers } from './scenarios-headers.ts'
 import { offers } from './scenarios-offers.ts'
+import { paths } from './scenarios-paths.ts'
+import { replies } from './scenarios-replies.ts'
+import { tunnels } from './scenarios-tunnels.ts'
 import type { Scenario } from './table.ts'
 
-export const scenarios: readonly Scenario[] = [...basic, ...offers]
+export const scenarios: readonly Scenario[] = [...basic, ...offers, ...paths, ...replies, ...headers, ...bodies, ...tunnels]

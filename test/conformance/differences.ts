@@ -1,0 +1,3 @@
+import type { Scenario } from './table.ts'
+
+export const differences: Readonly<Record<string, Pick<Scenario, 'differs' | 'ours' | 'todo'>>> = {}

@@ -1,0 +1,8 @@
+/** The deliberate differences of scenarios that no rule explains: by name, the row, and what we do. */
+import { differences } from './differences.ts'
+import type { Scenario } from './table.ts'
+
+/** Gives each scenario its difference or its todo, where it has one. */
+export function explained (scenarios: readonly Scenario[]): Scenario[] {
+  return scenarios.map((scenario) => ({ ...scenario, ...differences[scenario.name] }))
+}
