@@ -14,7 +14,7 @@ export interface Address {
   readonly port: number
   /** A unix socket, which is dialled instead of host and port. */
   readonly socketPath: string | undefined
-  /** The path of the URL: at least `/`. */
+  /** The path of the URL; empty where it was written without one. */
   readonly path: string
 }
 
@@ -48,6 +48,6 @@ export function parseAddress (text: string): Address | undefined {
     hostname: url.hostname.replace(/^\[(.*)\]$/, '$1'),
     port: url.port === '' ? scheme.port : Number(url.port),
     socketPath,
-    path: url.pathname
+    path: /^[a-z]+:\/\/[^/]*$/i.test(source) ? '' : url.pathname
   })
 }

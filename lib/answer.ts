@@ -21,7 +21,8 @@ export class AnswerBody extends Readable {
   readonly #transport: Socket
   readonly #reader: BodyReader
   readonly #raw: boolean
-  readonly #timer: NodeJS.Timeout | undefined
+  readonly #timeout: number
+  #timer: NodeJS.Timeout | undefined = undefined
 
   constructor ({ stream, transport, framing, rest, timeout, raw }: AnswerBodyOptions) {
     super()
@@ -29,21 +30,24 @@ export class AnswerBody extends Readable {
     this.#transport = transport
     this.#reader = new BodyReader(framing)
     this.#raw = raw
-    this.#timer = timeout > 0 ? setTimeout(() => this.destroy(new TimeoutError()), timeout) : undefined
+    this.#timeout = timeout
     stream.on('data', (chunk: Buffer) => this.#take(chunk))
     stream.on('end', () => this.#ended())
     stream.on('error', (cause) => this.destroy(new ClosedError({ cause })))
     stream.on('close', () => this.#ended())
     stream.pause()
+    this.on('error', ignore) // an asynchronous onSend hook may be at work before Fastify listens
     this.#take(rest)
   }
 
   override _read (): void {
-    if (!this.destroyed) this.#stream.resume()
+    if (this.destroyed) return
+    this.#await()
+    this.#stream.resume()
   }
 
   override _destroy (error: Error | null, callback: (error: Error | null) => void): void {
-    clearTimeout(this.#timer)
+    this.#stopAwaiting()
     this.#stream.destroy()
     this.#transport.destroy()
     callback(error)
@@ -63,7 +67,19 @@ export class AnswerBody extends Readable {
       return
     }
     if (this.#reader.done) this.#finish()
-    else if (!more) this.#stream.pause()
+    else if (!more) {
+      this.#stream.pause()
+      this.#stopAwaiting() // it is the client that we wait for
+    }
+  }
+
+  #await (): void {
+    if (this.#timeout > 0) this.#timer ??= setTimeout(() => this.destroy(new TimeoutError()), this.#timeout)
+  }
+
+  #stopAwaiting (): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
   }
 
   #ended (): void {
@@ -74,9 +90,11 @@ export class AnswerBody extends Readable {
 
   /** What the upstream sends after its answer, nobody asked for. */
   #finish (): void {
-    clearTimeout(this.#timer)
+    this.#stopAwaiting()
     this.push(null)
     this.#stream.destroy()
     this.#transport.destroy()
   }
 }
+
+function ignore (): void {}

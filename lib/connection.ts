@@ -126,14 +126,20 @@ export function handBack (server: EventEmitter, socket: Duplex, bytes: Buffer): 
   socket.resume() // it may have been paused while it waited for an upstream
 }
 
-/** A request's head again, with another value of `Connection`. */
-export function rebuildHead (request: IncomingMessage, connection: (value: string) => string): Buffer {
+/**
+ * A request's head again.
+ * @param connection changes the value of `Connection`; then `Proxy-Connection`, in which Node's parser finds an upgrade as
+ *   well, is left out
+ */
+export function rebuildHead (request: IncomingMessage, connection?: (value: string) => string): Buffer {
   const { rawHeaders } = request
   let head = `${request.method} ${request.url} HTTP/${request.httpVersion}\r\n`
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string
     const value = rawHeaders[i + 1] as string
-    head += `${name}: ${name.toLowerCase() === 'connection' ? connection(value) : value}\r\n`
+    const key = name.toLowerCase()
+    if (connection !== undefined && key === 'proxy-connection') continue
+    head += `${name}: ${connection !== undefined && key === 'connection' ? connection(value) : value}\r\n`
   }
   return Buffer.from(`${head}\r\n`, 'latin1')
 }

@@ -79,6 +79,8 @@ export class HistogramCounter {
 
 /** What is counted of the exchanges of one upstream, or of those of a route that never had one. */
 export class Counters {
+  /** Upgrades under way: not shown, but what is being dialled is not idle. */
+  pending = 0
   active = 0
   suspended = 0
   opened = 0
@@ -99,10 +101,11 @@ export class Counters {
 
   /** Exchanges that live: what a limit or a balancer looks at. */
   get busy (): number {
-    return this.active + this.suspended + this.inFlight
+    return this.pending + this.active + this.suspended + this.inFlight
   }
 
   add (other: Counters): void {
+    this.pending += other.pending
     this.active += other.active
     this.suspended += other.suspended
     this.opened += other.opened

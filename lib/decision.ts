@@ -118,7 +118,7 @@ export function decide (targets: readonly Target[], facts: Facts, caseSensitive 
 /** The protocol to ask the upstream for; `undefined` where the offer is not accepted. */
 function acceptedToken (target: Target, facts: Facts): string | undefined {
   // RFC 9110, 7.8: an Upgrade in HTTP/1.0 is to be ignored, and so is one that Connection does not name.
-  if (facts.offer === undefined || facts.version !== '1.1' || !facts.named) return undefined
+  if (facts.offer === undefined || facts.offer === '' || facts.version !== '1.1' || !facts.named) return undefined
   if (target.upgrade === 'NONE') return 'websocket'
   const offered = tokens(facts.offer)
   if (target.upgrade === 'ANY') return offered.find(isTunnelled)

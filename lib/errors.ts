@@ -93,6 +93,10 @@ export const UpstreamError: WstunnelErrorConstructor =
 export const InvalidUpstreamError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_INVALID_UPSTREAM', 'No valid upstream was chosen', 500, 'internal')
 
+/** A function of the options threw something that is no Error; an Error is answered as Fastify does. */
+export const FunctionError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_FUNCTION', 'A function of the options failed', 500, 'internal')
+
 /** A header that `rewriteRequestHeaders` or `rewriteHeaders` returned cannot be written: nothing was sent. */
 export const InvalidHeaderError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_INVALID_HEADER', 'A header to be written is invalid', 500, 'internal')

@@ -26,6 +26,7 @@ export interface ForwardOptions {
 /** Sends the request on. The reply is sent when the response comes, or an error instead of it. */
 export function forward (options: ForwardOptions): void {
   const exchange = new Forward(options)
+  if (exchange.over) return
   try {
     const upstream = options.upstreams.choose(options.request, () => exchange.signal())
     if (upstream instanceof Promise) upstream.then((chosen) => exchange.start(chosen)).catch((error) => exchange.fail(error))
@@ -59,6 +60,8 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
   #broken: Error | undefined = undefined
   #failed = false
   #finished = false
+  /** Whether the upstream's response is over, in whichever way. */
+  #answered = false
   /** A response that has just come, until it is known whether it is whole. */
   #pending: { readonly head: Head, readonly chunks: Buffer[] } | undefined = undefined
   /** Its body, where it is not. */
@@ -71,6 +74,12 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     const { raw } = options.reply
     raw.once('finish', () => this.#finish())
     raw.once('close', () => this.#finish())
+    if (raw.destroyed) this.#finish() // the client has left while hooks were at work: no event is to come
+  }
+
+  /** Whether there is nobody to answer. */
+  get over (): boolean {
+    return this.#finished
   }
 
   /** Aborts when the client leaves. Made only for those who ask. */
@@ -113,8 +122,8 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
   /** A drain is over. */
   abort (): void {
     this.#break(new DrainingError())
-    this.#options.request.raw.socket?.destroy()
     this.#finish()
+    this.#options.reply.raw.destroy()
   }
 
   #break (reason: Error): void {
@@ -146,6 +155,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
   }
 
   onResponseEnd (): void {
+    this.#answered = true
     this.#body?.push(null)
     const chunks = this.#begin()
     if (chunks === undefined) return
@@ -189,6 +199,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
   }
 
   onResponseError (_: Dispatcher.DispatchController, cause: Error): void {
+    this.#answered = true
     this.fail(toProxyError(cause))
   }
 
@@ -226,15 +237,22 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     if (this.#inFlight) counters.inFlight--
     counters.duration.observe(clock() - this.#startedAt)
     if (this.#failed) counters.failed++
-    if (!raw.writableFinished) {
+    // Also where someone else has answered, or an onSend hook has put another body in place of ours.
+    if (!this.#answered) this.#break(new ClientGoneError())
+    this.#body?.destroy()
+    if (!isComplete(raw)) {
       if (!this.#failed) counters.aborted++
-      this.#break(new ClientGoneError())
       return
     }
     counters.status[`${Math.trunc(raw.statusCode / 100)}xx` as StatusClass]++
     // Node closes idle connections when a server begins to close; this one was not idle then.
-    if (registry.closing && request.raw.httpVersionMajor === 1) request.raw.socket.destroySoon()
+    if (registry.closing && request.raw.httpVersionMajor === 1) request.raw.socket.destroySoon?.() // inject() has no such socket
   }
+}
+
+/** Whether the client was sent all of it. Of a stream that was reset, HTTP/2 says that its writing has finished. */
+function isComplete (raw: FastifyReply['raw'] & { stream?: { rstCode?: number } }): boolean {
+  return raw.writableFinished && (raw.stream?.rstCode ?? 0) === 0
 }
 
 function flushHeaders (this: FastifyReply['raw']): void {
@@ -252,6 +270,7 @@ class ResponseBody extends Readable {
   constructor (controller: Dispatcher.DispatchController) {
     super()
     this.#controller = controller
+    this.on('error', ignore) // an asynchronous onSend hook may be at work before Fastify listens
   }
 
   override _read (): void {
@@ -263,6 +282,8 @@ class ResponseBody extends Readable {
     callback(error)
   }
 }
+
+function ignore (): void {}
 
 function latin1 (raw: ReadonlyArray<Buffer | string>): string[] {
   return raw.map((part) => typeof part === 'string' ? part : part.toString('latin1'))

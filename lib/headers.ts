@@ -151,7 +151,7 @@ export function responseHeaders (raw: HeaderList, viaRule: RequestRules['via']):
 
 /** Who asked, as Fastify's `trustProxy` lets us believe it. */
 export interface ClientFacts {
-  /** The peer's own address, and before it those that trusted proxies named: nearest first. */
+  /** The peer's own address, and after it those that trusted proxies named: nearest first. None on a unix socket. */
   readonly addresses: readonly string[]
   readonly host: string
   readonly protocol: string
@@ -161,7 +161,7 @@ export interface ClientFacts {
 export function forwardedHeaders (mode: ForwardedMode, client: ClientFacts): string[] {
   const out: string[] = []
   if (mode === 'x-forwarded' || mode === 'both') {
-    out.push('X-Forwarded-For', client.addresses.toReversed().join(', '))
+    if (client.addresses.length > 0) out.push('X-Forwarded-For', client.addresses.toReversed().join(', '))
     if (client.host !== '') out.push('X-Forwarded-Host', client.host)
     out.push('X-Forwarded-Proto', client.protocol)
   }
@@ -171,7 +171,7 @@ export function forwardedHeaders (mode: ForwardedMode, client: ClientFacts): str
 
 /** RFC 7239, 4: one element a hop; what we know ourselves of host and protocol goes with the first. */
 function forwardedField (client: ClientFacts): string {
-  const hops = client.addresses.toReversed().map((address) => `for=${node(address)}`)
+  const hops = client.addresses.length > 0 ? client.addresses.toReversed().map((address) => `for=${node(address)}`) : ['for=unknown']
   const host = client.host === '' ? '' : `;host=${quote(client.host)}`
   hops[0] += `${host};proto=${quote(client.protocol)}`
   return hops.join(', ')
@@ -235,9 +235,11 @@ export function toMap (list: HeaderList): HeaderMap {
  * @throws TypeError where a value is neither a string, a number nor an array of those, or cannot be written.
  */
 export function fromMap (map: unknown): string[] {
-  if (typeof map !== 'object' || map === null) throw new TypeError('a rewrite function must return an object of headers')
+  // Not a Promise, a Map or a Headers: they would pass for an object without any field.
+  const prototype: unknown = typeof map === 'object' && map !== null ? Object.getPrototypeOf(map) : undefined
+  if (prototype !== null && prototype !== Object.prototype) throw new TypeError('a rewrite function must return a plain object of headers')
   const out: string[] = []
-  for (const [name, value] of Object.entries(map)) {
+  for (const [name, value] of Object.entries(map as HeaderMap)) {
     if (value === undefined || hopByHop.has(name.toLowerCase())) continue
     for (const item of Array.isArray(value) ? value : [value]) {
       const text = typeof item === 'number' ? String(item) : item

@@ -177,10 +177,11 @@ function refuse (state: ServerState, table: Table, request: FastifyRequest, repl
   if (request.raw.headers.upgrade !== undefined) {
     state.refused(target, 'decision', table.upstreamsOf(target).rest, error, request)
   }
-  if (error instanceof UpgradeRequiredError && protocols !== undefined) {
+  const { httpVersion, httpVersionMajor } = request.raw
+  if (httpVersionMajor === 1 && error instanceof UpgradeRequiredError && protocols !== undefined) {
     // RFC 9110, 15.5.22.
-    reply.header('upgrade', protocols).header('connection', 'Upgrade')
-  } else if (request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
+    reply.header('upgrade', protocols).header('connection', httpVersion === '1.0' ? 'Upgrade, close' : 'Upgrade')
+  } else if (httpVersionMajor === 1) reply.header('connection', 'close')
   sendError(request, reply, error)
 }
 

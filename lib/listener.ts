@@ -31,9 +31,9 @@ function declineEarly (state: ServerState, server: Server & { shouldUpgradeCallb
   server.shouldUpgradeCallback = function (request) {
     const fate = state.foresee(request)
     if (fate === 'switch') return true
-    // Someone else may want it; but nobody's upgrade has a body.
-    if (server.listenerCount('upgrade') > 1 && (fate === undefined || !readFacts(request).body)) return before.call(server, request)
-    return false
+    if (readFacts(request).body) return server.listenerCount('upgrade') > 1 && fate === undefined && before.call(server, request)
+    // Someone else may want it, or Fastify's `rewriteUrl` make it ours.
+    return fate === undefined || server.listenerCount('upgrade') > 1
   }
   return () => { server.shouldUpgradeCallback = before }
 }
@@ -44,14 +44,15 @@ function accept (state: ServerState, request: IncomingMessage, socket: Duplex, h
   const response = respondOn(request, socket)
   if (response === undefined) {
     // Pipelined behind a request that is not answered yet: a 101 now would come before that answer. Heard again in order.
-    whenFree(socket, () => giveBack(state, request, socket, Buffer.concat([rebuildHead(request, asItWas), head])))
+    whenFree(socket, () => giveBack(state, request, socket, Buffer.concat([rebuildHead(request), head])))
     return
   }
   const offered = { socket, head, eager: head.length > 0 }
   keepOffer(request, offered)
   const fate = state.foresee(request)
   const alone = state.server.listenerCount('upgrade') === 1
-  if (alone && fate === 'switch') return route(state, response, request, offered)
+  // What no table knows may still be ours once Fastify's `rewriteUrl` has seen it; it needs the socket then.
+  if (alone && (fate === 'switch' || (fate === undefined && isBare(request, head)))) return route(state, response, request, offered)
   response.detachSocket(socket as IncomingMessage['socket'])
   if (alone) return decline(state, request, socket, head)
   process.nextTick(() => {
@@ -92,14 +93,15 @@ function decline (state: ServerState, request: IncomingMessage, socket: Duplex, 
   giveBack(state, request, socket, Buffer.concat([plain, head]))
 }
 
+/** Whether nothing follows the head. */
+function isBare (request: IncomingMessage, head: Buffer): boolean {
+  return head.length === 0 && !readFacts(request).body
+}
+
 function giveBack (state: ServerState, request: IncomingMessage, socket: Duplex, bytes: Buffer): void {
   socket.off('error', onSocketError)
   state.returned(request.socket)
   handBack(state.server, request.socket, bytes)
-}
-
-function asItWas (value: string): string {
-  return value
 }
 
 function onSocketError (this: Duplex): void {

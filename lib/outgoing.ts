@@ -50,7 +50,7 @@ function hostOf (request: FastifyRequest): string {
 }
 
 function clientFacts (request: FastifyRequest): { addresses: readonly string[], host: string, protocol: string } {
-  return { addresses: request.ips ?? [request.ip], host: request.host, protocol: request.protocol }
+  return { addresses: (request.ips ?? [request.ip]).filter((address: string | undefined) => address !== undefined), host: request.host, protocol: request.protocol }
 }
 
 /** Whether `trustProxy` holds for the peer: then what it says of those before it may pass. */

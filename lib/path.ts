@@ -38,7 +38,8 @@ export function parseTarget (url: string): RequestTarget | undefined {
     const authority = absoluteForm.exec(target)
     if (authority === null) return undefined
     target = target.slice(authority[0].length)
-    if (target.charCodeAt(0) !== 0x2f) target = `/${target}`
+    if (target === '' || target.startsWith('?')) target = `/${target}`
+    else if (!target.startsWith('/')) return undefined // userinfo, a backslash or a fragment
     absolute = true
   }
   const mark = target.indexOf('?')
@@ -70,7 +71,7 @@ function decode (text: string): string {
 
 export function compilePrefix (text: string): PathPrefix {
   const segments = text.split('/').map((segment) => segment.startsWith(':') ? null : segment)
-  return { text, segments, literal: !segments.includes(null) }
+  return Object.freeze({ text, segments: Object.freeze(segments), literal: !segments.includes(null) })
 }
 
 /**
@@ -107,8 +108,10 @@ function equal (a: string, b: string, caseSensitive: boolean): boolean {
   return a === b || (!caseSensitive && a.toLowerCase() === b.toLowerCase())
 }
 
-/** Cuts the matched prefix off and appends the rest to the upstream's path, literally, as ProxyPass does. */
+/**
+ * Cuts the matched prefix off and appends the rest to the upstream's path, literally, as ProxyPass does. The result begins
+ * with one slash: with two, some readers would take what follows for an authority.
+ */
 export function mapPath (path: string, matched: number, base: string): string {
-  const mapped = base + path.slice(matched)
-  return mapped.startsWith('/') ? mapped : `/${mapped}`
+  return `/${base}${path.slice(matched)}`.replace(/^\/+/, '/')
 }

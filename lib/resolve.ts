@@ -2,6 +2,7 @@
 import { Type, type TSchema } from '@sinclair/typebox'
 import { TypeCompiler, type TypeCheck } from '@sinclair/typebox/compiler'
 import { ValueErrorType } from '@sinclair/typebox/errors'
+import { createSecureContext } from 'node:tls'
 import { isDeepStrictEqual } from 'node:util'
 import { expectedAddress, parseAddress, type Address } from './address.ts'
 import { parseDuration } from './duration.ts'
@@ -115,10 +116,10 @@ export function resolveOptions (input: WstunnelOptions, base: string): Config {
   const entries = routes ?? (input.upstream === undefined ? [] : [{}])
   const targets = entries.map((entry, i) => resolveTarget(entry, defaults, base, routes === undefined ? '' : `routes[${i}].`, issues))
   checkSharedPatterns(targets, issues)
-  const drain = drainTimeout === undefined ? drainTimeoutDefault : parseDuration(drainTimeout)
+  const drain = parseDuration(drainTimeout ?? drainTimeoutDefault)
   if (drain === undefined) note(issues, 'drainTimeout', expectation(expectedDuration, drainTimeout))
   if (issues.size > 0) fail(issues)
-  return Object.freeze({ targets: Object.freeze(targets), drainTimeout: drain as number, warnings: warningsOf(targets) })
+  return Object.freeze({ targets: Object.freeze(targets), drainTimeout: drain as number, warnings: Object.freeze(warningsOf(targets)) })
 }
 
 function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: string, at: string, issues: Issues): Target {
@@ -140,6 +141,8 @@ function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: strin
     if (ms === undefined) bad(name, expectedDuration, value)
     durations[name] = ms ?? 0
   }
+  const tlsFault = faultOf(own.tls)
+  if (tlsFault !== undefined) note(issues, where('tls'), tlsFault)
   const origins = own.allowedOrigins?.map((origin) => resolveOrigin(origin))
   if (origins?.includes(undefined) === true) bad('allowedOrigins', "origins such as 'https://app.example'", own.allowedOrigins)
 
@@ -151,7 +154,7 @@ function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: strin
     ...durations as unknown as Durations,
     route: text === '' ? '/' : text,
     prefix: compilePrefix(text),
-    patterns: patternsOf(path, base),
+    patterns: Object.freeze(patternsOf(path, base)),
     upstream: upstream ?? false,
     webSocket,
     atRoot,
@@ -164,7 +167,7 @@ function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: strin
     rewriteRequestHeaders: own.rewriteRequestHeaders,
     rewriteHeaders: own.rewriteHeaders,
     tls: Object.freeze({ ...own.tls }),
-    allowedOrigins: origins as string[] | undefined,
+    allowedOrigins: origins === undefined ? undefined : Object.freeze(origins) as readonly string[],
     limits: Object.freeze({ ...limitDefaults, ...defaults.limits, ...entry.limits }),
     timers: Object.freeze({
       idle: durations.idleTimeout as number,
@@ -193,7 +196,7 @@ function resolveUpstream (upstream: CommonOptions['upstream']): Target['upstream
 }
 
 function resolveUpgrade (upgrade: CommonOptions['upgrade'], webSocket: boolean): Target['upgrade'] | undefined {
-  if (upgrade === undefined) return webSocket ? ['websocket'] : []
+  if (upgrade === undefined) return Object.freeze(webSocket ? ['websocket'] : [])
   if (upgrade === 'ANY' || upgrade === 'NONE') return upgrade
   const list = (typeof upgrade === 'string' ? [upgrade] : upgrade).map((token) => token.toLowerCase())
   return list.length > 0 && list.every((token) => isProtocol(token) && isTunnelled(token)) ? Object.freeze(list) : undefined
@@ -208,6 +211,17 @@ function isProtocol (token: string): boolean {
 /** Protocols that would carry requests past every check of this server. */
 function isTunnelled (token: string): boolean {
   return token !== 'h2c' && token !== 'h2' && !token.startsWith('tls/') && token !== 'tls' && token !== 'any' && token !== 'none'
+}
+
+/** What Node says of TLS options that it cannot use: better now than at every dial. */
+function faultOf (tls: CommonOptions['tls']): string | undefined {
+  if (tls === undefined) return undefined
+  try {
+    createSecureContext({ minVersion: 'TLSv1.2', ...tls })
+    return undefined
+  } catch (error) {
+    return `expected usable TLS options: ${(error as Error).message}`
+  }
 }
 
 /** RFC 6454, 6.1: lower case, without the scheme's default port. */
@@ -249,7 +263,7 @@ function warningsOf (targets: readonly Target[]): string[] {
   targets.forEach((target, i) => {
     const { upstream, route } = target
     const address = typeof upstream === 'object' ? upstream as Address : undefined
-    if (address !== undefined && !target.atRoot && route.endsWith('/') !== address.path.endsWith('/') && address.path !== '/') {
+    if (address !== undefined && !target.atRoot && route.endsWith('/') !== address.path.endsWith('/') && address.path !== '' && address.path !== '/') {
       warnings.push(`route ${route}: as in httpd, ${route} is replaced by ${address.path} literally; end both with a slash, or neither`)
     }
     const shadow = targets.slice(0, i).find((earlier) => shadows(earlier, target))

@@ -1,6 +1,6 @@
 /** An upstream's response as the client gets it: through Fastify's reply, so that hooks and other plugins' headers hold. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { InvalidHeaderError, InvalidResponseError, isProxyError } from './errors.ts'
+import { FunctionError, InvalidHeaderError, InvalidResponseError, isProxyError } from './errors.ts'
 import { fieldValue, fromMap, responseHeaders, tokens, toMap, type HeaderList } from './headers.ts'
 import type { Target } from './options.ts'
 
@@ -48,10 +48,21 @@ export function setHead (request: FastifyRequest, reply: FastifyReply, target: T
  * Sends an error instead of a response, through Fastify's error handler. Where the framing of what the client sends on
  * can no longer be trusted, the connection ends with it.
  */
-export function sendError (request: FastifyRequest, reply: FastifyReply, error: Error): void {
+export function sendError (request: FastifyRequest, reply: FastifyReply, cause: unknown): void {
+  // Fastify takes what is no Error for a payload, and a user's function may throw anything.
+  const error = cause instanceof Error ? cause : functionFailure(cause)
+  reply.raw.statusMessage = ''
   if (isProxyError(error) && error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter))
   if (isUnread(request)) reply.header('connection', 'close')
   reply.send(error)
+}
+
+/** Objects with a status are thrown in place of errors in Fastify applications: the status holds. */
+function functionFailure (cause: unknown): Error {
+  const failure = new FunctionError({ cause })
+  const status = (cause as { statusCode?: unknown } | null | undefined)?.statusCode
+  if (typeof status === 'number' && status >= 400 && status <= 599) failure.statusCode = status
+  return failure
 }
 
 /** Whether a body is still to come that will not be read: HTTP/1.1 could not go on behind it. */

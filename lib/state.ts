@@ -54,6 +54,7 @@ export class ServerState {
   readonly routing: FastifyInstance['routing']
   readonly registry: Registry = new Registry()
   readonly gate: Gate = new Gate()
+  /** Milliseconds: the longest of all registrations. */
   drainTimeout = 0
   readonly #tables: Table[] = []
   /** Connections that were given back to Node. */

@@ -70,9 +70,9 @@ export class Side {
   farewell: Buffer | undefined = undefined
   /** Reset, or destroyed, as soon as what waits to be written is written. */
   dying: 'reset' | 'destroy' | undefined = undefined
-  /** What this side had drained at the last sweep, and since when that has not changed. */
+  /** What this side had drained at the last sweep, and since when bytes wait and that has not changed; 0: none wait. */
   drained = 0
-  drainedSince = 0
+  waitsSince = 0
 
   constructor (name: SideName, stream: Duplex, transport: Duplex, tunnel: Tunnel, tracker: Tracker | undefined) {
     this.name = name
@@ -117,7 +117,6 @@ export class Tunnel {
     this.#owner = owner
     this.#startedAt = now
     this.#quietSince = now
-    this.client.drainedSince = this.upstream.drainedSince = now
   }
 
   /** Starts copying. The bytes that came too early go first, in order. */
@@ -204,6 +203,7 @@ export class Tunnel {
     } else if (!side.ended || !side.stream.writableFinished) {
       // Destroyed from elsewhere: by an error that was handled above, by a timer, or by someone else's hand.
       this.#firstEnd ??= side.name
+      this.#beginHalfClose()
       dismiss(side.peer, 'destroy')
     }
   }
@@ -264,9 +264,7 @@ function receive (side: Side, chunk: Buffer): void {
 }
 
 function onDrain (this: Stream): void {
-  const side = this[kSide] as Side
-  if (side.dying !== undefined) return leave(side)
-  const { peer } = side
+  const { peer } = this[kSide] as Side
   if (!peer.paused) return
   peer.paused = false
   peer.stream.resume()
@@ -292,20 +290,21 @@ function dismiss (side: Side, how: 'reset' | 'destroy'): void {
   if (side.closed || side.dying !== undefined) return
   side.dying = how
   side.muted = true
-  if (side.stream.writableLength === 0 || side.stream.destroyed) leave(side)
+  const { stream } = side
+  const leave = (): void => how === 'reset' ? reset(side) : destroy(side)
+  if (stream.writableLength === 0 || stream.destroyed) leave()
+  else if (stream.writableEnded) stream.once('finish', leave)
+  else stream.write(nothing, leave) // not at 'drain', which comes only after more than a high-water mark
 }
 
-function leave (side: Side): void {
-  if (side.stream.writableLength > 0 && !side.stream.destroyed) return
-  if (side.dying === 'reset') reset(side)
-  else destroy(side)
-}
+const nothing = Buffer.alloc(0)
 
 /** A reset where the outgoing leg is TCP, or TLS over a socket that we dialled; it throws on all others. */
 function reset (side: Side): void {
   const transport = side.transport as Partial<Pick<Socket, 'resetAndDestroy'>>
   try {
-    transport.resetAndDestroy?.()
+    // Not after our FIN: libuv cannot reset a socket that is being shut down, and Node then forgets to close it.
+    if (!side.stream.writableEnded) transport.resetAndDestroy?.()
   } catch {
     // a TLS stream or a unix socket: destroyed below
   }
@@ -319,12 +318,10 @@ function destroy (side: Side): void {
 function isStalled (side: Side, stall: number, now: number): boolean {
   const waiting = side.stream.writableLength
   const drained = side.peer.bytes - waiting
-  if (waiting === 0 || drained !== side.drained) {
-    side.drained = drained
-    side.drainedSince = now
-    return false
-  }
-  return now - side.drainedSince >= stall
+  if (waiting === 0) side.waitsSince = 0
+  else if (side.waitsSince === 0 || drained !== side.drained) side.waitsSince = now
+  side.drained = drained
+  return side.waitsSince !== 0 && now - side.waitsSince >= stall
 }
 
 function bidFarewell (side: Side, frame: Buffer): void {

@@ -28,7 +28,8 @@ export async function upgrade (
   state: ServerState, table: Table, request: FastifyRequest, reply: FastifyReply, decision: Accepted
 ): Promise<void> {
   const offered = offerOf(request.raw)
-  if (offered === undefined) throw new BadRequestError('this connection cannot be upgraded')
+  // Not by an upgrade of Node's: `inject()`, say.
+  if (offered === undefined) return sendError(request, reply, new BadRequestError('this connection cannot be upgraded'))
   const exchange = new UpgradeExchange(state, table, request, decision, offered)
   // Fastify's handlerTimeout, or a user's hook, may answer while we wait. The connection is then theirs, and first of all ours no more.
   reply.raw.prependOnceListener('finish', () => exchange.answered())
@@ -53,6 +54,8 @@ class UpgradeExchange implements Breakable {
   #stage: RefusalStage = 'limit'
   #admission: Admission | undefined = undefined
   #upstream: Upstream | undefined = undefined
+  /** The refusal that is being relayed. */
+  #body: AnswerBody | undefined = undefined
 
   constructor (state: ServerState, table: Table, request: FastifyRequest, decision: Accepted, offered: Offered) {
     this.#state = state
@@ -66,6 +69,9 @@ class UpgradeExchange implements Breakable {
   /** A drain is over. */
   abort (): void {
     this.#client.abort(new DrainingError())
+    if (this.#body === undefined) return
+    this.#body.destroy(new DrainingError())
+    this.#offered.socket.destroy()
   }
 
   /** A response was sent on this exchange's connection: by us, at its end, or by someone else, in its middle. */
@@ -78,30 +84,39 @@ class UpgradeExchange implements Breakable {
     const { target, matched } = this.#decision
     const { registry, gate } = this.#state
     if (registry.draining) throw new DrainingError()
-    this.#admission = gate.admit(this.#request.ip, target.limits)
+    this.#admission = gate.admit(this.#request.ip ?? '', target.limits)
     const untrack = registry.track('upgrade', this)
+    let relaying = false
     try {
       this.#client.watch()
       this.#stage = 'dial'
       const chosen = this.#table.upstreamsOf(target).choose(this.#request, () => this.#client.signal)
       const upstream = chosen instanceof Promise ? await this.#client.unlessGone(chosen) : chosen
       this.#upstream = upstream
+      upstream.counters.pending++
       this.#stage = 'limit'
       this.#admission.enter(upstream, target.limits.maxTunnelsPerUpstream)
+      this.#stage = 'dial'
       const sent = outgoing(this.#request, target, upstream, matched, false)
       const answer = await this.#shakeHands(upstream, sent.path, sent.headers)
       const early = this.#client.release()
       try {
         if (reply.sent) throw new ClientGoneError() // answered by someone else, in this very turn
         if (answer.framing === undefined) this.#switch(reply, answer, early)
-        else this.#relay(reply, answer, answer.framing)
+        else {
+          relaying = true // until the client has all of it, or leaves
+          reply.raw.once('close', untrack)
+          reply.raw.once('finish', untrack)
+          this.#relay(reply, answer, answer.framing)
+        }
       } catch (error) {
         discard(answer)
         throw error
       }
     } finally {
       this.#client.release()
-      untrack()
+      if (this.#upstream !== undefined) this.#upstream.counters.pending--
+      if (!relaying) untrack()
     }
   }
 
@@ -118,12 +133,12 @@ class UpgradeExchange implements Breakable {
       maxResponseHead: target.limits.maxResponseHead
     })
     const startedAt = clock()
-    this.#stage = 'dial'
     try {
-      return await handshake.run(this.#client.signal)
+      const answer = await handshake.run(this.#client.signal)
+      if (answer.framing === undefined) upstream.counters.handshake.observe(clock() - startedAt)
+      return answer
     } finally {
       if (handshake.connected) this.#stage = 'handshake'
-      if (handshake.connected) upstream.counters.handshake.observe(clock() - startedAt)
     }
   }
 
@@ -149,7 +164,7 @@ class UpgradeExchange implements Breakable {
       {
         target,
         upstream,
-        client: this.#request.ip,
+        client: this.#request.ip ?? '',
         protocol: token,
         admission: this.#admission as Admission,
         clientTracker,
@@ -171,6 +186,7 @@ class UpgradeExchange implements Breakable {
     if (!raw) setHead(this.#request, reply, target, head)
     const rest = received.subarray(headEnd)
     const body = new AnswerBody({ stream, transport, framing, rest, timeout: target.timeout, raw })
+    this.#body = body
     this.#stage = 'upstream'
     this.refuse(undefined)
     if (raw) return relayBytes(reply, this.#request, this.#offered.socket, received.subarray(0, headEnd), body, head.status)

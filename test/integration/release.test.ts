@@ -33,7 +33,7 @@ for (const path of ['upgrade', 'tunnel'] as const) {
         }
       })
       // The last request is what the engine's inline caches may still know; the ones before it are not.
-      const clients = []
+      const clients: WebSocket[] = []
       for (let i = 0; i < 3; i++) {
         const client = new WebSocket(proxy.wsUrl)
         clients.push(client)
