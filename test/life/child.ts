@@ -1,0 +1,108 @@
+// A proxy in a process of its own, by message: for what is to be measured, or restarted.
+import { fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import Fastify from 'fastify'
+import type { FastifyInstance, FastifyServerOptions } from 'fastify'
+import wstunnel from '../../lib/index.ts'
+import type { ProxyOptions } from '../fixtures/proxy.ts'
+import { within } from '../fixtures/wait.ts'
+
+export interface Memory {
+  rss: number
+  /** Heap in use, and all Buffers, after a collection. */
+  used: number
+  heap: number
+  tunnels: number
+}
+
+interface Start {
+  options: ProxyOptions
+  https?: { key: string, cert: string }
+  port?: number
+}
+
+type Request = { id: number } & ({ do: 'start', with: Start } | { do: 'memory' } | { do: 'close' })
+
+/** The parent's side. */
+export class ProxyProcess {
+  readonly process: ChildProcess
+  port = 0
+  readonly exited: Promise<number | null>
+  #id = 0
+
+  constructor () {
+    const execArgv = [...process.execArgv.filter((arg) => !arg.startsWith('--test')), '--expose-gc']
+    this.process = fork(fileURLToPath(import.meta.url), ['as-child'], { execArgv })
+    this.exited = new Promise((resolve) => this.process.once('exit', resolve))
+  }
+
+  async start (how: Start): Promise<void> {
+    this.port = await this.#ask<number>({ do: 'start', with: how })
+  }
+
+  memory (): Promise<Memory> {
+    return this.#ask({ do: 'memory' })
+  }
+
+  /** Milliseconds that `close()` took; the process ends by itself then. */
+  close (): Promise<number> {
+    return this.#ask({ do: 'close' })
+  }
+
+  /** For after the test, closed or not. */
+  async stop (): Promise<void> {
+    if (this.process.exitCode === null && this.process.signalCode === null) this.process.kill('SIGKILL')
+    await this.exited
+  }
+
+  #ask<T> (what: { do: 'start', with: Start } | { do: 'memory' } | { do: 'close' }): Promise<T> {
+    const id = ++this.#id
+    const answer = new Promise<T>((resolve, reject) => {
+      const onMessage = (message: { id: number, value: T, error?: string }): void => {
+        if (message.id !== id) return
+        this.process.off('message', onMessage)
+        if (message.error === undefined) resolve(message.value)
+        else reject(new Error(message.error))
+      }
+      this.process.on('message', onMessage)
+      void this.exited.then((code) => reject(new Error(`the proxy's process ended with ${code}`)))
+    })
+    this.process.send({ id, ...what })
+    return within(answer, `the proxy's process to ${what.do}`, 60_000)
+  }
+}
+
+let app: FastifyInstance
+
+async function obey (request: Request): Promise<unknown> {
+  if (request.do === 'start') {
+    const { options, https, port = 0 } = request.with
+    // The types of Fastify tell its kinds of server apart; this need not.
+    app = Fastify((https === undefined ? {} : { https }) as FastifyServerOptions) as FastifyInstance
+    app.register(wstunnel, options)
+    await app.listen({ port, host: '127.0.0.1' })
+    return (app.server.address() as AddressInfo).port
+  }
+  if (request.do === 'memory') {
+    for (let i = 0; i < 3; i++) {
+      await new Promise((resolve) => setImmediate(resolve))
+      gc?.()
+    }
+    const { rss, heapUsed, external, arrayBuffers } = process.memoryUsage()
+    return { rss, used: heapUsed + external + arrayBuffers, heap: heapUsed, tunnels: app.wstunnel.metrics().tunnels.open }
+  }
+  const start = performance.now()
+  await app.close()
+  return performance.now() - start
+}
+
+if (process.argv[2] === 'as-child') {
+  process.on('message', (request: Request) => {
+    obey(request).then(
+      (value) => process.send?.({ id: request.id, value }),
+      (error: Error) => process.send?.({ id: request.id, error: String(error.stack) })
+    ).finally(() => { if (request.do === 'close') process.disconnect() })
+  })
+}
