@@ -58,7 +58,7 @@ describe('request targets in absolute-form lose their authority', () => {
     test(url, () => assert.deepEqual(parseTarget(url), { path, query, absolute: true }))
   }
   for (const url of ['http://any-host/ws/../admin', 'http://any-host//evil/x', 'http://any-host/%2e%2e', 'http://any-host/a#b', 'http://any-host#b',
-    'http://any-host\\evil/', 'http:/any-host/a', 'http:any-host', 'ws://any-host/', 'ftp://any-host/',
+    'http://any-host\\evil/', 'http://u:p@evil/', 'http://any-host@evil/ws', 'http:/any-host/a', 'http:any-host', 'ws://any-host/', 'ftp://any-host/',
     'any-host:443', 'file:///etc/passwd', 'javascript:alert(1)']) {
     test(`${url} is refused`, () => assert.equal(parseTarget(url), undefined))
   }
@@ -249,6 +249,9 @@ describe('mapping', () => {
     ['/mix2', '/mix2/', '/mix2', '/mix2/'],
     ['/ws/', '/', '/ws/a', '/a'],
     ['/ws', '/', '/ws', '/'],
+    ['/ws', '', '/ws', '/'],
+    ['/ws', '', '/ws/a', '/a'],
+    ['/ws/', '/', '/ws//evil/x', '/evil/x'],
     ['/ws/', '/app/', '/ws//a//b', '/app//a//b'],
     ['/ws/', '/app/', '/ws/a%2Fb', '/app/a%2Fb'],
     ['/ws/', '/app/', '/ws/a%252Fb', '/app/a%252Fb'],
@@ -286,7 +289,8 @@ describe('mapping', () => {
     ['/', '/base/', '/app/a/', '/base/a/', '/app'],
     ['/', '/base/', '/app/', '/base/', '/app'],
     ['/', '/base', '/app', '/base', '/app'],
-    ['/', '/base/', '/application', undefined, '/app']
+    ['/', '/base/', '/application', undefined, '/app'],
+    ['/', '/', '/app//evil/x', '/evil/x', '/app']
   ] as Array<[string, string, string, string | undefined, string?]>) {
     test(`${prefix}${route} to ${base}: ${path} becomes ${expected ?? 'nothing'}`, (t) => {
       assert.equal(mapped(t, route, base, path, prefix), expected)

@@ -343,6 +343,20 @@ describe('failures', () => {
       assert.equal(made.tunnel[side].bytes, made[other].text.length)
       assert.equal(made[other].text, 'a'.repeat(300))
     })
+    test(`what waits after the ${side} is gone is written, however little it is`, async () => {
+      for (const error of [failure('ECONNRESET'), failure('EIO'), undefined]) {
+        const made = rig()
+        made[other].hold = true
+        made[side].arrive('x')
+        await settle()
+        made[side].destroy(error)
+        await settle()
+        assert.equal(made[other].destroyed, false)
+        made[other].release()
+        await endingOf(made)
+        assert.equal(made[other].text, 'x')
+      }
+    })
     test(`what the ${other} sends after the ${side} is gone goes nowhere`, async () => {
       const made = rig()
       made[other].hold = true
@@ -536,21 +550,21 @@ describe('timers', () => {
         made[to].hold = true
         for (let i = 0; i < 4; i++) made[from].arrive('x'.repeat(10))
         await settle()
-        made.tunnel.sweep(0)
-        made.tunnel.sweep(99)
+        made.tunnel.sweep(1000)
+        made.tunnel.sweep(1099)
         made[to].drainOne()
         await settle()
-        made.tunnel.sweep(150)
-        made.tunnel.sweep(249)
+        made.tunnel.sweep(1150)
+        made.tunnel.sweep(1249)
         await alive(made)
-        made.tunnel.sweep(250)
+        made.tunnel.sweep(1250)
         await expired(made, 'stalled')
       })
       test(`does not run while nothing waits (${to})`, async () => {
         const made = rig({ timers: { stall: 100 } })
         made[from].arrive('x')
         await settle()
-        made.tunnel.sweep(0)
+        made.tunnel.sweep(1000)
         made.tunnel.sweep(1e9)
         await alive(made)
         made.tunnel.kill('killed')
@@ -560,10 +574,10 @@ describe('timers', () => {
         made[to].hold = true
         made[from].arrive('x')
         await settle()
-        made.tunnel.sweep(0)
+        made.tunnel.sweep(1000)
         made[from].arrive('more')
         await settle()
-        made.tunnel.sweep(100)
+        made.tunnel.sweep(1100)
         await expired(made, 'stalled')
       })
     }
@@ -572,7 +586,7 @@ describe('timers', () => {
       made.client.hold = true
       made.upstream.arrive('x')
       await settle()
-      made.tunnel.sweep(0)
+      made.tunnel.sweep(1000)
       made.tunnel.sweep(1e12)
       await alive(made)
       made.tunnel.kill('killed')
