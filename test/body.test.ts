@@ -95,7 +95,7 @@ describe('a body of a length', () => {
   test('leaves what follows', () => assert.deepEqual(everyWay({ kind: 'length', length: 5 }, '12345HTTP'), { data: '12345', taken: 5, done: true }))
   test('is not done before', () => {
     assert.deepEqual(everyWay({ kind: 'length', length: 5 }, '1234'), { data: '1234', taken: 4, done: false })
-    const reader = new BodyReader({ kind: 'length', length: 5 })
+    const reader: BodyReader = new BodyReader({ kind: 'length', length: 5 })
     reader.read(Buffer.from('1234'), () => {})
     assert.equal(reader.end(), false)
     assert.equal(reader.done, false)
@@ -121,7 +121,7 @@ describe('no body', () => {
 describe('a body up to the end of the connection', () => {
   test('is done when that ends', () => {
     assert.deepEqual(everyWay({ kind: 'close' }, '0\r\n\r\n'), { data: '0\r\n\r\n', taken: 5, done: false })
-    const reader = new BodyReader({ kind: 'close' })
+    const reader: BodyReader = new BodyReader({ kind: 'close' })
     assert.equal(reader.end(), true)
     assert.equal(reader.done, true)
     assert.equal(reader.read(Buffer.from('x'), () => assert.fail('no more data')), 0)
@@ -151,7 +151,7 @@ describe('a body in chunks', () => {
     })
     test(`${what}, cut short anywhere, is not done`, () => {
       for (let i = 0; i < text.length; i++) {
-        const reader = new BodyReader(chunked)
+        const reader: BodyReader = new BodyReader(chunked)
         reader.read(Buffer.from(text.slice(0, i), 'latin1'), () => {})
         assert.equal(reader.done, false, `after ${i} bytes`)
         assert.equal(reader.end(), false)
@@ -195,7 +195,7 @@ describe('a body in chunks', () => {
   }
 
   test('a size of 12 digits is read as it is', () => {
-    const reader = new BodyReader(chunked)
+    const reader: BodyReader = new BodyReader(chunked)
     assert.equal(reader.read(Buffer.from('ffffffffffff\r\nabc'), () => {}), 17)
     assert.equal(reader.done, false)
   })
@@ -212,7 +212,7 @@ describe('a body in chunks', () => {
     assert.throws(() => read(chunked, `0\r\n${line}${line}x\r\n\r\n`), /too much/)
   })
   test('a done body takes no more', () => {
-    const reader = new BodyReader(chunked)
+    const reader: BodyReader = new BodyReader(chunked)
     reader.read(Buffer.from('0\r\n\r\n'), () => {})
     assert.equal(reader.read(Buffer.from('5\r\nhello'), () => assert.fail('no more data')), 0)
   })

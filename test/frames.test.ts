@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import type { Writable } from 'node:stream'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { Receiver } from 'ws'
+import * as ws from 'ws'
 import { closeFrame, FrameTracker } from '../lib/frames.ts'
 import { decodeFrames, encodeFrame } from './fixtures/frames.ts'
+
+// `ws` exports it, but its types do not say so.
+const { Receiver } = ws as unknown as { Receiver: new (options: { isServer: boolean }) => Writable }
 
 const opcodes = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 }
 const sides = [['a client', true], ['an upstream', false]] as const
@@ -190,9 +194,9 @@ describe('any bytes', () => {
 describe('a Close of ours', () => {
   /** The code that the receiver of `ws` reads in the bytes; it throws for what breaks RFC 6455. */
   async function received (bytes: Buffer, isServer: boolean): Promise<{ messages: string[], code: number }> {
-    const receiver = new Receiver({ isServer } as ConstructorParameters<typeof Receiver>[0])
+    const receiver = new Receiver({ isServer })
     const messages: string[] = []
-    receiver.on('message', (data) => messages.push(String(data)))
+    receiver.on('message', (data: Buffer) => messages.push(String(data)))
     const concluded = once(receiver, 'conclude')
     receiver.end(bytes)
     const [code] = await concluded as [number]

@@ -76,16 +76,16 @@ interface RigOptions {
   timers?: Partial<TunnelTimers>
   ends?: Partial<TunnelEnds>
   now?: number
-  early?: [client?: Buffer, upstream?: Buffer]
+  early?: [client: Buffer | undefined, upstream: Buffer | undefined]
 }
 
 /** A tunnel between two ends in memory. */
-function rig ({ timers, ends, now = 0, early = [] }: RigOptions = {}): Rig {
+function rig ({ timers, ends, now = 0, early = [undefined, undefined] }: RigOptions = {}): Rig {
   const client = new End()
   const upstream = new End()
   const { endings, ended, owner } = recordEnding()
   const tunnel = new Tunnel({ client, upstream, ...ends }, { ...noTimers, ...timers }, owner, now)
-  tunnel.start(...early as [Buffer | undefined, Buffer | undefined])
+  tunnel.start(...early)
   return { tunnel, client, upstream, endings, ended }
 }
 
