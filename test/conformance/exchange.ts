@@ -108,7 +108,7 @@ abstract class End {
   /** Waits for a signal, unless this connection ends before. */
   async when (name: string): Promise<void> {
     const { connection } = this
-    await soft(Promise.race([this.signals.get(name).promise, connection.closed]), `the signal '${name}'`, this.missed)
+    await soft(Promise.race([this.signals.get(name).promise, connection.ended, connection.closed]), `the signal '${name}'`, this.missed)
   }
 }
 
@@ -138,6 +138,15 @@ export class Client extends End {
       if (!await soft(read, 'a response', this.missed)) return
       if (done) return
     }
+  }
+
+  /** What began as a response and was cut short is shown as one, as far as it came. */
+  takeRest (): void {
+    const text = this.connection.unread.toString('latin1')
+    const size = text.indexOf('\r\n\r\n')
+    if (!this.unparsed || size === -1 || !/^HTTP\/1\.1 \d{3} /.test(text)) return
+    this.responses.push({ start: `${text.slice(9, text.indexOf('\r\n'))} (cut short)`, headers: fieldsOf(text.slice(0, size)), body: text.slice(size + 4) })
+    void this.connection.read(this.connection.unread.length)
   }
 
   /** How the connection goes on, once the script is over. */
@@ -323,6 +332,7 @@ export async function play (port: number, upstreams: Upstreams, client: readonly
     for (const step of client) await step(end)
     const how = await end.conclude()
     const requests = await upstreams.finish()
+    end.takeRest()
     const tunnel = end.switched || end.unparsed || end.responses.length === 0 ? end.connection.unread.toString('latin1') : ''
     return { responses: end.responses, tunnel, end: how, missed: end.missed, requests }
   } finally {
@@ -348,6 +358,14 @@ export function response (method: string = 'GET'): ClientStep {
 export function ifSwitched (...steps: ClientStep[]): ClientStep {
   return async (client) => {
     if (!client.switched && !client.unparsed) return
+    for (const step of steps) await step(client)
+  }
+}
+
+/** Only where the last response is the upstream's. */
+export function ifRelayed (...steps: ClientStep[]): ClientStep {
+  return async (client) => {
+    if (client.responses.at(-1)?.headers.some(([name]) => name.toLowerCase() === 'x-from') !== true) return
     for (const step of steps) await step(client)
   }
 }

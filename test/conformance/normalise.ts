@@ -5,7 +5,7 @@
 import type { Field, Message, Outcome } from './exchange.ts'
 
 export interface Side {
-  /** Ports of the upstreams, by name. */
+  /** Ports of the upstreams and, as `proxy`, of the server itself, by name. */
   ports: Readonly<Record<string, number>>
 }
 
@@ -50,6 +50,7 @@ const rules = {
         message.body = ''
         drop([message], 'content-type')
         drop([message], 'content-length')
+        drop([message], 'expires') // httpd, on an answer of its own instead of one that it had begun
       }
     }
   },
@@ -136,7 +137,7 @@ export function lines (outcome: Outcome): string[] {
   out.push(`< ${outcome.end}`, ...outcome.missed.map((what) => `< waited in vain for ${what}`))
   for (const request of outcome.requests) {
     const { upstream: name } = request
-    out.push(`${name}> ${request.start}`, ...fields(request))
+    out.push(`${name}> ${request.start.length > 300 ? shown(request.start) : request.start}`, ...fields(request))
     if (request.body !== '') out.push(`  body ${shown(request.body)}`)
     if (request.tunnel !== '') out.push(`${name}> bytes ${shown(request.tunnel)}`)
     if (request.end !== undefined) out.push(`${name}> ${request.end}`)
@@ -146,7 +147,7 @@ export function lines (outcome: Outcome): string[] {
 }
 
 function fields (message: Message): string[] {
-  return message.headers.map(([name, value]) => `  ${name}: ${value}`)
+  return message.headers.map(([name, value]) => `  ${name}: ${value.length > 300 ? shown(value) : value}`)
 }
 
 function shown (text: string): string {

@@ -106,8 +106,8 @@ async function run (lane: Lane, scenario: Scenario, show: boolean): Promise<Resu
   } catch (error) {
     return { scenario, kind: 'failed', text: `  ${(error as Error).stack}` }
   }
-  const theirs = lines(normalise(outcomes[0], { ports: lane.theirs.ports }, exact))
-  const ours = lines(normalise(outcomes[1], { ports: lane.ours.ports }, exact))
+  const theirs = lines(normalise(outcomes[0], { ports: { ...lane.theirs.ports, proxy: lane.httpdPort } }, exact))
+  const ours = lines(normalise(outcomes[1], { ports: { ...lane.ours.ports, proxy: port } }, exact))
   const problems = judge(scenario, outcomes, theirs, ours)
   if (show) console.log(`${scenario.name}\n${sideBySide(theirs, ours)}\n`)
   if (problems.length === 0) return { scenario, kind: 'passed', text: '' }

@@ -1,5 +1,5 @@
 /** Request bodies in each framing, with and without an offer. */
-import { bytes, raw, response, send, switching } from './exchange.ts'
+import { bytes, ended, fin, raw, response, send, signal, switching, when } from './exchange.ts'
 import { explained } from './explained.ts'
 import type { Scenario } from './table.ts'
 import { ask, head, http, key, ok, says, willing, ws, wsOff } from './words.ts'
@@ -32,14 +32,13 @@ export const bodies: readonly Scenario[] = explained([
   ...Object.entries(framings).flatMap(([name, [lines, content]]): Scenario[] => [
     { name: `bodies / plain / ${name}`, table: http, client: ask(head('POST /x', ...lines) + content, 'POST'), upstream: willing },
     { name: `bodies / with an offer that is not accepted / ${name}`, table: ws, client: ask(head('POST /x', ...foreign, ...lines) + content, 'POST'), upstream: willing },
-    { name: `bodies / with an upgrade / ${name}`, table: ws, client: ask(head('POST /x', ...offer, ...lines) + content, 'POST'), upstream: willing }
+    { name: `bodies / with an upgrade / ${name}`, table: ws, client: ask(head('GET /x', ...offer, ...lines) + content), upstream: willing }
   ]),
   ...['a length', 'chunks', 'length and chunks'].map((name): Scenario => {
     const [lines, content] = framings[name] ?? [[], '']
-    return { name: `bodies / no fallback / ${name}`, table: wsOff, client: ask(head('POST /x', ...offer, ...lines) + content, 'POST'), upstream: [[switching({}, 'hello'), bytes(4)]] }
+    return { name: `bodies / no fallback / ${name}`, table: wsOff, client: ask(head('GET /x', ...offer, ...lines) + content), upstream: [[switching({}, 'hello'), bytes(4), send('pong'), ended(), fin()]] }
   }),
   { name: 'bodies / GET with a length', table: http, client: ask(head('GET /x', 'Content-Length: 5') + 'hello'), upstream: willing },
-  { name: 'bodies / GET with a length, and an upgrade', table: ws, client: ask(head('GET /x', ...offer, 'Content-Length: 5') + 'hello'), upstream: willing },
   { name: 'bodies / DELETE with a length', table: http, client: ask(head('DELETE /x', 'Content-Length: 5') + 'hello', 'DELETE'), upstream: willing },
   { name: 'bodies / POST without a length', table: http, client: ask(head('POST /x'), 'POST'), upstream: willing },
   {
@@ -57,7 +56,7 @@ export const bodies: readonly Scenario[] = explained([
   {
     name: 'bodies / smuggled in an upgrade without fallback',
     table: wsOff,
-    client: [send(head('POST /ok', ...offer, 'Content-Length: 41') + 'GET /admin HTTP/1.1\r\nHost: inner.example\r\n\r\n'), response('POST')],
-    upstream: [[raw(), bytes(20), send(ok('who got this?'))]]
+    client: [send(head('GET /ok', ...offer, 'Content-Length: 45')), when('request or answer'), send('GET /admin HTTP/1.1\r\nHost: inner.example\r\n\r\n'), response(), fin(), ended()],
+    upstream: [[raw(), signal('request or answer'), bytes(20), send(ok('who got this?')), fin()]]
   }
 ])

@@ -1,5 +1,5 @@
 /** Bytes around the switch, and the ends of tunnels. */
-import { body, bytes, ended, fin, ifSwitched, raw, reset, response, send, signal, switching, when } from './exchange.ts'
+import { bytes, ended, fin, ifSwitched, reset, response, send, signal, switching, when } from './exchange.ts'
 import type { ClientStep, UpstreamStep } from './exchange.ts'
 import { explained } from './explained.ts'
 import type { Scenario, Table } from './table.ts'
@@ -72,8 +72,8 @@ export const tunnels: readonly Scenario[] = explained([
     {
       name: `tunnels / ${mode} / bytes after a refusal`,
       table,
-      client: [send(handshake()), response(), send('\x81\x80\x01\x02\x03\x04'), ended()],
-      upstream: [[body(), send(reply('403 Forbidden', 'no')), raw()]]
+      client: [send(handshake()), response(), send('\x81\x80\x01\x02\r\n\r\n'), response(), fin(), ended()],
+      upstream: table === wsOff ? [[send(reply('403 Forbidden', 'no')), ended(), fin()]] : says(reply('403 Forbidden', 'no'))
     }
   ]),
   {
