@@ -42,6 +42,15 @@ export type Decision =
   /** No target: a 404, or another route's business. */
   | { readonly kind: 'none' }
 
+/** The most entries that `rawHeaders` has, unless the server's `maxHeadersCount` says otherwise. */
+const mostEntries = 2000
+
+/** Whether Node has left fields out, as it does beyond its limit without saying so: one of them may be the Content-Length. */
+export function isTruncated (request: RawRequest, server: { readonly maxHeadersCount?: number | null }): boolean {
+  const limit = typeof server.maxHeadersCount === 'number' ? server.maxHeadersCount * 2 : mostEntries
+  return limit > 0 && request.rawHeaders.length >= limit
+}
+
 /** A request as Node gives it: what `readFacts` needs of an IncomingMessage. */
 export interface RawRequest {
   readonly method?: string | undefined

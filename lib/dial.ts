@@ -32,7 +32,14 @@ export function dial (options: DialOptions, callback: (error: Error | null, dial
   const { address, connectTimeout } = options
   const transport = connectTransport(options)
   // TLS goes over a socket that we dialled, so that the socket can be reset: a TLS stream cannot.
-  const stream = address.secure ? startTls(options, transport) : transport
+  let stream: Duplex
+  try {
+    stream = address.secure ? startTls(options, transport) : transport
+  } catch (cause) {
+    abandon(transport, transport)
+    process.nextTick(callback, new TlsError({ cause }), null)
+    return ignore
+  }
   const ready = address.secure ? 'secureConnect' : 'connect'
   const timer = connectTimeout > 0 ? setTimeout(() => finish(new TimeoutError()), connectTimeout) : undefined
 

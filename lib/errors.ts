@@ -41,6 +41,10 @@ export const BadRequestError: WstunnelErrorConstructor =
 export const BadPathError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_BAD_PATH', 'Bad request target', 400, 'client')
 
+/** More header fields than Node keeps (RFC 6585, 5). */
+export const TooManyHeadersError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_TOO_MANY_HEADERS', 'Too many header fields', 431, 'client')
+
 /** The target only serves upgrades, and this offer is none that it accepts (RFC 9110, 15.5.22). */
 export const UpgradeRequiredError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_UPGRADE_REQUIRED', 'Upgrade required', 426, 'client')

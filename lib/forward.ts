@@ -9,7 +9,7 @@ import { toMap } from './headers.ts'
 import type { Target } from './options.ts'
 import { outgoing } from './outgoing.ts'
 import type { Breakable, Registry } from './registry.ts'
-import { sendError, setHead, type Head } from './respond.ts'
+import { resetReason, sendError, setHead, type Head } from './respond.ts'
 import { clock } from './tunnel.ts'
 import type { Upstream, Upstreams } from './upstream.ts'
 
@@ -74,7 +74,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     const { raw } = options.reply
     raw.once('finish', () => this.#finish())
     raw.once('close', () => this.#finish())
-    if (raw.destroyed) this.#finish() // the client has left while hooks were at work: no event is to come
+    if (raw.destroyed || (raw as { stream?: { destroyed: boolean } }).stream?.destroyed === true) this.#finish() // the client has left while hooks were at work: no event is to come
   }
 
   /** Whether there is nobody to answer. */
@@ -209,8 +209,10 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     this.#failed = isProxyError(error) && error.source === 'upstream'
     this.#pending = undefined
     const { request, reply } = this.#options
-    if (this.#body !== undefined) this.#body.destroy(error) // cuts the response short, visibly
-    else if (!reply.sent) sendError(request, reply, error)
+    if (this.#body !== undefined) {
+      resetReason(request, reply)
+      this.#body.destroy(error) // cuts the response short, visibly
+    } else if (!reply.sent) sendError(request, reply, error)
   }
 
   /** RFC 9110, 15.2: 102 and 103 are for the client; it is HTTP/1.1 or later that may get them. */

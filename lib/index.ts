@@ -3,11 +3,11 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
-import { METHODS } from 'node:http'
+import { METHODS, type Server } from 'node:http'
 import { offerOf, UpgradeResponse } from './connection.ts'
-import { readFacts, type Decision } from './decision.ts'
+import { isTruncated, readFacts, type Decision } from './decision.ts'
 import { parseDuration, type Duration } from './duration.ts'
-import { InvalidOptionsError, UpgradeRequiredError } from './errors.ts'
+import { InvalidOptionsError, TooManyHeadersError, UpgradeRequiredError } from './errors.ts'
 import { forward } from './forward.ts'
 import { listen } from './listener.ts'
 import type { MetricsSnapshot } from './metrics.ts'
@@ -106,7 +106,10 @@ function routes (scope: FastifyInstance, state: ServerState, table: Table, confi
   scope.addContentTypeParser('*', (_, payload, done) => done(null, payload))
   scope.decorateRequest(kDecision as unknown as string, null)
   scope.addHook('onRequest', (request: Decided, _, done) => {
-    request[kDecision] = table.decide(readFacts(request.raw))
+    const decision = table.decide(readFacts(request.raw))
+    request[kDecision] = decision.kind !== 'none' && isTruncated(request.raw, state.server as Server)
+      ? { kind: 'refuse', target: decision.target, error: new TooManyHeadersError() }
+      : decision
     done()
   })
   const method = methods(scope)

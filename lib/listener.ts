@@ -2,12 +2,13 @@
  * The server's `'upgrade'` event: whose an offer is, and how it gets to its owner. With any such listener Node gives
  * every request that asks for an upgrade here; those that will not switch are given back, and become plain requests.
  */
-import type { IncomingMessage, Server } from 'node:http'
+import { STATUS_CODES, type IncomingMessage, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import {
   handBack, handedBack, keepOffer, rebuildHead, respondOn, whenFree, type Offered, type UpgradeResponse
 } from './connection.ts'
-import { readFacts } from './decision.ts'
+import { isTruncated, readFacts } from './decision.ts'
+import { DrainingError, TooManyHeadersError, type WstunnelError } from './errors.ts'
 import { replaceUpgradeToken } from './headers.ts'
 import type { ServerState } from './state.ts'
 
@@ -32,8 +33,8 @@ function declineEarly (state: ServerState, server: Server & { shouldUpgradeCallb
     const fate = state.foresee(request)
     if (fate === 'switch') return true
     if (readFacts(request).body) return server.listenerCount('upgrade') > 1 && fate === undefined && before.call(server, request)
-    // Someone else may want it, or Fastify's `rewriteUrl` make it ours.
-    return fate === undefined || server.listenerCount('upgrade') > 1
+    // Someone else may want it.
+    return server.listenerCount('upgrade') > 1 && before.call(server, request)
   }
   return () => { server.shouldUpgradeCallback = before }
 }
@@ -42,6 +43,8 @@ function accept (state: ServerState, request: IncomingMessage, socket: Duplex, h
   socket.on('error', onSocketError)
   socket.allowHalfOpen = true // https and http2 sockets are not: an upstream's last bytes would be lost
   const response = respondOn(request, socket)
+  // What framing, and what body, it has cannot be known: it must not be read again.
+  if (response !== undefined && isTruncated(request, state.server)) return refuse(response, request, new TooManyHeadersError())
   if (response === undefined) {
     // Pipelined behind a request that is not answered yet: a 101 now would come before that answer. Heard again in order.
     whenFree(socket, () => giveBack(state, request, socket, Buffer.concat([rebuildHead(request), head])))
@@ -50,9 +53,10 @@ function accept (state: ServerState, request: IncomingMessage, socket: Duplex, h
   const offered = { socket, head, eager: head.length > 0 }
   keepOffer(request, offered)
   const fate = state.foresee(request)
+  // Fastify would answer this one itself, without a word about when to come back.
+  if (fate === 'switch' && state.registry.closing) return refuse(response, request, new DrainingError())
   const alone = state.server.listenerCount('upgrade') === 1
-  // What no table knows may still be ours once Fastify's `rewriteUrl` has seen it; it needs the socket then.
-  if (alone && (fate === 'switch' || (fate === undefined && isBare(request, head)))) return route(state, response, request, offered)
+  if (alone && fate === 'switch') return route(state, response, request, offered)
   response.detachSocket(socket as IncomingMessage['socket'])
   if (alone) return decline(state, request, socket, head)
   process.nextTick(() => {
@@ -65,11 +69,31 @@ function accept (state: ServerState, request: IncomingMessage, socket: Duplex, h
   })
 }
 
+/** Answers in Fastify's place, in the shape of its errors, and ends the connection. */
+function refuse (response: UpgradeResponse, request: IncomingMessage, { code, message, statusCode, retryAfter }: WstunnelError): void {
+  const body = JSON.stringify({ statusCode, code, error: STATUS_CODES[statusCode], message })
+  response.once('finish', () => request.socket.destroySoon())
+  response.writeHead(statusCode, {
+    connection: 'close',
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': String(Buffer.byteLength(body)),
+    ...(retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) })
+  }).end(body)
+}
+
 /** Through the router, on a response of its own: whatever answers there, answers this client. */
 function route (state: ServerState, response: UpgradeResponse, request: IncomingMessage, offered: Offered): void {
   if (offered.eager) response.setHeader('connection', 'close')
+  const untrack = state.registry.track('upgrade', { abort: () => setImmediate(dismiss, response, offered) })
   response.once('finish', () => settle(state, response, request, offered))
+  response.once('finish', untrack)
+  response.once('close', untrack)
   state.routing(request, response)
+}
+
+/** A drain is over, and whoever has the request has not answered: a hook that waits, or a route that is not ours. */
+function dismiss (response: UpgradeResponse, { socket }: Offered): void {
+  if (!response.headersSent) socket.destroy()
 }
 
 /** After an ordinary response: the connection is HTTP again, or it is closed. */
@@ -91,11 +115,6 @@ function decline (state: ServerState, request: IncomingMessage, socket: Duplex, 
   }
   const plain = rebuildHead(request, (value) => replaceUpgradeToken(value, handedBack))
   giveBack(state, request, socket, Buffer.concat([plain, head]))
-}
-
-/** Whether nothing follows the head. */
-function isBare (request: IncomingMessage, head: Buffer): boolean {
-  return head.length === 0 && !readFacts(request).body
 }
 
 function giveBack (state: ServerState, request: IncomingMessage, socket: Duplex, bytes: Buffer): void {

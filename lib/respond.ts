@@ -51,10 +51,15 @@ export function setHead (request: FastifyRequest, reply: FastifyReply, target: T
 export function sendError (request: FastifyRequest, reply: FastifyReply, cause: unknown): void {
   // Fastify takes what is no Error for a payload, and a user's function may throw anything.
   const error = cause instanceof Error ? cause : functionFailure(cause)
-  reply.raw.statusMessage = ''
+  resetReason(request, reply)
   if (isProxyError(error) && error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter))
   if (isUnread(request)) reply.header('connection', 'close')
   reply.send(error)
+}
+
+/** The reason phrase of an upstream's response does not fit an error that takes its place. */
+export function resetReason ({ raw }: FastifyRequest, reply: FastifyReply): void {
+  if (raw.httpVersionMajor === 1 && !reply.raw.headersSent) reply.raw.statusMessage = ''
 }
 
 /** Objects with a status are thrown in place of errors in Fastify applications: the status holds. */

@@ -70,9 +70,9 @@ export class Side {
   farewell: Buffer | undefined = undefined
   /** Reset, or destroyed, as soon as what waits to be written is written. */
   dying: 'reset' | 'destroy' | undefined = undefined
-  /** What this side had drained at the last sweep, and since when bytes wait and that has not changed; 0: none wait. */
+  /** What this side had drained at the last sweep, and since when bytes wait and that has not changed. */
   drained = 0
-  waitsSince = 0
+  waitsSince: number | undefined = undefined
 
   constructor (name: SideName, stream: Duplex, transport: Duplex, tunnel: Tunnel, tracker: Tracker | undefined) {
     this.name = name
@@ -257,10 +257,14 @@ function receive (side: Side, chunk: Buffer): void {
     side.tracker.push(chunk)
     if (side.tracker.closing) side.tunnel.sideLeaves(side)
   }
-  if (!side.peer.stream.write(chunk)) {
-    side.paused = true
-    side.stream.pause()
-  }
+  pass(side, chunk)
+}
+
+/** Writes to the other side, and waits for it where it cannot take more. */
+function pass (side: Side, chunk: Buffer): void {
+  if (side.peer.stream.write(chunk)) return
+  side.paused = true
+  side.stream.pause()
 }
 
 function onDrain (this: Stream): void {
@@ -318,10 +322,10 @@ function destroy (side: Side): void {
 function isStalled (side: Side, stall: number, now: number): boolean {
   const waiting = side.stream.writableLength
   const drained = side.peer.bytes - waiting
-  if (waiting === 0) side.waitsSince = 0
-  else if (side.waitsSince === 0 || drained !== side.drained) side.waitsSince = now
+  if (waiting === 0) side.waitsSince = undefined
+  else if (side.waitsSince === undefined || drained !== side.drained) side.waitsSince = now
   side.drained = drained
-  return side.waitsSince !== 0 && now - side.waitsSince >= stall
+  return side.waitsSince !== undefined && now - side.waitsSince >= stall
 }
 
 function bidFarewell (side: Side, frame: Buffer): void {
@@ -337,12 +341,8 @@ function bidFarewell (side: Side, frame: Buffer): void {
 function takeLeave (side: Side, chunk: Buffer, frame: Buffer): void {
   const tracker = side.tracker as Tracker
   const end = tracker.push(chunk, true)
-  const { stream } = side.peer
-  if (!tracker.atBoundary || tracker.closing) {
-    stream.write(chunk)
-    return
-  }
+  if (!tracker.atBoundary || tracker.closing) return pass(side, chunk)
   side.muted = true
-  stream.write(chunk.subarray(0, end))
-  stream.end(frame)
+  side.peer.stream.write(chunk.subarray(0, end))
+  side.peer.stream.end(frame)
 }
