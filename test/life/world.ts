@@ -18,7 +18,8 @@ export type Kill = 'end' | 'destroy' | 'reset'
 
 export function kill (socket: Socket, how: Kill): void {
   if (how === 'end') socket.end()
-  else if (how === 'destroy') socket.destroy()
+  // A socket that is being shut down cannot be reset any more, and Node then forgets to close it.
+  else if (how === 'destroy' || socket.writableEnded) socket.destroy()
   else socket.resetAndDestroy()
 }
 
