@@ -99,6 +99,13 @@ abstract class End {
     this.end = this.howEnded()
   }
 
+  /** Whether the connection ends within so many milliseconds, for which nothing but the end is waited. */
+  async endsWithin (ms: number): Promise<boolean> {
+    const { connection } = this
+    const over = within(Promise.race([connection.ended, connection.closed]), 'the end', ms).then(() => true, () => connection.socket.readableEnded || connection.socket.destroyed)
+    return await over
+  }
+
   howEnded (): string {
     const { connection } = this
     if (connection.error !== undefined) return 'reset'
@@ -403,6 +410,14 @@ export function when (name: string): (end: Client | UpstreamEnd) => Promise<void
 
 export function signal (name: string): (end: Client | UpstreamEnd) => void {
   return (end) => end.signals.get(name).resolve()
+}
+
+/** Goes on only where the proxy does not end the connection now. */
+export function unlessEnded (...steps: UpstreamStep[]): UpstreamStep {
+  return async (end) => {
+    if (await end.endsWithin(500)) return await end.ended()
+    for (const step of steps) await step(end)
+  }
 }
 
 /** Reads the request's body by its framing. */

@@ -134,7 +134,6 @@ export const offers: readonly Scenario[] = targets.flatMap((target) => requests.
     ...(row === undefined ? {} : { differs: row }),
     ...(upgrade === 'NONE' && request.offer[0] === ''
       ? { todo: 'an empty Upgrade is taken for an offer; its refusal is a rejection that nobody handles: the process ends' }
-      : {}),
-    ...(request.version === '1.0' && ours(target, request)[0] === '< 426' ? { todo: 'a 426 leaves the connection of an HTTP/1.0 client open' } : {})
+      : {})
   }
 }))

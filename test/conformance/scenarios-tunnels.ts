@@ -1,5 +1,5 @@
 /** Bytes around the switch, and the ends of tunnels. */
-import { bytes, ended, fin, ifSwitched, reset, response, send, signal, switching, when } from './exchange.ts'
+import { bytes, ended, fin, ifSwitched, reset, response, send, signal, switching, unlessEnded, when } from './exchange.ts'
 import type { ClientStep, UpstreamStep } from './exchange.ts'
 import { explained } from './explained.ts'
 import type { Scenario, Table } from './table.ts'
@@ -47,7 +47,11 @@ const cases: Record<string, readonly [client: readonly ClientStep[], upstream: r
   ],
   'the client ends before the answer': [
     [send(handshake()), when('request'), fin(), signal('left'), response(), ended()],
-    [when('left'), switching({}, 'hello'), ended(), fin()]
+    [when('left'), unlessEnded(switching({}, 'hello'), ended()), fin()]
+  ],
+  'the client resets before the answer': [
+    [send(handshake()), when('request'), reset()],
+    [unlessEnded(switching({}, 'hello'), ended()), fin()]
   ],
   'bytes of HTTP in the tunnel': [
     [send(handshake()), response(), send(head('GET /admin')), response(), fin(), ended()],
