@@ -646,6 +646,7 @@ describe('a last frame', () => {
         await settle()
         assert.deepEqual(Buffer.concat(made[to].written), Buffer.concat([frame, last]), `split at ${at}`)
         assert.equal(made[to].finished, true)
+        assert.ok(!made[to].destroyed && !made[from].destroyed, 'nothing went wrong')
         made.tunnel.kill('killed')
         assert.equal((await endingOf(made)).reason, 'drained')
       }
@@ -706,6 +707,7 @@ describe('a last frame', () => {
       made.tunnel.farewell(toClient, toUpstream)
       await settle()
       assert.equal(made[to].text, '')
+      assert.equal(made[to].destroyed, false, 'nothing went wrong')
       made.tunnel.kill('killed')
       assert.equal((await endingOf(made)).reason, 'drained')
     })
