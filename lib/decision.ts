@@ -4,9 +4,9 @@
  */
 import { handedBack } from './connection.ts'
 import {
-  BadPathError, BadRequestError, OriginRefusedError, UpgradeRequiredError, type WstunnelError
+  BadPathError, BadRequestError, OriginRefusedError, TransferCodingError, UpgradeRequiredError, type WstunnelError
 } from './errors.ts'
-import { isToken, tokens } from './headers.ts'
+import { isTunnelled, tokens } from './headers.ts'
 import type { Target } from './options.ts'
 import { matchPrefix, parseTarget } from './path.ts'
 
@@ -25,6 +25,8 @@ export interface Facts {
   readonly named: boolean
   /** Whether the request has a body, or bytes that claim to be one. */
   readonly body: boolean
+  /** Whether that body has a transfer coding that would be lost on the way. */
+  readonly coded: boolean
   /** Every Host field. */
   readonly hosts: readonly string[]
   readonly keys: readonly string[]
@@ -79,6 +81,7 @@ export function readFacts (request: RawRequest): Facts {
     offer: typeof offer === 'string' ? offer : undefined,
     named: false,
     body: headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0',
+    coded: (headers['transfer-encoding'] ?? 'chunked').toString().toLowerCase() !== 'chunked',
     hosts: [] as string[],
     keys: [] as string[],
     versions: [] as string[],
@@ -134,18 +137,12 @@ function acceptedToken (target: Target, facts: Facts): string | undefined {
   return offered.find((token) => target.upgrade.includes(token))
 }
 
-/** Well-formed, and no protocol that carries requests past this server's checks (h2c smuggling, TLS upgrades). */
-function isTunnelled (token: string): boolean {
-  const [name = '', version, ...more] = token.split('/')
-  if (!isToken(name) || (version !== undefined && !isToken(version)) || more.length > 0) return false
-  return name !== 'h2c' && name !== 'h2' && name !== 'tls'
-}
-
 /** What is wrong with a request that would otherwise be forwarded or upgraded. */
 function findFault (target: Target, facts: Facts, token: string | undefined): WstunnelError | undefined {
   const { hosts } = facts
   if (hosts.length > 1 || (hosts[0] !== undefined && !isHost(hosts[0]))) return new BadRequestError('Host')
   if (facts.offer !== undefined && facts.named && tokens(facts.offer).length > mostTokens) return new BadRequestError('Upgrade')
+  if (facts.coded) return new TransferCodingError()
   if (token === undefined) return undefined
   if (hosts.length === 0) return new BadRequestError('Host')
   if (facts.absolute) return new BadPathError()

@@ -41,6 +41,10 @@ export const BadRequestError: WstunnelErrorConstructor =
 export const BadPathError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_BAD_PATH', 'Bad request target', 400, 'client')
 
+/** A body in a transfer coding other than `chunked`, which would be lost on the way (RFC 9112, 6.1). */
+export const TransferCodingError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_TRANSFER_CODING', 'Transfer coding not implemented', 501, 'internal')
+
 /** More header fields than Node keeps (RFC 6585, 5). */
 export const TooManyHeadersError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_TOO_MANY_HEADERS', 'Too many header fields', 431, 'client')

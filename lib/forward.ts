@@ -9,7 +9,7 @@ import { toMap } from './headers.ts'
 import type { Target } from './options.ts'
 import { outgoing } from './outgoing.ts'
 import type { Breakable, Registry } from './registry.ts'
-import { resetReason, sendError, setHead, type Head } from './respond.ts'
+import { sendError, setHead, type Head } from './respond.ts'
 import { clock } from './tunnel.ts'
 import type { Upstream, Upstreams } from './upstream.ts'
 
@@ -64,6 +64,8 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
   #answered = false
   /** A response that has just come, until it is known whether it is whole. */
   #pending: { readonly head: Head, readonly chunks: Buffer[] } | undefined = undefined
+  /** Takes the response's head back from the reply. */
+  #takeBack: (() => void) | undefined = undefined
   /** Its body, where it is not. */
   #body: ResponseBody | undefined = undefined
 
@@ -173,6 +175,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     if (chunks === undefined || controller === undefined) return
     const body = new ResponseBody(controller)
     this.#body = body
+    if (this.#takeBack !== undefined) body.once('error', this.#takeBack)
     for (const chunk of chunks) body.push(chunk)
     // A head without a body yet goes out at once, as soon as Fastify has written it: the client of a long poll waits for it.
     const { reply } = this.#options
@@ -188,7 +191,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     const { request, reply, target, registry } = this.#options
     if (reply.sent || this.#broken !== undefined) return undefined
     try {
-      setHead(request, reply, target, head)
+      this.#takeBack = setHead(request, reply, target, head)
       if (registry.closing && request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
       return chunks
     } catch (error) {
@@ -209,10 +212,8 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     this.#failed = isProxyError(error) && error.source === 'upstream'
     this.#pending = undefined
     const { request, reply } = this.#options
-    if (this.#body !== undefined) {
-      resetReason(request, reply)
-      this.#body.destroy(error) // cuts the response short, visibly
-    } else if (!reply.sent) sendError(request, reply, error)
+    if (this.#body !== undefined) this.#body.destroy(error) // cuts the response short, visibly
+    else if (!reply.sent) sendError(request, reply, error)
   }
 
   /** RFC 9110, 15.2: 102 and 103 are for the client; it is HTTP/1.1 or later that may get them. */

@@ -35,8 +35,7 @@ export interface Answer {
   readonly transport: Socket
   /** All bytes so far, as they came: interim responses, the head, and what follows it. */
   readonly received: Buffer
-  /** Where in `received` the final head begins, and where it ends. */
-  readonly headStart: number
+  /** Where in `received` the final head ends. */
   readonly headEnd: number
 }
 
@@ -108,7 +107,7 @@ export class Handshake {
             continue
           }
           stream.pause()
-          resolve({ head, framing: this.#verify(head), stream, transport, received, headStart: start, headEnd: end })
+          resolve({ head, framing: this.#verify(head), stream, transport, received, headEnd: end })
           return
         }
       } catch (cause) {

@@ -29,6 +29,7 @@ export function parseHead (bytes: Buffer, limit: number): ResponseHead | undefin
   if (end === -1 || end + 4 > limit) {
     if (bytes.length >= limit) throw new Error('the response head is too long')
     if (!isBeginning(bytes)) throw new Error('the response is not HTTP/1')
+    if (/(?<!\r)\n/.test(bytes.toString('latin1'))) throw new Error('a bare line feed in the response head')
     return undefined
   }
   const lines = bytes.toString('latin1', 0, end).split('\r\n')

@@ -250,6 +250,16 @@ export function fromMap (map: unknown): string[] {
   return out
 }
 
+/**
+ * Whether a protocol of `Upgrade` (RFC 9110, 7.8: a name, perhaps with a version) is well-formed, and none that carries
+ * requests past this server's checks: h2c smuggling, upgrades to TLS.
+ */
+export function isTunnelled (protocol: string): boolean {
+  const [name = '', version, ...more] = protocol.toLowerCase().split('/')
+  if (!isToken(name) || (version !== undefined && !isToken(version)) || more.length > 0) return false
+  return name !== 'h2c' && name !== 'h2' && name !== 'tls'
+}
+
 /** A `Connection` value without its `upgrade`, and with `instead` in its place. */
 export function replaceUpgradeToken (value: string, instead: string): string {
   return value.split(',').map((token) => token.trim().toLowerCase() === upgradeToken ? instead : token.trim()).join(', ')

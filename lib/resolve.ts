@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { expectedAddress, parseAddress, type Address } from './address.ts'
 import { parseDuration } from './duration.ts'
 import { InvalidOptionsError } from './errors.ts'
-import { isToken } from './headers.ts'
+import { isTunnelled } from './headers.ts'
 import type {
   CommonOptions, Config, Durations, FastifyRouteSettings, Limits, RouteOptions, Target, WstunnelOptions
 } from './options.ts'
@@ -199,18 +199,7 @@ function resolveUpgrade (upgrade: CommonOptions['upgrade'], webSocket: boolean):
   if (upgrade === undefined) return Object.freeze(webSocket ? ['websocket'] : [])
   if (upgrade === 'ANY' || upgrade === 'NONE') return upgrade
   const list = (typeof upgrade === 'string' ? [upgrade] : upgrade).map((token) => token.toLowerCase())
-  return list.length > 0 && list.every((token) => isProtocol(token) && isTunnelled(token)) ? Object.freeze(list) : undefined
-}
-
-/** RFC 9110, 7.8: a name, perhaps with a version. */
-function isProtocol (token: string): boolean {
-  const [name = '', version, ...more] = token.split('/')
-  return isToken(name) && (version === undefined || isToken(version)) && more.length === 0
-}
-
-/** Protocols that would carry requests past every check of this server. */
-function isTunnelled (token: string): boolean {
-  return token !== 'h2c' && token !== 'h2' && !token.startsWith('tls/') && token !== 'tls' && token !== 'any' && token !== 'none'
+  return list.length > 0 && list.every((token) => isTunnelled(token) && token !== 'any' && token !== 'none') ? Object.freeze(list) : undefined
 }
 
 /** What Node says of TLS options that it cannot use: better now than at every dial. */

@@ -27,10 +27,11 @@ export function rewrittenHeaders (request: FastifyRequest, target: Target, raw: 
 }
 
 /**
- * Gives a response's status and headers to the reply.
+ * Gives a response's status and headers to the reply. Returns what takes them back, for an error that takes their place
+ * before they were written.
  * @throws InvalidResponseError for a status that is none of a final response
  */
-export function setHead (request: FastifyRequest, reply: FastifyReply, target: Target, head: Head): void {
+export function setHead (request: FastifyRequest, reply: FastifyReply, target: Target, head: Head): () => void {
   if (head.status < 200 || head.status > 599) throw new InvalidResponseError()
   const headers = toMap(rewrittenHeaders(request, target, head.headers))
   reply.code(head.status)
@@ -42,6 +43,11 @@ export function setHead (request: FastifyRequest, reply: FastifyReply, target: T
     if (isUnread(request)) headers.connection = 'close'
   }
   for (const name in headers) reply.header(name, headers[name])
+  return () => {
+    if (reply.raw.headersSent) return
+    resetReason(request, reply)
+    for (const name in headers) reply.removeHeader(name)
+  }
 }
 
 /**
@@ -58,7 +64,7 @@ export function sendError (request: FastifyRequest, reply: FastifyReply, cause: 
 }
 
 /** The reason phrase of an upstream's response does not fit an error that takes its place. */
-export function resetReason ({ raw }: FastifyRequest, reply: FastifyReply): void {
+function resetReason ({ raw }: FastifyRequest, reply: FastifyReply): void {
   if (raw.httpVersionMajor === 1 && !reply.raw.headersSent) reply.raw.statusMessage = ''
 }
 

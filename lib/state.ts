@@ -54,8 +54,8 @@ export class ServerState {
   readonly routing: FastifyInstance['routing']
   readonly registry: Registry = new Registry()
   readonly gate: Gate = new Gate()
-  /** Milliseconds: the longest of all registrations. */
-  drainTimeout = 0
+  #drainTimeout: number | undefined = undefined
+  #rootDrainTimeout = 0
   readonly #tables: Table[] = []
   /** Connections that were given back to Node. */
   readonly #returned: Set<Duplex> = new Set()
@@ -68,10 +68,17 @@ export class ServerState {
   }
 
   add (config: Config, caseSensitive: boolean): Table {
-    this.drainTimeout = Math.max(this.drainTimeout, config.drainTimeout)
+    // A registration that only decorates has nothing to drain.
+    if (config.targets.length > 0) this.#drainTimeout = Math.max(this.#drainTimeout ?? 0, config.drainTimeout)
+    else this.#rootDrainTimeout = config.drainTimeout
     const table = new Table(config.targets, caseSensitive)
     this.#tables.push(table)
     return table
+  }
+
+  /** Milliseconds: the longest of all registrations with routes. */
+  get drainTimeout (): number {
+    return this.#drainTimeout ?? this.#rootDrainTimeout
   }
 
   /** What the tables make of a request whose route is not known yet: `undefined` where none has its path. */

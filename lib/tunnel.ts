@@ -142,14 +142,14 @@ export class Tunnel {
       this.#quietSince = now
     }
     const { idle, halfClose, lifetime, stall } = this.#timers
-    if (stall > 0 && (isStalled(this.client, stall, now) || isStalled(this.upstream, stall, now))) this.#expire('stalled')
-    else if (lifetime > 0 && now - this.#startedAt >= lifetime) this.#expire('max_lifetime')
-    else if (halfClose > 0 && this.#halfClosedAt > 0 && now - this.#halfClosedAt >= halfClose) this.#expire('half_close_timeout')
-    else if (idle > 0 && now - this.#quietSince >= idle) this.#expire('idle_timeout')
+    if (stall > 0 && (isStalled(this.client, stall, now) || isStalled(this.upstream, stall, now))) this.kill('stalled')
+    else if (lifetime > 0 && now - this.#startedAt >= lifetime) this.kill('max_lifetime')
+    else if (halfClose > 0 && this.#halfClosedAt > 0 && now - this.#halfClosedAt >= halfClose) this.kill('half_close_timeout')
+    else if (idle > 0 && now - this.#quietSince >= idle) this.kill('idle_timeout')
   }
 
   /** Ends the tunnel at once. Nothing that waits to be written is waited for. */
-  kill (reason: 'killed' | 'drained', error?: Error): void {
+  kill (reason: Exclude<EndingReason, `${SideName}_${string}` | 'error'>, error?: Error): void {
     this.#end({ reason, by: 'proxy', error })
     destroy(this.client)
     destroy(this.upstream)
@@ -206,12 +206,6 @@ export class Tunnel {
       this.#beginHalfClose()
       dismiss(side.peer, 'destroy')
     }
-  }
-
-  #expire (reason: 'idle_timeout' | 'half_close_timeout' | 'max_lifetime' | 'stalled'): void {
-    this.#end({ reason, by: 'proxy', error: undefined })
-    destroy(this.client)
-    destroy(this.upstream)
   }
 
   #beginHalfClose (): void {

@@ -16,7 +16,7 @@ import { fieldValue, serialise, type HeaderList } from './headers.ts'
 import type { Target, TunnelOutcome } from './options.ts'
 import { outgoing } from './outgoing.ts'
 import type { Breakable, OpenTunnel } from './registry.ts'
-import { resetReason, rewrittenHeaders, sendError, setHead } from './respond.ts'
+import { rewrittenHeaders, sendError, setHead } from './respond.ts'
 import { channels, type ServerState, type Table } from './state.ts'
 import { clock } from './tunnel.ts'
 import type { Upstream } from './upstream.ts'
@@ -183,7 +183,7 @@ class UpgradeExchange implements Breakable {
     const { target, kind } = this.#decision
     const { head, stream, transport, received, headEnd } = answer
     const raw = kind === 'tunnel'
-    if (!raw) setHead(this.#request, reply, target, head)
+    const takeBack = raw ? undefined : setHead(this.#request, reply, target, head)
     const rest = received.subarray(headEnd)
     const body = new AnswerBody({ stream, transport, framing, rest, timeout: target.timeout, raw })
     this.#body = body
@@ -191,7 +191,7 @@ class UpgradeExchange implements Breakable {
     this.refuse(undefined)
     if (raw) return relayBytes(reply, this.#request, this.#offered.socket, received.subarray(0, headEnd), body, head.status)
     if (this.#offered.eager) reply.header('connection', 'close')
-    body.once('error', () => resetReason(this.#request, reply)) // an onSend hook may be at work before the head is written
+    if (takeBack !== undefined) body.once('error', takeBack) // an onSend hook may be at work before the head is written
     if (framing.kind !== 'none') reply.send(body)
     else {
       body.destroy()

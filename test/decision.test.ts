@@ -537,6 +537,7 @@ describe('the facts', () => {
       offer: 'websocket',
       named: true,
       body: false,
+      coded: false,
       hosts: ['front.example'],
       keys: [key],
       versions: ['13'],

@@ -89,7 +89,7 @@ describe('a field that is none refuses the head', () => {
     assert.throws(() => parse('HTTP/1.1 200 OK\r\nA: b\r\n\tc\r\n\r\n'), /field is malformed/)
   })
   test('line feeds alone end no head', () => {
-    assert.equal(parse('HTTP/1.1 200 OK\n\n'), undefined)
+    assert.throws(() => parse('HTTP/1.1 200 OK\n\n'), /bare line feed/)
     assert.throws(() => parse('HTTP/1.1 200 OK\n\nA: b\r\n\r\n'), /malformed/)
   })
 })
