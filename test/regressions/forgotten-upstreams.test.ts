@@ -5,14 +5,18 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { rawClient, upgradeHead } from '../fixtures/client.ts'
 import { startProxy } from '../fixtures/proxy.ts'
-import { closedPort, startRawUpstream, switching } from '../fixtures/upstream.ts'
+import { startRawUpstream, switching } from '../fixtures/upstream.ts'
 import { roundTrip } from '../fixtures/tunnel.ts'
 
 test('an upstream with a handshake under way is not forgotten', async (t) => {
   const upstream = await startRawUpstream(t)
-  const port = await closedPort()
   const proxy = await startProxy(t, {
-    upstream: ({ headers }) => headers.upgrade === undefined ? `http://127.0.0.1:${port}/${String(headers['x-name'])}` : `${upstream.url}/`,
+    upstream: ({ headers }) => headers.upgrade === undefined ? `http://127.0.0.1:1/${String(headers['x-name'])}` : `${upstream.url}/`,
+    // The others are chosen, which is enough, but not dialled.
+    rewriteRequestHeaders: ({ headers: { upgrade } }, headers) => {
+      if (upgrade === undefined) throw new Error('chosen')
+      return headers
+    },
     drainTimeout: '1s'
   })
   const client = await rawClient(t, proxy.port)
