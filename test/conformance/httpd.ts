@@ -74,6 +74,7 @@ User ${user()}
 Group ${group()}
 StartServers 1
 ServerLimit 1
+ThreadLimit 100
 ThreadsPerChild 100
 MaxRequestWorkers 100
 MinSpareThreads 1

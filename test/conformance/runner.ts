@@ -91,6 +91,20 @@ async function startOurs (lane: Lane): Promise<void> {
   }
 }
 
+/** Last, so that nothing of ours takes its ports. What else is at work on the machine may do so all the same: then with others. */
+async function startTheirs (httpd: Httpd, lanes: readonly Lane[], attempts: number = 5): Promise<void> {
+  const ports = await freePorts(lanes.length)
+  for (const [i, lane] of lanes.entries()) lane.httpdPort = ports[i] as number
+  try {
+    await httpd.start(lanes.map((lane) => ({
+      table: lane.table, ports: lane.theirs.ports, port: lane.httpdPort, scenario: lane.scenarios[0]?.name ?? ''
+    })))
+  } catch (error) {
+    if (attempts === 1 || !(error as Error).message.includes('Address already in use')) throw error
+    await startTheirs(httpd, lanes, attempts - 1)
+  }
+}
+
 async function closeLane (lane: Lane): Promise<void> {
   await lane.app?.close()
   await lane.theirs.close()
@@ -188,12 +202,7 @@ async function main (args: readonly string[]): Promise<number> {
       lanes.push(lane)
       await startOurs(lane)
     }
-    // Last, so that nothing of ours takes them before httpd does.
-    const ports = await freePorts(plans.length)
-    for (const [i, lane] of lanes.entries()) lane.httpdPort = ports[i] as number
-    await httpd.start(lanes.map((lane) => ({
-      table: lane.table, ports: lane.theirs.ports, port: lane.httpdPort, scenario: lane.scenarios[0]?.name ?? ''
-    })))
+    await startTheirs(httpd, lanes)
     await inBatches(lanes, atATime, async (lane) => {
       for (const scenario of lane.scenarios) results.push(await run(lane, scenario, show))
     })
