@@ -150,8 +150,9 @@ test('WebSockets are told one after the other, in the last quarter of the window
   assert.ok((times[count / 2] ?? 0) - first > (last - first) / 4, 'no herd at the beginning')
 })
 
-test('close() with 2,000 tunnels, dead peers among them, and several registrations is over a second after drainTimeout', { timeout: 60_000 }, async (t) => {
-  const count = Number(process.env.TUNNELS ?? 2000)
+// Both peers of every tunnel are in this process, too, and the machine may be busy; the soak has 5,000 and a process of its own.
+test('close() with 500 tunnels, dead peers among them, and several registrations is over a second after drainTimeout', { timeout: 60_000 }, async (t) => {
+  const count = Number(process.env.TUNNELS ?? 500)
   const sockets: Socket[] = []
   const upstream = await startRawUpstream(t, async (connection) => {
     connection.write(switching(await connection.head()))
