@@ -58,7 +58,7 @@ const rules = {
     why: 'Connection: keep-alive or close and Keep-Alive are for one hop; whether the client\'s connection goes on is tried out',
     apply (outcome) {
       for (const message of [...outcome.responses, ...outcome.requests]) {
-        drop([message], 'keep-alive')
+        drop([message], 'keep-alive', (value) => /^timeout=\d+(?:, max=\d+)?$/.test(value)) // not those of the scripts
         drop([message], 'connection', (value) => /^(keep-alive|close)$/i.test(value))
         for (const field of message.headers) {
           if (field[0].toLowerCase() === 'connection') field[1] = field[1].replace(/, (?:keep-alive|close)$/i, '')

@@ -5,7 +5,7 @@ import type { Scenario, Table } from './table.ts'
 import { ask, handshake, head, http, ok, reply, says, willing, ws, wsOff } from './words.ts'
 
 const lines: Record<string, readonly string[]> = {
-  'hop-by-hop': ['Keep-Alive: timeout=5', 'TE: trailers', 'Trailer: X-T', 'Proxy-Connection: keep-alive'],
+  'hop-by-hop': ['Keep-Alive: timeout=5, passed', 'TE: trailers', 'Trailer: X-T', 'Proxy-Connection: keep-alive'],
   'X-Forwarded-For': ['X-Forwarded-For: 6.6.6.6'],
   'X-Forwarded-Host': ['X-Forwarded-Host: evil.example'],
   'X-Forwarded-Proto': ['X-Forwarded-Proto: https'],

@@ -43,7 +43,7 @@ const whole: Record<string, string> = {
   'an unknown status': reply('299 Whatever', 'hi'),
   'its own Date and Server': reply('200 OK', 'hi', `Date: ${upstreamDate}`, `Server: ${upstreamServer}`),
   'Connection names a header': reply('200 OK', 'hi', 'X-Secret: 1', 'X-Open: 2', 'Connection: X-Secret'),
-  'hop-by-hop headers': reply('200 OK', 'hi', 'Keep-Alive: timeout=5', 'TE: trailers', 'Proxy-Connection: keep-alive'),
+  'hop-by-hop headers': reply('200 OK', 'hi', 'Keep-Alive: timeout=5, passed', 'TE: trailers', 'Proxy-Connection: keep-alive'),
   'three cookies': reply('200 OK', 'hi', 'Set-Cookie: a=1; Path=/', 'Set-Cookie: b=2', 'Set-Cookie: c=3; Secure'),
   'a header twice': reply('200 OK', 'hi', 'X-Twice: 1', 'X-Twice: 2'),
   'an empty header': reply('200 OK', 'hi', 'X-Empty:'),
@@ -105,7 +105,7 @@ const switches: Record<string, readonly UpstreamStep[]> = {
   chunked: [switching({ 'Transfer-Encoding': 'chunked' }, 'hello')],
   'Set-Cookie and Location': [switching({ 'Set-Cookie': 'a=1', Location: '/x', 'X-Other': 'kept' }, 'hello')],
   'Date and Server': [switching({ Date: upstreamDate, Server: upstreamServer }, 'hello')],
-  'Keep-Alive and Proxy-Connection': [switching({ 'Keep-Alive': 'timeout=5', 'Proxy-Connection': 'x' }, 'hello')],
+  'Keep-Alive and Proxy-Connection': [switching({ 'Keep-Alive': 'timeout=5, passed', 'Proxy-Connection': 'x' }, 'hello')],
   'a reason of its own': [
     raw(), send(crlf('HTTP/1.1 101 Totally Custom', 'Upgrade: websocket', 'Connection: Upgrade', `Sec-WebSocket-Accept: ${accept}`, '') + 'hello')
   ],
