@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import { BadPathError, InvalidHeaderError } from './errors.ts'
 import { droppedFields, forwardedHeaders, fromMap, requestHeaders, toMap, type HeaderList } from './headers.ts'
 import type { Target } from './options.ts'
-import { parseTarget } from './path.ts'
+import { authorityOf, parseTarget } from './path.ts'
 import type { Upstream } from './upstream.ts'
 
 export interface Outgoing {
@@ -44,13 +44,14 @@ function rewritten (rewrite: NonNullable<Target['rewriteRequestHeaders']>, reque
 }
 
 /** What the client asked for: its Host as it was, not as a proxy before us forwarded it. */
-function hostOf (request: FastifyRequest): string {
-  const { headers } = request.raw
-  return headers.host ?? String(headers[':authority'] ?? '')
+function hostOf ({ raw: { headers, url = '' } }: FastifyRequest): string {
+  return authorityOf(url) ?? headers.host ?? String(headers[':authority'] ?? '')
 }
 
 function clientFacts (request: FastifyRequest): { addresses: readonly string[], host: string, protocol: string } {
-  return { addresses: (request.ips ?? [request.ip]).filter((address: string | undefined) => address !== undefined), host: request.host, protocol: request.protocol }
+  // Fastify knows no absolute-form; what a trusted proxy said of the host goes before it.
+  const host = request.host === request.raw.headers.host ? hostOf(request) : request.host
+  return { host, addresses: (request.ips ?? [request.ip]).filter((address: string | undefined) => address !== undefined), protocol: request.protocol }
 }
 
 /** Whether `trustProxy` holds for the peer: then what it says of those before it may pass. */

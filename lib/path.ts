@@ -22,7 +22,7 @@ export interface PathPrefix {
   readonly literal: boolean
 }
 
-const absoluteForm = /^https?:\/\/[^/?#@\\]*/i
+const absoluteForm = /^https?:\/\/([a-z0-9\-._~!$&'()*+,;=%:[\]]*)/i
 // What may stand in a path (RFC 3986, 2): visible ASCII without `?`, the fragment's `#` and the backslash, which
 // some servers take for a slash. In a query, browsers leave the backslash as it is.
 const pathCharacters = /^[\x21\x22\x24-\x3e\x40-\x5b\x5d-\x7e]+$/
@@ -48,6 +48,11 @@ export function parseTarget (url: string): RequestTarget | undefined {
   if (!pathCharacters.test(path) || !queryCharacters.test(query)) return undefined
   if (suspicious.test(path) && !isContained(path)) return undefined
   return { path, query, absolute }
+}
+
+/** The authority of a request target in absolute-form, which stands for the Host then (RFC 9112, 3.2.2). */
+export function authorityOf (url: string): string | undefined {
+  return absoluteForm.exec(url)?.[1]
 }
 
 /** Whether no reader of this path, decoding once, can find an authority, a NUL or a dot segment in it. */
