@@ -186,9 +186,9 @@ export class Tunnel {
     else if (reset) this.#end({ reason: `${side.name}_reset`, by: side.name, error: undefined })
     else this.#end({ reason: 'error', by: side.name, error })
     this.#beginHalfClose() // what is left to be written to the other side is not waited for longer than that
-    // What had arrived before the error, and waited for the other side to take more.
-    const rest: Buffer | null = side.stream.read()
-    if (rest !== null) receive(side, rest)
+    // What had arrived before the error, and waited for the other side to take more. Node 26 gives it piece by piece.
+    side.stream.off('data', onData)
+    for (let rest: Buffer | null = side.stream.read(); rest !== null; rest = side.stream.read()) receive(side, rest)
     destroy(side)
     dismiss(side.peer, reset ? 'reset' : 'destroy')
   }
