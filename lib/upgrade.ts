@@ -78,6 +78,7 @@ class UpgradeExchange implements Breakable {
   answered (): void {
     this.#client.abort(new ClientGoneError())
     this.#client.release()
+    this.#body?.destroy() // where an onSend hook has put another one in its place
   }
 
   async run (reply: FastifyReply): Promise<void> {

@@ -39,7 +39,7 @@ async function isOver ({ proxy, connection }: Begun): Promise<void> {
 
 const requests = { 'a forward': requestHead('GET', '/x'), 'a refused upgrade': upgradeHead('/x') }
 
-for (const what of ['a forward'] as const) {
+for (const what of ['a forward', 'a refused upgrade'] as const) {
   const head = requests[what]
 
   test(`an onSend hook that replaces the response of ${what} lets the upstream go`, async (t) => {
