@@ -9,7 +9,7 @@ import ts from 'typescript'
 // other). It may import only rooms of a strictly lower layer: not sideways, not up, not even a type.
 const layers: string[][] = [
   ['errors', 'headers', 'path', 'tunnel', 'duration', 'head', 'frames', 'counters', 'connection', 'address'],
-  ['options', 'body'],
+  ['options', 'body', 'waiting'],
   ['resolve', 'decision', 'dial', 'admission', 'answer'],
   ['upstream', 'handshake'],
   ['registry', 'outgoing', 'respond'],
