@@ -23,8 +23,9 @@ export type { HeaderMap } from './headers.ts'
 export type { Histogram, RefusalStage, StatusClass, TunnelReason } from './counters.ts'
 export type { ForwardMetrics, MetricsSnapshot, RouteMetrics, TunnelMetrics, UpstreamMetrics } from './metrics.ts'
 export type {
-  CommonOptions, Limits, RouteOptions, TlsOptions, TunnelInfo, TunnelOutcome, UpstreamFunction, WstunnelOptions
+  CommonOptions, Limits, RouteOptions, TunnelInfo, TunnelOutcome, UpstreamFunction, WstunnelOptions
 } from './options.ts'
+export type { TlsOptions } from './tls.ts'
 
 /** `app.wstunnel`: the whole server, from wherever it is called. */
 export interface WstunnelDecorator {

@@ -2,12 +2,12 @@
 import type {
   FastifyRequest, onRequestHookHandler, preHandlerHookHandler, preValidationHookHandler, RegisterOptions, RouteShorthandOptions
 } from 'fastify'
-import type { ConnectionOptions } from 'node:tls'
 import type { Address } from './address.ts'
 import type { TunnelReason } from './counters.ts'
 import type { Duration } from './duration.ts'
 import type { ForwardedMode, HeaderMap } from './headers.ts'
 import type { PathPrefix } from './path.ts'
+import type { TlsOptions } from './tls.ts'
 import type { TunnelTimers } from './tunnel.ts'
 
 /**
@@ -56,11 +56,6 @@ export interface TunnelOutcome {
   readonly detail?: string
   readonly error?: Error
 }
-
-/** TLS towards the upstream, as `tls.connect` takes it. Verification is on by default, and at least TLS 1.2. */
-export type TlsOptions = Pick<ConnectionOptions,
-  'ca' | 'cert' | 'key' | 'pfx' | 'passphrase' | 'servername' | 'rejectUnauthorized' | 'checkServerIdentity' |
-  'ciphers' | 'minVersion' | 'maxVersion' | 'secureContext' | 'crl' | 'sigalgs' | 'ecdhCurve'>
 
 export interface Limits {
   /** Live tunnels of the whole server. Default: 10,000. Beyond: 503. */

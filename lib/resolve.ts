@@ -2,16 +2,18 @@
 import { Type, type TSchema } from '@sinclair/typebox'
 import { TypeCompiler, type TypeCheck } from '@sinclair/typebox/compiler'
 import { ValueErrorType } from '@sinclair/typebox/errors'
-import { createSecureContext } from 'node:tls'
 import { isDeepStrictEqual } from 'node:util'
 import { expectedAddress, parseAddress, type Address } from './address.ts'
 import { parseDuration } from './duration.ts'
-import { InvalidOptionsError } from './errors.ts'
 import { isTunnelled } from './headers.ts'
 import type {
   CommonOptions, Config, Durations, FastifyRouteSettings, Limits, RouteOptions, Target, WstunnelOptions
 } from './options.ts'
 import { compilePrefix, matchPrefix } from './path.ts'
+import {
+  anyObject, anything, count, duration, expectedDuration, flag, func, hook, Issues, maybe, oneOf, pathOf, some, strictObject, text
+} from './schema.ts'
+import { tlsFault, tlsOptionNames } from './tls.ts'
 
 const durationDefaults: Durations = {
   asyncDelay: 0,
@@ -37,21 +39,7 @@ const drainTimeoutDefault = 10_000
 
 const settingNames = ['constraints', 'config', 'logLevel', 'logSerializers', 'onRequest', 'preValidation', 'preHandler'] as const
 
-const expectedDuration = "a duration such as '30s'"
 const expectedUpgrade = "a protocol token, a list of them, 'ANY' or 'NONE'"
-
-const maybe = <Schema extends TSchema>(schema: Schema): TSchema => Type.Optional(schema)
-const some = (expected: string, ...schemas: TSchema[]): TSchema => maybe(Type.Union(schemas, { description: expected }))
-const flag = maybe(Type.Boolean({ description: 'true or false' }))
-const duration = some(expectedDuration, Type.Number({ minimum: 0 }), Type.String())
-const count = maybe(Type.Integer({ minimum: 0, description: 'a whole number of at least 0' }))
-const func = Type.Function([], Type.Unknown(), { description: 'a function' })
-const hook = some('a hook function or an array of them', func, Type.Array(func))
-const object = (expected: string): TSchema => maybe(Type.Object({}, { additionalProperties: true, description: expected }))
-const oneOf = (...values: Array<string | false>): TSchema =>
-  some(`one of ${values.map((value) => show(value)).join(', ')}`, ...values.map((value) => Type.Literal(value as string)))
-const anything = (names: readonly string[]): Record<string, TSchema> =>
-  Object.fromEntries(names.map((name) => [name, maybe(Type.Unknown())]))
 
 const common: Record<string, TSchema> = {
   upstream: some(`${expectedAddress}, a function, or false`, Type.String(), func, Type.Literal(false as unknown as string)),
@@ -64,39 +52,29 @@ const common: Record<string, TSchema> = {
   via: oneOf('off', 'on', 'full', 'block'),
   rewriteRequestHeaders: maybe(func),
   rewriteHeaders: maybe(func),
-  tls: maybe(Type.Object(anything([
-    'ca', 'cert', 'key', 'pfx', 'passphrase', 'servername', 'rejectUnauthorized', 'checkServerIdentity', 'ciphers',
-    'minVersion', 'maxVersion', 'secureContext', 'crl', 'sigalgs', 'ecdhCurve'
-  ]), { additionalProperties: false, description: 'an object of TLS options' })),
+  tls: maybe(strictObject(anything(tlsOptionNames), 'an object of TLS options')),
   allowedOrigins: maybe(Type.Array(Type.String(), { description: "an array of origins such as 'https://app.example'" })),
-  limits: maybe(Type.Object(Object.fromEntries(Object.keys(limitDefaults).map((name) => [name, count])), {
-    additionalProperties: false, description: 'an object of limits'
-  })),
-  constraints: object('an object of route constraints'),
-  config: object('an object'),
-  logLevel: maybe(Type.String({ description: 'a log level' })),
-  logSerializers: object('an object of serializers'),
+  limits: maybe(strictObject(Object.fromEntries(Object.keys(limitDefaults).map((name) => [name, count])), 'an object of limits')),
+  constraints: anyObject('an object of route constraints'),
+  config: anyObject('an object'),
+  logLevel: text('a log level'),
+  logSerializers: anyObject('an object of serializers'),
   onRequest: hook,
   preValidation: hook,
   preHandler: hook,
   onTunnelOpen: maybe(func),
   onTunnelClose: maybe(func),
-  path: maybe(Type.String({ description: "a path prefix such as '/ws/'" }))
+  path: text("a path prefix such as '/ws/'")
 }
 
-const schema: TSchema = Type.Object({
+const schema: TSchema = strictObject({
   ...common,
-  prefix: maybe(Type.String({ description: "Fastify's prefix" })),
+  prefix: text("Fastify's prefix"),
   drainTimeout: duration,
-  routes: maybe(Type.Array(Type.Object(common, { additionalProperties: false, description: 'an object' }), {
-    description: 'an array of routes'
-  }))
-}, { additionalProperties: false, description: 'an object' })
+  routes: maybe(Type.Array(strictObject(common, 'an object'), { description: 'an array of routes' }))
+}, 'an object')
 
 let compiled: TypeCheck<TSchema> | undefined
-
-/** What is wrong, by the path of the value. The first finding of a path stands. */
-type Issues = Map<string, string>
 
 /**
  * Checks, copies, completes and freezes a registration's options.
@@ -104,33 +82,33 @@ type Issues = Map<string, string>
  * @throws InvalidOptionsError naming the path of every bad value and what was expected there
  */
 export function resolveOptions (input: WstunnelOptions, base: string): Config {
-  const issues: Issues = new Map()
+  const issues = new Issues()
   compiled ??= TypeCompiler.Compile(schema)
   for (const { path, schema: expected, type, value } of compiled.Errors(input)) {
-    const unknown = type === ValueErrorType.ObjectAdditionalProperties
-    note(issues, pathOf(path), unknown ? 'unknown option' : expectation(expected.description ?? 'another value', value))
+    if (type === ValueErrorType.ObjectAdditionalProperties) issues.note(pathOf(path), 'unknown option')
+    else issues.expected(pathOf(path), expected.description ?? 'another value', value)
   }
-  if (issues.size > 0) fail(issues)
+  issues.throwIfAny()
 
   const { routes, prefix, drainTimeout, ...defaults } = input
   const entries = routes ?? (input.upstream === undefined ? [] : [{}])
   const targets = entries.map((entry, i) => resolveTarget(entry, defaults, base, routes === undefined ? '' : `routes[${i}].`, issues))
   checkSharedPatterns(targets, issues)
   const drain = parseDuration(drainTimeout ?? drainTimeoutDefault)
-  if (drain === undefined) note(issues, 'drainTimeout', expectation(expectedDuration, drainTimeout))
-  if (issues.size > 0) fail(issues)
+  if (drain === undefined) issues.expected('drainTimeout', expectedDuration, drainTimeout)
+  issues.throwIfAny()
   return Object.freeze({ targets: Object.freeze(targets), drainTimeout: drain as number, warnings: Object.freeze(warningsOf(targets)) })
 }
 
 function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: string, at: string, issues: Issues): Target {
   const own: CommonOptions & RouteOptions = { ...defaults, ...entry }
   const where = (name: string): string => `${Object.hasOwn(entry, name) ? at : ''}${name}`
-  const bad = (name: string, expected: string, value: unknown): void => note(issues, where(name), expectation(expected, value))
+  const bad = (name: string, expected: string, value: unknown): void => issues.expected(where(name), expected, value)
 
   const path = own.path ?? '/'
   if (!isPrefix(path)) bad('path', "a path prefix such as '/ws/', without wildcards, query or dot segments", path)
   const upstream = resolveUpstream(own.upstream)
-  if (upstream === undefined) note(issues, `${at}upstream`, expectation(`${expectedAddress}, a function, or false`, own.upstream))
+  if (upstream === undefined) issues.expected(`${at}upstream`, `${expectedAddress}, a function, or false`, own.upstream)
   const webSocket = typeof upstream === 'function' || (typeof upstream === 'object' && upstream.webSocket)
   const upgrade = resolveUpgrade(own.upgrade, webSocket)
   if (upgrade === undefined) bad('upgrade', `${expectedUpgrade} (h2c, h2 and TLS are never tunnelled)`, own.upgrade)
@@ -141,8 +119,8 @@ function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: strin
     if (ms === undefined) bad(name, expectedDuration, value)
     durations[name] = ms ?? 0
   }
-  const tlsFault = faultOf(own.tls)
-  if (tlsFault !== undefined) note(issues, where('tls'), tlsFault)
+  const fault = tlsFault(own.tls)
+  if (fault !== undefined) issues.note(where('tls'), fault)
   const origins = own.allowedOrigins?.map((origin) => resolveOrigin(origin))
   if (origins?.includes(undefined) === true) bad('allowedOrigins', "origins such as 'https://app.example'", own.allowedOrigins)
 
@@ -202,17 +180,6 @@ function resolveUpgrade (upgrade: CommonOptions['upgrade'], webSocket: boolean):
   return list.length > 0 && list.every((token) => isTunnelled(token) && token !== 'any' && token !== 'none') ? Object.freeze(list) : undefined
 }
 
-/** What Node says of TLS options that it cannot use: better now than at every dial. */
-function faultOf (tls: CommonOptions['tls']): string | undefined {
-  if (tls === undefined) return undefined
-  try {
-    createSecureContext({ minVersion: 'TLSv1.2', ...tls })
-    return undefined
-  } catch (error) {
-    return `expected usable TLS options: ${(error as Error).message}`
-  }
-}
-
 /** RFC 6454, 6.1: lower case, without the scheme's default port. */
 function resolveOrigin (origin: string): string | undefined {
   if (!URL.canParse(origin)) return undefined
@@ -241,7 +208,7 @@ function checkSharedPatterns (targets: readonly Target[], issues: Issues): void 
       }
       for (const name of settingNames) {
         if (isDeepStrictEqual(known.settings[name], target.settings[name])) continue
-        note(issues, `routes[${i}].${name}`, `expected the same as routes[${known.at}].${name}, with which it shares a path`)
+        issues.note(`routes[${i}].${name}`, `expected the same as routes[${known.at}].${name}, with which it shares a path`)
       }
     }
   })
@@ -265,28 +232,4 @@ function warningsOf (targets: readonly Target[]): string[] {
 function shadows (earlier: Target, later: Target): boolean {
   if (!earlier.prefix.literal || matchPrefix(earlier.prefix, later.prefix.text) === -1) return false
   return earlier.upstream === false || !earlier.webSocket || earlier.fallbackToHttp || earlier.upgrade === 'NONE'
-}
-
-function note (issues: Issues, path: string, finding: string): void {
-  if (!issues.has(path)) issues.set(path, finding)
-}
-
-function expectation (expected: string, value: unknown): string {
-  return `expected ${expected}, got ${show(value)}`
-}
-
-function fail (issues: Issues): never {
-  throw new InvalidOptionsError([...issues].map(([path, finding]) => path === '' ? finding : `${path}: ${finding}`).join('; '))
-}
-
-/** `/routes/1/idleTimeout` → `routes[1].idleTimeout`. */
-function pathOf (pointer: string): string {
-  return pointer.slice(1).split('/').map((key, i) => /^\d+$/.test(key) ? `[${key}]` : i === 0 ? key : `.${key}`).join('')
-}
-
-function show (value: unknown): string {
-  if (typeof value === 'string') return `'${value.slice(0, 80)}'`
-  if (typeof value === 'function') return 'a function'
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
-  return String(value)
 }
