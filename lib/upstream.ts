@@ -1,11 +1,12 @@
 /** Upstreams: where a target's exchanges go, with the pool that carries its forwards and the counters of all. */
 import type { FastifyRequest } from 'fastify'
 import type { Socket } from 'node:net'
-import { Pool } from 'undici'
+import { Client, Pool, type Dispatcher } from 'undici'
 import { parseAddress, type Address } from './address.ts'
 import { Counters } from './counters.ts'
 import { dial, type DialOptions } from './dial.ts'
 import { InvalidUpstreamError } from './errors.ts'
+import { Continues } from './interim.ts'
 import type { Target, UpstreamFunction } from './options.ts'
 import { mapPath } from './path.ts'
 
@@ -55,18 +56,39 @@ export class Upstream {
       headersTimeout: timeout,
       bodyTimeout: timeout,
       maxHeaderSize: limits.maxResponseHead,
-      connect: (_, callback) => {
-        dial(dialling, (error, dialled) => {
-          if (error !== null || dialled === null) callback(error as Error, null)
-          else callback(null, dialled.stream as Socket)
-        })
-      }
+      factory: (origin, options) => new Connection(origin, options, dialling)
     })
   }
 
   /** Ends the pool; forwards that are under way are aborted. */
   async destroy (): Promise<void> {
     await this.#pool?.destroy()
+  }
+}
+
+/** One connection of a pool. */
+class Connection extends Client {
+  readonly #continues: Continues
+
+  constructor (origin: URL, options: object, dialling: DialOptions) {
+    const continues = new Continues()
+    super(origin, {
+      ...options,
+      connect: (_, callback) => {
+        dial(dialling, (error, dialled) => {
+          if (error !== null || dialled === null) return callback(error as Error, null)
+          continues.watch(dialled.stream)
+          callback(null, dialled.stream as Socket)
+        })
+      }
+    })
+    this.#continues = continues
+  }
+
+  /** A pool gives a connection its next request when the one before is over. */
+  override dispatch (options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    this.#continues.expect()
+    return super.dispatch(options, handler)
   }
 }
 

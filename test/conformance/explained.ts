@@ -2,7 +2,7 @@
 import { differences } from './differences.ts'
 import type { Scenario } from './table.ts'
 
-/** Gives each scenario its difference or its todo, where it has one. */
+/** Gives each scenario its difference, where it has one. */
 export function explained (scenarios: readonly Scenario[]): Scenario[] {
   return scenarios.map((scenario) => ({ ...scenario, ...differences[scenario.name] }))
 }

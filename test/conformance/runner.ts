@@ -40,7 +40,7 @@ interface Lane {
   app: FastifyInstance | undefined
 }
 
-type Result = { scenario: Scenario, kind: 'passed' | 'failed' | 'todo', text: string }
+type Result = { scenario: Scenario, kind: 'passed' | 'failed', text: string }
 
 function optionsOf (table: Table, ports: Readonly<Record<string, number>>): WstunnelOptions {
   const options: WstunnelOptions = {
@@ -126,7 +126,6 @@ async function run (lane: Lane, scenario: Scenario, show: boolean): Promise<Resu
   if (show) console.log(`${scenario.name}\n${sideBySide(theirs, ours)}\n`)
   if (problems.length === 0) return { scenario, kind: 'passed', text: '' }
   const text = [...problems.map((problem) => `  ${problem}`), sideBySide(theirs, ours)].join('\n')
-  if (scenario.todo !== undefined) return { scenario, kind: 'todo', text: `  ${scenario.todo}\n${text}` }
   return { scenario, kind: 'failed', text }
 }
 
@@ -233,21 +232,14 @@ function rowsWithoutDocument (scenarios: readonly Scenario[]): string[] {
 
 function report (results: readonly Result[]): number {
   const of = (kind: Result['kind']): Result[] => results.filter((result) => result.kind === kind)
-  for (const { scenario, text } of of('todo')) console.log(`TODO  ${scenario.name}\n${text}\n`)
   for (const { scenario, text } of of('failed')) console.log(`FAIL  ${scenario.name}\n${text}\n`)
-  const known = of('todo').filter(({ scenario }) => scenario.todo?.includes('the process ends') === true)
-  const deadly = uncaught.slice(known.length)
-  for (const reason of deadly) console.log(`FAIL  an unhandled rejection, which would have ended the process\n  ${(reason as Error).stack ?? String(reason)}\n`)
+  for (const reason of uncaught) console.log(`FAIL  an unhandled rejection, which would have ended the process\n  ${(reason as Error).stack ?? String(reason)}\n`)
   const passed = of('passed')
   const differing = passed.filter(({ scenario }) => scenario.differs !== undefined)
   const rows = new Set(differing.map(({ scenario }) => scenario.differs))
   console.log(`${results.length} scenarios: ${passed.length - differing.length} the same, ${differing.length} deliberate differences (${rows.size} rows)`)
-  for (const { scenario } of passed.filter(({ scenario }) => scenario.todo !== undefined)) {
-    console.log(`no longer a todo: ${scenario.name}`)
-  }
-  if (of('todo').length > 0) console.log(`!!! ${of('todo').length} TODO: bugs that are known and not mended`)
-  console.log(`${passed.length} passed, ${of('failed').length + deadly.length} failed`)
-  return of('failed').length + deadly.length > 0 ? 1 : 0
+  console.log(`${passed.length} passed, ${of('failed').length + uncaught.length} failed`)
+  return of('failed').length + uncaught.length > 0 ? 1 : 0
 }
 
 main(process.argv.slice(2)).then((code) => { process.exitCode = code }, (error: Error) => {

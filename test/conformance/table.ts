@@ -36,6 +36,4 @@ export interface Scenario {
   ours?: readonly string[]
   /** A deliberate difference: its row in docs/differences-from-httpd.md. `ours` is then required. */
   differs?: string
-  /** A difference that nobody wants, in words. Printed and counted. */
-  todo?: string
 }

@@ -480,6 +480,32 @@ test('a 103 of the upstream does not disturb the response', async (t) => {
   assert.deepEqual([response.status, String(response.body)], [200, 'ok'])
 })
 
+for (const [how, interim] of [['by itself', ['HTTP/1.1 100 Continue\r\n\r\n', '']], ['with the answer', ['', 'HTTP/1.1 100 Continue\r\n\r\n']]] as const) {
+  test(`a 100 that nobody asked for, ${how}, does not disturb the exchange`, async (t) => {
+    const { client, upstream } = await rawForwarding(t, async (connection) => {
+      for (;;) {
+        await connection.head()
+        if (interim[0] !== '') connection.write(interim[0])
+        await connection.read(5)
+        connection.write(interim[1] + ok)
+      }
+    })
+    for (let i = 0; i < 2; i++) {
+      client.write(requestHead('POST', '/x', { 'Content-Length': '5' }))
+      client.write('hello')
+      const { status, body } = await client.response()
+      assert.deepEqual([status, String(body)], [200, 'ok'])
+    }
+    assert.equal(upstream.connections.length, 1, 'the connection of the upstream goes on')
+  })
+}
+
+test('an upstream that sends nothing but 100 is a 502', async (t) => {
+  const { client } = await rawForwarding(t, answering('HTTP/1.1 100 Continue\r\n\r\n'.repeat(50)))
+  client.write(requestHead('GET', '/'))
+  assert.equal((await client.response()).status, 502)
+})
+
 const bodiless: Array<[what: string, method: string, response: string, status: number, length: string | undefined]> = [
   ['204', 'GET', 'HTTP/1.1 204 No Content\r\n\r\n', 204, undefined],
   ['304', 'GET', 'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\n\r\n', 304, undefined],

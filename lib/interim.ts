@@ -1,0 +1,73 @@
+/**
+ * `100 Continue` without being asked: RFC 9110, 15.2 wants a client to be able to take it, and some servers send it before every
+ * answer to a POST; undici ends the connection. So it is taken out of what undici reads, where a response begins and nowhere else.
+ */
+import type { Readable } from 'node:stream'
+
+/** More of them before one response are a flood, and undici's to refuse (httpd: 10). */
+const mostInterim = 8
+/** An interim head longer than this is not waited for. */
+const mostHeld = 16_384
+
+const endOfHead = Buffer.from('\r\n\r\n')
+const nothing: Buffer = Buffer.alloc(0)
+const statusAt = 'HTTP/1.1 '.length
+
+/** The connections of one client of undici's, one after the other, each with one request at a time. */
+export class Continues {
+  #expected = false
+  #left = 0
+
+  /** A request is to be sent: what comes next is the beginning of a response. */
+  expect (): void {
+    this.#expected = true
+    this.#left = mostInterim
+  }
+
+  /** Looks at what comes on this stream before anyone who listens to it later. */
+  watch (stream: Readable): void {
+    let held = nothing
+    stream.on('readable', () => {
+      if (!this.#expected) return
+      const chunk: Buffer | null = stream.read()
+      if (chunk === null) return
+      const bytes = held.length === 0 ? chunk : Buffer.concat([held, chunk])
+      const { passed, rest } = this.#take(bytes)
+      held = rest
+      if (passed.length > 0) stream.unshift(passed)
+    })
+  }
+
+  /** What passes of these bytes, and what cannot be told yet. */
+  #take (bytes: Buffer): { passed: Buffer, rest: Buffer } {
+    let passed = nothing
+    let at = 0
+    while (at < bytes.length) {
+      const end = interimEnd(bytes, at)
+      if (end === -1) return { passed, rest: bytes.subarray(at) }
+      if (end === at || this.#left === 0) {
+        this.#expected = false
+        return { passed: at === 0 ? bytes : Buffer.concat([passed, bytes.subarray(at)]), rest: nothing }
+      }
+      if (isContinue(bytes, at)) this.#left--
+      else passed = Buffer.concat([passed, bytes.subarray(at, end)])
+      at = end
+    }
+    return { passed, rest: nothing }
+  }
+}
+
+/** Where the interim head that begins at `at` ends: `at` where none begins, -1 where that is not known yet. */
+function interimEnd (bytes: Buffer, at: number): number {
+  const one = bytes[at + statusAt]
+  if (one !== undefined && (one !== 0x31 || bytes[at] !== 0x48)) return at // neither `1` nor `H`
+  const start = bytes.toString('latin1', at, at + statusAt + 3)
+  if (!'HTTP/1.'.startsWith(start.slice(0, 7)) || start.endsWith(' 101')) return at
+  const end = bytes.indexOf(endOfHead, at)
+  if (end !== -1) return end + endOfHead.length
+  return bytes.length - at > mostHeld ? at : -1
+}
+
+function isContinue (bytes: Buffer, at: number): boolean {
+  return bytes.toString('latin1', at + statusAt, at + statusAt + 3) === '100'
+}

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
+import { test } from 'node:test'
+import { Continues } from '../lib/interim.ts'
+
+const go = 'HTTP/1.1 100 Continue\r\n\r\n'
+const hint = 'HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n'
+const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
+const switching = 'HTTP/1.1 101 Switching Protocols\r\n\r\n'
+
+/** What a reader gets that comes after the filter, when these pieces come one by one; `undefined` begins another request. */
+async function read (...pieces: Array<string | undefined>): Promise<string> {
+  const stream = new Readable({ read () {} })
+  const continues = new Continues()
+  continues.watch(stream)
+  continues.expect()
+  let text = ''
+  stream.on('readable', () => {
+    for (let chunk = stream.read(); chunk !== null; chunk = stream.read()) text += (chunk as Buffer).toString('latin1')
+  })
+  for (const piece of pieces) {
+    if (piece === undefined) continues.expect()
+    else {
+      stream.push(Buffer.from(piece, 'latin1'))
+      await new Promise(setImmediate)
+    }
+  }
+  return text
+}
+
+for (const [what, pieces, expected] of [
+  ['a 100 before a response is taken out', [go + ok], ok],
+  ['a 100 that comes by itself is, too', [go, ok], ok],
+  ['two of them are', [go + go + ok], ok],
+  ['one with fields is', [`HTTP/1.0 100 Go on\r\nX: 1\r\n\r\n${ok}`], ok],
+  ['one that comes byte by byte is', [...(go + ok)], ok],
+  ['one that comes in two pieces is', [go.slice(0, 10), go.slice(10) + ok], ok],
+  ['other interim responses pass', [hint + go + hint + go + ok], hint + hint + ok],
+  ['a response without one passes as it is', [ok], ok],
+  ['so does one in pieces', [ok.slice(0, 11), ok.slice(11, 30), ok.slice(30)], ok],
+  ['a 101 is not waited for', [switching.slice(0, 20)], switching.slice(0, 20)],
+  ['bytes that are no HTTP pass at once', ['SSH', '-2.0'], 'SSH-2.0'],
+  ['a 100 in a body is a part of the body', [ok, go], ok + go],
+  ['so is one that comes with it', [ok + go], ok + go],
+  ['each request has its own', [go + ok, undefined, go + ok], ok + ok],
+  ['the ninth is for others to refuse', [go.repeat(9) + ok], go + ok],
+  ['a head without an end is not kept for ever', [`HTTP/1.1 100 ${'x'.repeat(20_000)}`], `HTTP/1.1 100 ${'x'.repeat(20_000)}`]
+] as Array<[string, Array<string | undefined>, string]>) {
+  test(what, async () => {
+    assert.equal(await read(...pieces), expected)
+  })
+}
