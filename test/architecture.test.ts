@@ -8,7 +8,8 @@ import ts from 'typescript'
 // The rooms of lib/ by layer, lowest first. A room is a file, or a folder (whose files may import each
 // other). It may import only rooms of a strictly lower layer: not sideways, not up, not even a type.
 const layers: string[][] = [
-  ['errors', 'headers', 'path', 'tunnel', 'duration', 'head', 'frames', 'counters', 'connection', 'address', 'tls', 'interim'],
+  ['errors', 'headers', 'path', 'tunnel', 'duration', 'head', 'frames', 'counters', 'connection', 'address', 'tls', 'interim',
+    'policies', 'sticky'],
   ['options', 'body', 'waiting', 'schema'],
   ['resolve', 'decision', 'dial', 'admission', 'answer'],
   ['upstream', 'handshake'],
