@@ -10,10 +10,10 @@ import ts from 'typescript'
 const layers: string[][] = [
   ['errors', 'headers', 'path', 'tunnel', 'duration', 'head', 'frames', 'counters', 'connection', 'address', 'tls', 'interim',
     'policies', 'sticky'],
-  ['options', 'body', 'waiting', 'schema'],
+  ['options', 'body', 'waiting', 'schema', 'discovery'],
   ['resolve', 'decision', 'dial', 'admission', 'answer'],
   ['upstream', 'handshake'],
-  ['registry', 'outgoing', 'respond'],
+  ['registry', 'outgoing', 'respond', 'health'],
   ['metrics', 'forward'],
   ['state'],
   ['upgrade', 'listener'],
