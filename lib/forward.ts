@@ -219,7 +219,8 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
   /** RFC 9110, 15.2: 102 and 103 are for the client; it is HTTP/1.1 or later that may get them. */
   #hint (status: number, headers: readonly string[]): void {
     const { request, reply: { raw } } = this.#options
-    if (raw.headersSent || request.raw.httpVersion === '1.0') return
+    // Behind one that is not finished a response has no socket: Node would put the hint into its body.
+    if (raw.headersSent || request.raw.httpVersion === '1.0' || raw.socket === null) return
     try {
       if (status === 102) raw.writeProcessing()
       if (status !== 103) return
