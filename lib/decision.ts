@@ -13,8 +13,8 @@ import { matchPrefix, parseTarget } from './path.ts'
 /** What the decision looks at. */
 export interface Facts {
   readonly method: string
-  /** `1.1`, `1.0`, `2.0`. */
-  readonly version: string
+  /** `1.1`, `1.0`, `2.0`; `undefined` for what calls itself something else, or HTTP/2 on a connection of HTTP/1. */
+  readonly version: string | undefined
   /** The raw path, without its query; `undefined` where the request target is to be refused. */
   readonly path: string | undefined
   /** The request target was in absolute-form. */
@@ -40,7 +40,15 @@ export type Decision =
   /** The handshake is an HTTP exchange: a 101 switches, any other answer is an ordinary response. */
   | { readonly kind: 'upgrade', readonly target: Target, readonly matched: number, readonly token: string }
   | { readonly kind: 'forward', readonly target: Target, readonly matched: number }
-  | { readonly kind: 'refuse', readonly target: Target, readonly error: WstunnelError, readonly upgrade?: string }
+  | {
+    readonly kind: 'refuse'
+    readonly target: Target
+    readonly error: WstunnelError
+    /** The protocols that would be accepted, for a 426. */
+    readonly upgrade?: string
+    /** An offer that is accepted, of a request that is not sound: what follows it must not be read as another request. */
+    readonly unsound?: boolean
+  }
   /** No target: a 404, or another route's business. */
   | { readonly kind: 'none' }
 
@@ -55,6 +63,8 @@ export function isTruncated (request: RawRequest, server: { readonly maxHeadersC
 
 /** A request as Node gives it: what `readFacts` needs of an IncomingMessage. */
 export interface RawRequest {
+  /** Only a request of HTTP/2 has one. */
+  readonly stream?: unknown
   readonly method?: string | undefined
   readonly url?: string | undefined
   readonly httpVersion: string
@@ -75,7 +85,7 @@ export function readFacts (request: RawRequest): Facts {
   const offer = headers.upgrade
   const facts = {
     method: request.method ?? 'GET',
-    version: request.httpVersion,
+    version: versionOf(request),
     path: target?.path,
     absolute: target?.absolute ?? false,
     offer: typeof offer === 'string' ? offer : undefined,
@@ -103,6 +113,16 @@ export function readFacts (request: RawRequest): Facts {
   return facts
 }
 
+/** Node's parser takes `HTTP/2.0` and `HTTP/0.9` in a request line, and reads on by the rules of 1.1. */
+function versionOf (request: RawRequest): string | undefined {
+  const { httpVersion } = request
+  return isHttp2(request) || httpVersion === '1.1' || httpVersion === '1.0' ? httpVersion : undefined
+}
+
+export function isHttp2 (request: RawRequest): boolean {
+  return request.stream !== undefined
+}
+
 function namesUpgrade (connection: string): boolean {
   return tokens(connection).some((token) => token === 'upgrade' || token === handedBack)
 }
@@ -117,7 +137,7 @@ export function decide (targets: readonly Target[], facts: Facts, caseSensitive 
     if (target.upstream === false) return { kind: 'none' }
     const token = acceptedToken(target, facts)
     const error = findFault(target, facts, token)
-    if (error !== undefined) return { kind: 'refuse', target, error }
+    if (error !== undefined) return { kind: 'refuse', target, error, unsound: token !== undefined }
     const legacy = target.webSocket && !target.fallbackToHttp
     if (token !== undefined) return { kind: legacy ? 'tunnel' : 'upgrade', target, matched, token }
     if (target.upgrade === 'NONE') return upgradeRequired(target)
@@ -140,6 +160,7 @@ function acceptedToken (target: Target, facts: Facts): string | undefined {
 /** What is wrong with a request that would otherwise be forwarded or upgraded. */
 function findFault (target: Target, facts: Facts, token: string | undefined): WstunnelError | undefined {
   const { hosts } = facts
+  if (facts.version === undefined) return new BadRequestError('HTTP version')
   if (hosts.length > 1 || (hosts[0] !== undefined && !isHost(hosts[0]))) return new BadRequestError('Host')
   if (facts.offer !== undefined && facts.named && tokens(facts.offer).length > mostTokens) return new BadRequestError('Upgrade')
   if (facts.coded) return new TransferCodingError()

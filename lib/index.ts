@@ -5,7 +5,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { METHODS, type Server } from 'node:http'
 import { offerOf, UpgradeResponse } from './connection.ts'
-import { isTruncated, readFacts, type Decision } from './decision.ts'
+import { isHttp2, isTruncated, readFacts, type Decision } from './decision.ts'
 import { parseDuration, type Duration } from './duration.ts'
 import { InvalidOptionsError, TooManyHeadersError, UpgradeRequiredError } from './errors.ts'
 import { forward } from './forward.ts'
@@ -181,11 +181,12 @@ function refuse (state: ServerState, table: Table, request: FastifyRequest, repl
   if (request.raw.headers.upgrade !== undefined) {
     state.refused(target, 'decision', table.upstreamsOf(target).rest, error, request)
   }
-  const { httpVersion, httpVersionMajor } = request.raw
-  if (httpVersionMajor === 1 && error instanceof UpgradeRequiredError && protocols !== undefined) {
+  const { httpVersion } = request.raw
+  const http1 = !isHttp2(request.raw)
+  if (http1 && error instanceof UpgradeRequiredError && protocols !== undefined) {
     // RFC 9110, 15.5.22.
     reply.header('upgrade', protocols).header('connection', httpVersion === '1.0' ? 'Upgrade, close' : 'Upgrade')
-  } else if (httpVersionMajor === 1) reply.header('connection', 'close')
+  } else if (http1) reply.header('connection', 'close')
   sendError(request, reply, error)
 }
 

@@ -47,10 +47,14 @@ function accept (state: ServerState, request: IncomingMessage, socket: Duplex, h
   if (response !== undefined && isTruncated(request, state.server)) return refuse(response, request, new TooManyHeadersError())
   if (response === undefined) {
     // Pipelined behind a request that is not answered yet: a 101 now would come before that answer. Heard again in order.
-    whenFree(socket, () => giveBack(state, request, socket, Buffer.concat([rebuildHead(request), head])))
+    whenFree(socket, () => {
+      const own = isTruncated(request, state.server) ? respondOn(request, socket) : undefined
+      if (own !== undefined) refuse(own, request, new TooManyHeadersError())
+      else giveBack(state, request, socket, Buffer.concat([rebuildHead(request), head]))
+    })
     return
   }
-  const offered = { socket, head, eager: head.length > 0 }
+  const offered = { socket, head, eager: head.length > 0 || readFacts(request).body }
   keepOffer(request, offered)
   const fate = state.foresee(request)
   // Fastify would answer this one itself, without a word about when to come back.

@@ -81,13 +81,17 @@ export class ServerState {
     return this.#drainTimeout ?? this.#rootDrainTimeout
   }
 
-  /** What the tables make of a request whose route is not known yet: `undefined` where none has its path. */
+  /**
+   * What the tables make of a request whose route is not known yet: `undefined` where none has its path. One that would
+   * switch, were it sound, is not ordinary: it is refused, and never given back to be read again.
+   */
   foresee (request: RawRequest): 'switch' | 'ordinary' | undefined {
     const facts = readFacts(request)
     let found: 'ordinary' | undefined
     for (const table of this.#tables) {
-      const { kind } = table.decide(facts)
-      if (kind === 'tunnel' || kind === 'upgrade') return 'switch'
+      const decision = table.decide(facts)
+      const { kind } = decision
+      if (kind === 'tunnel' || kind === 'upgrade' || (kind === 'refuse' && decision.unsound === true)) return 'switch'
       if (kind !== 'none') found = 'ordinary'
     }
     return found
