@@ -1,0 +1,162 @@
+// Measures this plugin, its rivals and bare pipes. See README.md in this folder.
+//
+//   npm run bench                                              everything
+//   npm run bench -- --workload echo-64,handshake              some workloads
+//   npm run bench -- --contestant fastify-wstunnel,httpxy      some contestants
+//   npm run bench -- --rounds 3 --seconds 5                    how often, and how long
+//   npm run bench -- --node /path/to/node                      on another Node
+//   npm run bench -- --short                                   a look at whether all is well, for CI
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { spawnSync } from 'node:child_process'
+import { parseArgs } from 'node:util'
+import { authority } from '../test/fixtures/tls.ts'
+import { Child } from './child.ts'
+import { contestants, type Contestant, type Running } from './contestants.ts'
+import { judge, mediansOf, table, verdicts, type Judged, type Result } from './report.ts'
+import type { Listening } from './upstream.ts'
+import { workloads, type Stage, type Workload } from './workloads.ts'
+
+const { values: given } = parseArgs({
+  options: {
+    workload: { type: 'string' },
+    contestant: { type: 'string' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
+    node: { type: 'string', default: process.execPath },
+    short: { type: 'boolean', default: false }
+  }
+})
+const { short, node } = given
+const seconds = Number(given.seconds ?? (short ? 1 : 2))
+
+/** Loopback has many addresses: with one of their own, nobody pays for another's sockets in TIME_WAIT. */
+const addressOf = (index: number): string => `127.0.2.${index + 1}`
+const upstreamAddressOf = (index: number): string => `127.0.1.${index + 1}`
+
+const addresses = contestants.flatMap((_, i) => [addressOf(i), upstreamAddressOf(i)])
+const ca = authority('bench')
+const tls = { ...ca.issue({ commonName: 'localhost', names: ['localhost', ...addresses] }), ca: ca.cert }
+
+const load = new Child(fileURLToPath(new URL('load.ts', import.meta.url)), node)
+const upstream = new Child(fileURLToPath(new URL('upstream.ts', import.meta.url)), node)
+
+/** Everything that a contestant is measured with, and how it is stopped. */
+interface Entry { readonly contestant: Contestant, readonly start: () => Promise<Stage>, readonly stop: (stage: Stage) => Promise<void> }
+
+async function enter (workload: Workload, contestant: Contestant): Promise<Entry> {
+  const index = contestants.indexOf(contestant)
+  const secure = workload.tls === true
+  const { host, port } = await upstream.ask<Listening>('listen', upstreamAddressOf(index), secure ? tls : null)
+  const common = { load, contestant, seconds, short }
+  const withCa = secure ? { ca: tls.ca } : {}
+  return {
+    contestant,
+    async start () {
+      if (contestant.kind === 'direct') return { ...common, at: { host, port, ...withCa }, pids: () => [upstream.pid], running: undefined }
+      const running = await contestant.start({
+        node, address: addressOf(index), upstream: { host, port }, tls: secure ? tls : undefined, workers: contestant.workers
+      })
+      return { ...common, at: { host: running.host, port: running.port, ...withCa }, pids: () => running.pids(), running }
+    },
+    async stop ({ running }: { running?: Running | undefined }) { await running?.stop() }
+  }
+}
+
+function shuffled<T> (list: readonly T[]): T[] {
+  return list.map((each) => ({ each, at: Math.random() })).sort((a, b) => a.at - b.at).map(({ each }) => each)
+}
+
+async function run (workload: Workload, entries: readonly Entry[], failures: string[]): Promise<Result[]> {
+  const results = new Map<Entry, Array<Result['rounds'][number]>>()
+  const stages = new Map<Entry, Stage>()
+  const attempt = async (entry: Entry, what: string, work: () => Promise<void>): Promise<void> => {
+    try {
+      await work()
+    } catch (error) {
+      results.delete(entry)
+      failures.push(`${workload.name}: ${entry.contestant.name}: ${what}: ${String((error as Error).message).split('\n')[0] ?? ''}`)
+      console.error(error)
+    }
+  }
+  for (const entry of entries) {
+    await attempt(entry, 'is broken', async () => {
+      const stage = await entry.start()
+      stages.set(entry, stage)
+      await workload.check(stage)
+      const timed = !short || workload.needed.includes(entry.contestant.name)
+      if (timed && workload.fresh !== true) await workload.measure({ ...stage, short: true }) // for warming up
+      else await entry.stop(stage)
+      if (timed) results.set(entry, [])
+    })
+  }
+  const rounds = Number(given.rounds ?? (short ? 1 : workload.rounds))
+  for (let round = 0; round < rounds; round++) {
+    for (const entry of shuffled([...results.keys()])) {
+      await attempt(entry, 'broke down', async () => {
+        const stage = workload.fresh === true ? await entry.start() : stages.get(entry) as Stage
+        stages.set(entry, stage)
+        const measured = await workload.measure(stage)
+        results.get(entry)?.push(measured)
+        if (workload.fresh === true) await entry.stop(stage)
+      })
+    }
+  }
+  for (const [entry, stage] of stages) await entry.stop(stage)
+  return entries.filter((entry) => results.has(entry)).map((entry) => ({ contestant: entry.contestant, rounds: results.get(entry) ?? [] }))
+}
+
+function chosen<T extends { name: string }> (list: readonly T[], names: string | undefined, what: string): T[] {
+  if (names === undefined) return [...list]
+  return names.split(',').map((name) => {
+    const found = list.find((each) => each.name === name)
+    if (found === undefined) throw new Error(`no ${what} '${name}': there are ${list.map((each) => `'${each.name}'`).join(', ')}`)
+    return found
+  })
+}
+
+function save (report: unknown): string {
+  const directory = fileURLToPath(new URL('results', import.meta.url))
+  mkdirSync(directory, { recursive: true })
+  const file = `${directory}/${new Date().toISOString().replaceAll(':', '-')}.json`
+  writeFileSync(file, JSON.stringify(report, null, 2))
+  return file
+}
+
+async function main (): Promise<void> {
+  if (!existsSync(new URL('node_modules', import.meta.url))) throw new Error('the rivals are not installed: npm ci --prefix bench')
+  const version = spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.trim()
+  const taking = chosen(contestants, given.contestant, 'contestant')
+  const failures: string[] = []
+  const report: Array<{ workload: string, figures: Record<string, unknown>, judged: Judged[] }> = []
+  console.log(`Node ${version}, ${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}`)
+  for (const { name, missing } of taking) if (missing !== undefined) console.log(`!!! ${name} is skipped: ${missing}`)
+  for (const workload of chosen(workloads, given.workload, 'workload')) {
+    if (short && workload.long === true && given.workload === undefined) continue
+    console.log(`\n${workload.name}: ${workload.title}`)
+    const entries: Entry[] = []
+    for (const contestant of taking) {
+      const reason = workload.excluded(contestant)
+      if (reason === undefined && contestant.missing === undefined) entries.push(await enter(workload, contestant))
+    }
+    const results = await run(workload, entries, failures)
+    const judged = judge(workload, results)
+    console.log(`${table(workload, results)}\n${verdicts(judged)}`)
+    for (const { target, value, verdict } of judged) {
+      if (verdict === 'broken') failures.push(`${workload.name}: ${value?.toFixed(2) ?? ''} ${target.text} is worse than half of ${target.limit}`)
+    }
+    const figures = Object.fromEntries(results.map(({ contestant, rounds }) => [contestant.name, { medians: mediansOf(rounds), rounds }]))
+    report.push({ workload: workload.name, figures, judged })
+  }
+  console.log(`\n${save({ node: version, cpus: cpus().length, short, report })}`)
+  for (const failure of failures) console.error(`FAILED  ${failure}`)
+  if (failures.length > 0) process.exitCode = 1
+}
+
+try {
+  await main()
+} finally {
+  load.stop()
+  upstream.stop()
+}
