@@ -52,7 +52,7 @@ export const policies: Readonly<Record<'byrequests' | 'bytraffic' | 'bybusyness'
  * weights with decimals give the same sequence as httpd, which counts in hundredths.
  */
 function share (candidate: Candidate): number {
-  return Math.max(1, Math.round(candidate.weight * 10_000))
+  return Math.round(candidate.weight * 10_000) || 1
 }
 
 function nothing (): number {
@@ -131,12 +131,17 @@ function hash (candidates: readonly Candidate[], context: PolicyContext): Candid
  */
 export function advance (candidates: readonly Candidate[], chosen: Candidate): void {
   let sum = 0
-  for (const candidate of candidates) sum += share(candidate)
-  const most = 16 * sum
+  let highest = 0
   for (const candidate of candidates) {
-    const status = candidate.lbStatus + share(candidate) - (candidate === chosen ? sum : 0)
-    candidate.lbStatus = Math.max(-most, Math.min(most, status))
+    const its = share(candidate)
+    sum += its
+    candidate.lbStatus += its
+    if (candidate.lbStatus > highest) highest = candidate.lbStatus
   }
+  const most = 16 * sum
+  chosen.lbStatus = Math.max(chosen.lbStatus - sum, -most)
+  if (highest <= most) return
+  for (const candidate of candidates) candidate.lbStatus = Math.min(candidate.lbStatus, most)
 }
 
 /** 32 bits of a text: FNV-1a over its UTF-16 code units, mixed. The same on every machine; no secret, so no protection. */

@@ -111,8 +111,8 @@ export function cookieValue (header: string | undefined, name: string): string |
 
 /** The first parameter of that name in a URL's query, as it was written. */
 export function queryValue (url: string, name: string): string | undefined {
-  const mark = url.indexOf('?')
-  if (mark === -1) return undefined
+  const mark = url.search(/[?#]/)
+  if (mark === -1 || url[mark] === '#') return undefined
   const hash = url.indexOf('#', mark)
   return valueIn(url.slice(mark + 1, hash === -1 ? undefined : hash), '&', name)
 }
