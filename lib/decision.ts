@@ -27,6 +27,8 @@ export interface Facts {
   readonly body: boolean
   /** Whether that body has a transfer coding that would be lost on the way. */
   readonly coded: boolean
+  /** Whether it has one in HTTP/1.0, which knows none: where it ends is anybody's guess (RFC 9112, 6.1). */
+  readonly misframed: boolean
   /** Every Host field. */
   readonly hosts: readonly string[]
   readonly keys: readonly string[]
@@ -92,6 +94,7 @@ export function readFacts (request: RawRequest): Facts {
     named: false,
     body: headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0',
     coded: (headers['transfer-encoding'] ?? 'chunked').toString().toLowerCase() !== 'chunked',
+    misframed: headers['transfer-encoding'] !== undefined && request.httpVersion === '1.0',
     hosts: [] as string[],
     keys: [] as string[],
     versions: [] as string[],
@@ -163,6 +166,7 @@ function findFault (target: Target, facts: Facts, token: string | undefined): Ws
   if (facts.version === undefined) return new BadRequestError('HTTP version')
   if (hosts.length > 1 || (hosts[0] !== undefined && !isHost(hosts[0]))) return new BadRequestError('Host')
   if (facts.offer !== undefined && facts.named && tokens(facts.offer).length > mostTokens) return new BadRequestError('Upgrade')
+  if (facts.misframed) return new BadRequestError('Transfer-Encoding in HTTP/1.0')
   if (facts.coded) return new TransferCodingError()
   if (token === undefined) return undefined
   if (hosts.length === 0) return new BadRequestError('Host')

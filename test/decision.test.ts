@@ -541,6 +541,7 @@ describe('the facts', () => {
       named: true,
       body: false,
       coded: false,
+      misframed: false,
       hosts: ['front.example'],
       keys: [key],
       versions: ['13'],
