@@ -16,6 +16,11 @@ const hopByHop: ReadonlySet<string> = new Set([
   'http2-settings', 'proxy-authenticate', 'proxy-authorization'
 ])
 
+/** Whether a field says how far its message or its connection goes, in lower case: we write those ourselves, and nobody else. */
+export function isFraming (key: string): boolean {
+  return hopByHop.has(key) || key === 'content-length' || key === 'expect'
+}
+
 // What `Connection` cannot name away: fields that we add, that make up the message, or that an upstream relies on for
 // a decision about who is asking (CVE-2022-31813, CVE-2024-45410, CVE-2026-33805).
 const endToEnd: ReadonlySet<string> = new Set([
@@ -89,6 +94,7 @@ export function requestHeaders (raw: HeaderList, rules: RequestRules): string[] 
     if (hopByHop.has(key) || key === 'host' || key === 'expect' || key.charCodeAt(0) === 0x3a) continue // ':': HTTP/2's own
     if (named.length > 0 && named.includes(key)) continue
     if (key === 'content-length' && !rules.body) continue
+    if (key.includes('_') && isFraming(key.replaceAll('_', '-'))) continue
     if (key === 'cookie') {
       // RFC 9113, 8.2.3 and RFC 6265, 5.4: one Cookie field, joined by a semicolon, never by a comma.
       if (cookieAt !== -1) {
@@ -231,23 +237,29 @@ export function toMap (list: HeaderList): HeaderMap {
 }
 
 /**
- * What a user's rewrite function returned, as a list again. Hop-by-hop fields are dropped: framing is ours.
+ * What a user's rewrite function returned, as a list again. Framing is ours: `Content-Length` is what it was before. One
+ * name, however it is written, is one field: the last.
  * @throws TypeError where a value is neither a string, a number nor an array of those, or cannot be written.
  */
-export function fromMap (map: unknown): string[] {
+export function fromMap (map: unknown, before: HeaderList = []): string[] {
   // Not a Promise, a Map or a Headers: they would pass for an object without any field.
   const prototype: unknown = typeof map === 'object' && map !== null ? Object.getPrototypeOf(map) : undefined
   if (prototype !== null && prototype !== Object.prototype) throw new TypeError('a rewrite function must return a plain object of headers')
-  const out: string[] = []
+  const fields = new Map<string, string[]>()
   for (const [name, value] of Object.entries(map as HeaderMap)) {
-    if (value === undefined || hopByHop.has(name.toLowerCase())) continue
-    for (const item of Array.isArray(value) ? value : [value]) {
+    const key = name.toLowerCase()
+    if (isFraming(key)) continue
+    fields.delete(key)
+    const out: string[] = []
+    for (const item of Array.isArray(value) ? value : value === undefined ? [] : [value]) {
       const text = typeof item === 'number' ? String(item) : item
       if (!isField(name, text)) throw new TypeError(`invalid header field ${JSON.stringify(name.slice(0, 64))}`)
       out.push(name, text)
     }
+    fields.set(key, out)
   }
-  return out
+  const length = fieldValue(before, 'content-length')
+  return [...fields.values(), length === undefined ? [] : ['Content-Length', length]].flat()
 }
 
 /**

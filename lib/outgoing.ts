@@ -37,7 +37,7 @@ export function outgoing (request: FastifyRequest, target: Target, upstream: Ups
 function rewritten (rewrite: NonNullable<Target['rewriteRequestHeaders']>, request: FastifyRequest, headers: HeaderList): string[] {
   const map = rewrite(request, toMap(headers))
   try {
-    return fromMap(map)
+    return fromMap(map, headers)
   } catch (cause) {
     throw new InvalidHeaderError({ cause })
   }

@@ -20,7 +20,7 @@ export function rewrittenHeaders (request: FastifyRequest, target: Target, raw: 
   if (target.rewriteHeaders === undefined) return headers
   const map = target.rewriteHeaders(toMap(headers), request)
   try {
-    return fromMap(map)
+    return fromMap(map, headers)
   } catch (cause) {
     throw new InvalidHeaderError({ cause })
   }
@@ -29,10 +29,10 @@ export function rewrittenHeaders (request: FastifyRequest, target: Target, raw: 
 /**
  * Gives a response's status and headers to the reply. Returns what takes them back, for an error that takes their place
  * before they were written.
- * @throws InvalidResponseError for a status that is none of a final response
+ * @throws InvalidResponseError for a status that is none of a final response, and for a head beyond `maxResponseHead`
  */
 export function setHead (request: FastifyRequest, reply: FastifyReply, target: Target, head: Head): () => void {
-  if (head.status < 200 || head.status > 599) throw new InvalidResponseError()
+  if (head.status < 200 || head.status > 599 || sizeOf(head.headers) > target.limits.maxResponseHead) throw new InvalidResponseError()
   const headers = toMap(rewrittenHeaders(request, target, head.headers))
   reply.code(head.status)
   if (request.raw.httpVersionMajor === 1) {
@@ -61,6 +61,13 @@ export function sendError (request: FastifyRequest, reply: FastifyReply, cause: 
   if (isProxyError(error) && error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter))
   if (isUnread(request)) reply.header('connection', 'close')
   reply.send(error)
+}
+
+/** Bytes on the wire. Undici bounds only names and values, and so lets any number of short fields pass. */
+function sizeOf (headers: HeaderList): number {
+  let size = headers.length / 2 * ': \r\n'.length
+  for (const part of headers) size += part.length
+  return size
 }
 
 /** The reason phrase of an upstream's response does not fit an error that takes its place. */

@@ -12,7 +12,7 @@ import type { Decision } from './decision.ts'
 import { BadRequestError, ClientGoneError, DrainingError, InvalidHeaderError } from './errors.ts'
 import { FrameTracker } from './frames.ts'
 import { discard, Handshake, type Answer } from './handshake.ts'
-import { fieldValue, serialise, type HeaderList } from './headers.ts'
+import { fieldValue, isFraming, serialise, type HeaderList } from './headers.ts'
 import type { Target, TunnelOutcome } from './options.ts'
 import { outgoing } from './outgoing.ts'
 import type { Breakable, OpenTunnel } from './registry.ts'
@@ -224,7 +224,7 @@ function responseHead (request: FastifyRequest, reply: FastifyReply, target: Tar
   // RFC 9110, 8.6: a 101 has no content.
   const headers = rewrittenHeaders(request, target, withoutContent(head.headers))
   for (const [name, value] of Object.entries(reply.getHeaders())) {
-    if (name === 'connection' || (name !== 'set-cookie' && fieldValue(headers, name) !== undefined)) continue
+    if (isFraming(name) || (name !== 'set-cookie' && fieldValue(headers, name) !== undefined)) continue
     for (const item of Array.isArray(value) ? value : [value]) headers.push(name, String(item))
   }
   try {
