@@ -127,7 +127,7 @@ describe('headers', () => {
     'an object with toString': { toString: () => 'a\r\nY: b' },
     'a symbol': Symbol('x'),
     null: null,
-    'true': true,
+    true: true,
     'an array with a line': ['a', 'b\r\nc']
   }
 
