@@ -56,7 +56,7 @@ export class Discovery {
     this.#source = source
     this.#found = found
     this.#failed = failed
-    this.#resolver = new Resolver({ timeout: Math.min(patience, source.refresh), tries })
+    this.#resolver = new Resolver({ timeout: patience, tries })
     if (source.servers !== undefined) this.#resolver.setServers(source.servers)
   }
 

@@ -1,26 +1,15 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { over } from '../fixtures/stage.ts'
-import { cleanup } from '../fixtures/cleanup.ts'
 import { rawClient, requestHead, upgradeHead } from '../fixtures/client.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import type { ProxyOptions } from '../fixtures/proxy.ts'
 import { openTunnel, recordTunnels, roundTrip } from '../fixtures/tunnel.ts'
-import { headerOf, headersOf, startHttpUpstream, startRawUpstream, switching } from '../fixtures/upstream.ts'
+import { headerOf, headersOf, socketPath, startHttpUpstream, startRawUpstream, switching } from '../fixtures/upstream.ts'
 import { deferred, until, within } from '../fixtures/wait.ts'
 
 // Where the upstream is
-
-/** A path for a unix socket that is gone after the test. */
-async function socketPath (t: TestContext): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), 'wstunnel-'))
-  cleanup(t, 'servers', () => rm(directory, { recursive: true, force: true }))
-  return join(directory, 'upstream.sock')
-}
 
 test('a tunnel passes through a unix socket', async (t) => {
   const upstream = await startRawUpstream(t, undefined, { path: await socketPath(t) })
