@@ -114,6 +114,29 @@ export function whenFree (socket: Duplex, callback: () => void): void {
   socket.on('removeListener', onRemoved)
 }
 
+const closing = new WeakMap<EventEmitter, Set<() => void>>()
+
+/**
+ * Calls back when the connection closes. For a response that waits for its turn behind another: Node does not tell it. One
+ * listener serves all of them, however many a client pipelines.
+ * @returns forgets it
+ */
+export function whenClosed (socket: EventEmitter, callback: () => void): () => void {
+  let callbacks = closing.get(socket)
+  if (callbacks === undefined) {
+    closing.set(socket, callbacks = new Set())
+    socket.once('close', onClosed)
+  }
+  callbacks.add(callback)
+  return () => { closing.get(socket)?.delete(callback) }
+}
+
+function onClosed (this: EventEmitter): void {
+  const callbacks = closing.get(this) ?? []
+  closing.delete(this)
+  for (const callback of callbacks) callback()
+}
+
 /**
  * Gives a connection to Node's HTTP server, as if it had just been accepted, with `bytes` as the first to be parsed.
  * Never while a response is pending on it: the request would not be answered.

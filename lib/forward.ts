@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
+import { whenClosed } from './connection.ts'
 import type { Counters, StatusClass } from './counters.ts'
 import { ClientGoneError, DrainingError, isProxyError, toProxyError } from './errors.ts'
 import { toMap } from './headers.ts'
@@ -51,6 +52,8 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
   readonly #options: ForwardOptions
   readonly #startedAt: number = clock()
   readonly #untrack: () => void
+  /** Stops watching the connection, where the response waits behind another. */
+  #unwatch: (() => void) | undefined = undefined
   #counters: Counters
   /** Whether the exchange counts as in flight at an upstream. */
   #inFlight = false
@@ -74,9 +77,13 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     this.#counters = options.upstreams.rest
     this.#untrack = options.registry.track('forward', this)
     const { raw } = options.reply
-    raw.once('finish', () => this.#finish())
-    raw.once('close', () => this.#finish())
-    if (raw.destroyed || (raw as { stream?: { destroyed: boolean } }).stream?.destroyed === true) this.#finish() // the client has left while hooks were at work: no event is to come
+    const finish = (): void => this.#finish()
+    raw.once('finish', finish)
+    raw.once('close', finish)
+    const { socket } = options.request.raw
+    if (raw.socket === null) this.#unwatch = whenClosed(socket, finish)
+    const left = raw.socket === null ? socket.destroyed : raw.destroyed || (raw as { stream?: { destroyed: boolean } }).stream?.destroyed === true
+    if (left) finish() // while hooks were at work: no event is to come
   }
 
   /** Whether there is nobody to answer. */
@@ -236,6 +243,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     if (this.#finished) return
     this.#finished = true
     this.#untrack()
+    this.#unwatch?.()
     const { request, reply: { raw }, registry } = this.#options
     const counters = this.#counters
     if (this.#inFlight) counters.inFlight--
