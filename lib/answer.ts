@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import { Readable, type Duplex } from 'node:stream'
 import { BodyReader, type Framing } from './body.ts'
-import { ClosedError, InvalidResponseError, TimeoutError } from './errors.ts'
+import { ClosedError, ignoreErrors, InvalidResponseError, TimeoutError } from './errors.ts'
 
 export interface AnswerBodyOptions {
   readonly stream: Duplex
@@ -36,7 +36,7 @@ export class AnswerBody extends Readable {
     stream.on('error', (cause) => this.destroy(new ClosedError({ cause })))
     stream.on('close', () => this.#ended())
     stream.pause()
-    this.on('error', ignore) // an asynchronous onSend hook may be at work before Fastify listens
+    ignoreErrors(this) // an asynchronous onSend hook may be at work before Fastify listens
     this.#take(rest)
   }
 
@@ -96,5 +96,3 @@ export class AnswerBody extends Readable {
     this.#transport.destroy()
   }
 }
-
-function ignore (): void {}

@@ -6,7 +6,7 @@ import { handedBack } from './connection.ts'
 import {
   BadPathError, BadRequestError, OriginRefusedError, TransferCodingError, UpgradeRequiredError, type WstunnelError
 } from './errors.ts'
-import { isTunnelled, tokens } from './headers.ts'
+import { announcesBody, isTunnelled, tokens } from './headers.ts'
 import type { Target } from './options.ts'
 import { matchPrefix, parseTarget } from './path.ts'
 
@@ -92,7 +92,7 @@ export function readFacts (request: RawRequest): Facts {
     absolute: target?.absolute ?? false,
     offer: typeof offer === 'string' ? offer : undefined,
     named: false,
-    body: headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0',
+    body: announcesBody(headers),
     coded: (headers['transfer-encoding'] ?? 'chunked').toString().toLowerCase() !== 'chunked',
     misframed: headers['transfer-encoding'] !== undefined && request.httpVersion === '1.0',
     hosts: [] as string[],

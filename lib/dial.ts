@@ -3,7 +3,7 @@ import { connect, isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import type { Address } from './address.ts'
-import { ClosedError, TimeoutError, TlsError, toProxyError } from './errors.ts'
+import { ClosedError, ignoreErrors, TimeoutError, TlsError, toProxyError } from './errors.ts'
 import { minVersion, type TlsOptions } from './tls.ts'
 
 /** What to dial, and how. */
@@ -36,9 +36,9 @@ export function dial (options: DialOptions, callback: (error: Error | null, dial
   try {
     stream = address.secure ? startTls(options, transport) : transport
   } catch (cause) {
-    abandon(transport, transport)
-    process.nextTick(callback, new TlsError({ cause }), null)
-    return ignore
+    discard({ stream: transport, transport })
+    const soon = setImmediate(callback, new TlsError({ cause }), null)
+    return () => clearImmediate(soon)
   }
   const ready = address.secure ? 'secureConnect' : 'connect'
   const timer = connectTimeout > 0 ? setTimeout(() => finish(new TimeoutError()), connectTimeout) : undefined
@@ -59,7 +59,7 @@ export function dial (options: DialOptions, callback: (error: Error | null, dial
   const finish = (error: Error | null): void => {
     release()
     if (error === null) return callback(null, { stream, transport })
-    abandon(stream, transport)
+    discard({ stream, transport })
     callback(error, null)
   }
   transport.once('connect', onConnect)
@@ -68,7 +68,7 @@ export function dial (options: DialOptions, callback: (error: Error | null, dial
   stream.once('close', onClose)
   return () => {
     release()
-    abandon(stream, transport)
+    discard({ stream, transport })
   }
 }
 
@@ -93,11 +93,10 @@ function onTransportError (this: Duplex, error: Error): void {
   this.destroy(error)
 }
 
-function abandon (stream: Duplex, transport: Socket): void {
-  stream.on('error', ignore)
-  transport.on('error', ignore)
+/** Destroys a connection that nobody wants, whatever still becomes of it. */
+export function discard ({ stream, transport }: Dialled): void {
+  ignoreErrors(stream)
+  if (transport !== stream) ignoreErrors(transport)
   stream.destroy()
   transport.destroy()
 }
-
-function ignore (): void {}

@@ -5,8 +5,8 @@ import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { whenClosed } from './connection.ts'
 import type { Counters, StatusClass } from './counters.ts'
-import { ClientGoneError, DrainingError, isProxyError, toProxyError } from './errors.ts'
-import { toMap } from './headers.ts'
+import { ClientGoneError, DrainingError, ignoreErrors, isProxyError, toProxyError } from './errors.ts'
+import { announcesBody, toMap } from './headers.ts'
 import type { Target } from './options.ts'
 import { outgoing } from './outgoing.ts'
 import type { Breakable, Registry } from './registry.ts'
@@ -39,12 +39,8 @@ export function forward (options: ForwardOptions): void {
 
 /** The request's body as a stream, or `null`. The parser for `*` has put it there; a GET's is only on the raw request. */
 function requestBody (request: FastifyRequest): Readable | null {
-  const { headers } = request.raw
   const stream = (request.raw as IncomingMessage & { stream?: { endAfterHeaders: boolean } }).stream
-  const has = stream === undefined
-    ? headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
-    : !stream.endAfterHeaders
-  if (!has) return null
+  if (!(stream === undefined ? announcesBody(request.raw.headers) : !stream.endAfterHeaders)) return null
   return request.body instanceof Readable ? request.body : request.raw
 }
 
@@ -282,7 +278,7 @@ class ResponseBody extends Readable {
   constructor (controller: Dispatcher.DispatchController) {
     super()
     this.#controller = controller
-    this.on('error', ignore) // an asynchronous onSend hook may be at work before Fastify listens
+    ignoreErrors(this) // an asynchronous onSend hook may be at work before Fastify listens
   }
 
   override _read (): void {
@@ -294,8 +290,6 @@ class ResponseBody extends Readable {
     callback(error)
   }
 }
-
-function ignore (): void {}
 
 function latin1 (raw: ReadonlyArray<Buffer | string>): string[] {
   return raw.map((part) => typeof part === 'string' ? part : part.toString('latin1'))

@@ -6,8 +6,8 @@ import { createHash } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { responseFraming, type Framing } from './body.ts'
-import { dial, type Dialled, type DialOptions } from './dial.ts'
-import { ClosedError, InvalidResponseError, TimeoutError, toProxyError } from './errors.ts'
+import { dial, discard, type Dialled, type DialOptions } from './dial.ts'
+import { ClosedError, ignoreErrors, InvalidResponseError, TimeoutError, toProxyError } from './errors.ts'
 import { parseHead, type ResponseHead } from './head.ts'
 import { fieldValue, tokens } from './headers.ts'
 
@@ -124,7 +124,7 @@ export class Handshake {
     stream.write(this.#options.head)
     return () => {
       stream.pause()
-      stream.on('error', ignore) // until whoever gets the connection listens; a paused socket can still fail
+      ignoreErrors(stream) // until whoever gets the connection listens; a paused socket can still fail
       stream.off('data', onData)
       stream.off('end', onEnd)
       stream.off('error', onError)
@@ -158,12 +158,3 @@ export class Handshake {
 function acceptFor (key: string): string {
   return createHash('sha1').update(key + webSocketGuid).digest('base64')
 }
-
-/** Destroys a connection whose answer nobody wants. */
-export function discard ({ stream, transport }: Dialled): void {
-  stream.on('error', ignore)
-  stream.destroy()
-  transport.destroy()
-}
-
-function ignore (): void {}

@@ -59,6 +59,11 @@ export function tokens (value: string): string[] {
   return value.toLowerCase().split(',').map((token) => token.trim()).filter((token) => token !== '')
 }
 
+/** Whether a request with these headers, as Node joins them, has a body (RFC 9112, 6.3), or bytes that claim to be one. */
+export function announcesBody (headers: Readonly<Record<string, string | string[] | undefined>>): boolean {
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
+}
+
 /** The value of a field, its repetitions joined as RFC 9110, 5.3 has it; `undefined` where it is absent. */
 export function fieldValue (list: HeaderList, name: string): string | undefined {
   let value: string | undefined

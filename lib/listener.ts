@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream'
 import {
   handBack, handedBack, keepOffer, rebuildHead, respondOn, whenFree, type Offered, type UpgradeResponse
 } from './connection.ts'
+import type { RefusalStage } from './counters.ts'
 import { isTruncated, readFacts } from './decision.ts'
 import { DrainingError, TooManyHeadersError, type WstunnelError } from './errors.ts'
 import { replaceUpgradeToken } from './headers.ts'
@@ -44,12 +45,12 @@ function accept (state: ServerState, request: IncomingMessage, socket: Duplex, h
   socket.allowHalfOpen = true // https and http2 sockets are not: an upstream's last bytes would be lost
   const response = respondOn(request, socket)
   // What framing, and what body, it has cannot be known: it must not be read again.
-  if (response !== undefined && isTruncated(request, state.server)) return refuse(response, request, new TooManyHeadersError())
+  if (response !== undefined && isTruncated(request, state.server)) return refuse(state, response, request, 'decision', new TooManyHeadersError())
   if (response === undefined) {
     // Pipelined behind a request that is not answered yet: a 101 now would come before that answer. Heard again in order.
     whenFree(socket, () => {
       const own = isTruncated(request, state.server) ? respondOn(request, socket) : undefined
-      if (own !== undefined) refuse(own, request, new TooManyHeadersError())
+      if (own !== undefined) refuse(state, own, request, 'decision', new TooManyHeadersError())
       else giveBack(state, request, socket, Buffer.concat([rebuildHead(request), head]))
     })
     return
@@ -58,7 +59,7 @@ function accept (state: ServerState, request: IncomingMessage, socket: Duplex, h
   keepOffer(request, offered)
   const fate = state.foresee(request)
   // Fastify would answer this one itself, without a word about when to come back.
-  if (fate === 'switch' && state.registry.closing) return refuse(response, request, new DrainingError())
+  if (fate === 'switch' && state.registry.closing) return refuse(state, response, request, 'limit', new DrainingError())
   const alone = state.server.listenerCount('upgrade') === 1
   if (alone && fate === 'switch') return route(state, response, request, offered)
   response.detachSocket(socket as IncomingMessage['socket'])
@@ -74,7 +75,9 @@ function accept (state: ServerState, request: IncomingMessage, socket: Duplex, h
 }
 
 /** Answers in Fastify's place, in the shape of its errors, and ends the connection. */
-function refuse (response: UpgradeResponse, request: IncomingMessage, { code, message, statusCode, retryAfter }: WstunnelError): void {
+function refuse (state: ServerState, response: UpgradeResponse, request: IncomingMessage, stage: RefusalStage, error: WstunnelError): void {
+  const { code, message, statusCode, retryAfter } = error
+  state.refusedUnrouted(request, stage, error)
   const body = JSON.stringify({ statusCode, code, error: STATUS_CODES[statusCode], message })
   response.once('finish', () => request.socket.destroySoon())
   response.writeHead(statusCode, {

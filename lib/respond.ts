@@ -1,7 +1,7 @@
 /** An upstream's response as the client gets it: through Fastify's reply, so that hooks and other plugins' headers hold. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { FunctionError, InvalidHeaderError, InvalidResponseError, isProxyError } from './errors.ts'
-import { fieldValue, fromMap, responseHeaders, tokens, toMap, type HeaderList } from './headers.ts'
+import { announcesBody, fieldValue, fromMap, responseHeaders, tokens, toMap, type HeaderList } from './headers.ts'
 import type { Target } from './options.ts'
 
 /** A status line and headers of an upstream. */
@@ -85,8 +85,7 @@ function functionFailure (cause: unknown): Error {
 
 /** Whether a body is still to come that will not be read: HTTP/1.1 could not go on behind it. */
 function isUnread ({ raw }: FastifyRequest): boolean {
-  if (raw.httpVersionMajor !== 1 || raw.complete !== false) return false
-  return raw.headers['transfer-encoding'] !== undefined || (raw.headers['content-length'] ?? '0') !== '0'
+  return raw.httpVersionMajor === 1 && raw.complete === false && announcesBody(raw.headers)
 }
 
 /** The protocols that a 426 must tell of (RFC 9110, 15.5.22), where the route would accept one of them. */

@@ -6,6 +6,7 @@ import { Gate } from './admission.ts'
 import { isFree } from './connection.ts'
 import type { RefusalStage } from './counters.ts'
 import { decide, readFacts, type Decision, type Facts, type RawRequest } from './decision.ts'
+import type { WstunnelError } from './errors.ts'
 import { snapshot, type MetricsSnapshot, type Metered } from './metrics.ts'
 import type { Config, Target } from './options.ts'
 import { Registry, type OpenTunnel } from './registry.ts'
@@ -48,6 +49,11 @@ export class Table {
   }
 }
 
+interface Found {
+  readonly table: Table
+  readonly decision: Exclude<Decision, { kind: 'none' }>
+}
+
 export class ServerState {
   readonly server: FastifyInstance['server']
   /** Puts a request through Fastify's router. */
@@ -86,15 +92,22 @@ export class ServerState {
    * switch, were it sound, is not ordinary: it is refused, and never given back to be read again.
    */
   foresee (request: RawRequest): 'switch' | 'ordinary' | undefined {
+    const found = this.#find(request)
+    if (found === undefined) return undefined
+    return isSwitch(found.decision) ? 'switch' : 'ordinary'
+  }
+
+  /** The table that would switch, or else the first that has the path. */
+  #find (request: RawRequest): Found | undefined {
     const facts = readFacts(request)
-    let found: 'ordinary' | undefined
+    let first: Found | undefined
     for (const table of this.#tables) {
       const decision = table.decide(facts)
-      const { kind } = decision
-      if (kind === 'tunnel' || kind === 'upgrade' || (kind === 'refuse' && decision.unsound === true)) return 'switch'
-      if (kind !== 'none') found = 'ordinary'
+      if (decision.kind === 'none') continue
+      if (isSwitch(decision)) return { table, decision }
+      first ??= { table, decision }
     }
-    return found
+    return first
   }
 
   metrics (): MetricsSnapshot {
@@ -108,6 +121,14 @@ export class ServerState {
   refused (target: Target, stage: RefusalStage, counters: { refused: Record<RefusalStage, number> }, error: unknown, request: unknown): void {
     counters.refused[stage]++
     if (channels.refused.hasSubscribers) channels.refused.publish({ stage, error, route: target.route, request })
+  }
+
+  /** Counts an upgrade that was refused before it was routed, where a table has its path. */
+  refusedUnrouted (request: RawRequest, stage: RefusalStage, error: WstunnelError): void {
+    const found = this.#find(request)
+    if (found === undefined) return
+    const { table, decision: { target } } = found
+    this.refused(target, stage, table.upstreamsOf(target).rest, error, undefined)
   }
 
   /**
@@ -132,4 +153,9 @@ export class ServerState {
     await this.#closing
     await Promise.all(this.#tables.map((table) => table.destroy()))
   }
+}
+
+function isSwitch (decision: Decision): boolean {
+  const { kind } = decision
+  return kind === 'tunnel' || kind === 'upgrade' || (kind === 'refuse' && decision.unsound === true)
 }

@@ -9,9 +9,10 @@ import type { Framing } from './body.ts'
 import { dropOffer, offerOf, type Offered } from './connection.ts'
 import type { RefusalStage } from './counters.ts'
 import type { Decision } from './decision.ts'
+import { discard } from './dial.ts'
 import { BadRequestError, ClientGoneError, DrainingError, InvalidHeaderError } from './errors.ts'
 import { FrameTracker } from './frames.ts'
-import { discard, Handshake, type Answer } from './handshake.ts'
+import { Handshake, type Answer } from './handshake.ts'
 import { fieldValue, isFraming, serialise, type HeaderList } from './headers.ts'
 import type { Target, TunnelOutcome } from './options.ts'
 import { outgoing } from './outgoing.ts'
@@ -70,16 +71,13 @@ class UpgradeExchange implements Breakable {
   /** A drain is over. */
   abort (): void {
     this.#client.abort(new DrainingError())
-    if (this.#body === undefined) return
-    this.#body.destroy(new DrainingError())
-    this.#offered.socket.destroy()
   }
 
   /** A response was sent on this exchange's connection: by us, at its end, or by someone else, in its middle. */
   answered (): void {
-    this.#client.abort(new ClientGoneError())
+    if (this.#body === undefined) this.#client.abort(new ClientGoneError())
+    else this.#body.destroy() // an onSend hook may have put another one in its place
     this.#client.release()
-    this.#body?.destroy() // where an onSend hook has put another one in its place
   }
 
   async run (reply: FastifyReply): Promise<void> {
@@ -101,10 +99,9 @@ class UpgradeExchange implements Breakable {
       this.#stage = 'dial'
       const sent = outgoing(this.#request, target, upstream, matched, false)
       const answer = await this.#shakeHands(upstream, sent.path, sent.headers)
-      const early = this.#client.release()
       try {
         if (reply.sent) throw new ClientGoneError() // answered by someone else, in this very turn
-        if (answer.framing === undefined) this.#switch(reply, answer, early)
+        if (answer.framing === undefined) this.#switch(reply, answer, this.#client.release())
         else {
           relaying = true // until the client has all of it, or leaves
           reply.raw.once('close', untrack)
@@ -116,9 +113,11 @@ class UpgradeExchange implements Breakable {
         throw error
       }
     } finally {
-      this.#client.release()
       if (this.#upstream !== undefined) this.#upstream.counters.pending--
-      if (!relaying) untrack()
+      if (!relaying) {
+        this.#client.release()
+        untrack()
+      }
     }
   }
 
@@ -189,9 +188,13 @@ class UpgradeExchange implements Breakable {
     const rest = received.subarray(headEnd)
     const body = new AnswerBody({ stream, transport, framing, rest, timeout: target.timeout, raw })
     this.#body = body
+    // The client may leave, or a drain be over, while the upstream is silent.
+    const { socket } = this.#offered
+    this.#client.signal.addEventListener('abort', () => socket.destroy(), { once: true })
+    reply.raw.once('close', () => body.destroy())
     this.#stage = 'upstream'
     this.refuse(undefined)
-    if (raw) return relayBytes(reply, this.#request, this.#offered.socket, received.subarray(0, headEnd), body, head.status)
+    if (raw) return relayBytes(reply, this.#request, socket, received.subarray(0, headEnd), body, head.status)
     if (this.#offered.eager) reply.header('connection', 'close')
     if (takeBack !== undefined) body.once('error', takeBack) // an onSend hook may be at work before the head is written
     if (framing.kind !== 'none') reply.send(body)

@@ -21,6 +21,7 @@ test('during close() an upgrade on a connection that exists is a 503 with Retry-
   const { status, headers } = await late.response()
   assert.equal(status, 503)
   assert.match(headers['retry-after']?.[0] ?? '', /^\d+$/)
+  assert.equal(all.proxy.app.wstunnel.metrics().tunnels.refused.limit, 1)
   await roundTrip({ client, upstream })
   plain.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
   assert.equal(String((await other.response()).body), 'ok')

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict'
+import { channel } from 'node:diagnostics_channel'
+import type { Socket } from 'node:net'
+import { test } from 'node:test'
+import type { TestContext } from 'node:test'
+import { parseAddress } from '../lib/address.ts'
+import type { Address } from '../lib/address.ts'
+import { dial } from '../lib/dial.ts'
+import type { DialOptions } from '../lib/dial.ts'
+import { rawClient, requestHead, upgradeHead } from './fixtures/client.ts'
+import { startProxy } from './fixtures/proxy.ts'
+import { closedPort, startRawUpstream } from './fixtures/upstream.ts'
+import { event } from './fixtures/wait.ts'
+import { watchErrors } from './life/world.ts'
+
+// Of a type that Node only looks at when TLS begins: tls.connect() throws.
+const unusable = { servername: 5 as never, rejectUnauthorized: false }
+
+/** Every socket that anybody dials during the test. */
+function watchDials (t: TestContext): Socket[] {
+  const sockets: Socket[] = []
+  const onDial = (message: unknown): void => { sockets.push((message as { socket: Socket }).socket) }
+  channel('net.client.socket').subscribe(onDial)
+  t.after(() => channel('net.client.socket').unsubscribe(onDial))
+  return sockets
+}
+
+for (const listens of [true, false]) {
+  test(`TLS options that throw at the dial are an error, called back once, and the socket is released (${listens ? 'somebody' : 'nobody'} listens)`, async (t) => {
+    const errors = watchErrors(t)
+    const port = listens ? (await startRawUpstream(t)).port : await closedPort()
+    const options: DialOptions = { address: parseAddress(`wss://127.0.0.1:${port}/`) as Address, tls: unusable, connectTimeout: 0, keepAlive: 0 }
+    const sockets = watchDials(t)
+    const calls: unknown[][] = []
+    await new Promise<void>((resolve) => {
+      dial(options, (...args) => {
+        calls.push(args)
+        resolve()
+      })
+      assert.deepEqual(calls, [], 'not called back before the caller has what gives up')
+    })
+    const [error, dialled] = calls[0] as [Error & { code: string, cause: unknown }, null]
+    assert.equal(error.code, 'FST_WSTUNNEL_UPSTREAM_TLS')
+    assert.ok(error.cause instanceof TypeError)
+    assert.equal(dialled, null)
+    const [socket] = sockets as [Socket]
+    if (!socket.closed) await event(socket, 'close')
+    assert.deepEqual([calls.length, sockets.length, errors], [1, 1, []])
+  })
+}
+
+test('TLS options that throw at the dial: nothing is called back after giving up', async (t) => {
+  const options: DialOptions = { address: parseAddress(`wss://127.0.0.1:${await closedPort()}/`) as Address, tls: unusable, connectTimeout: 0, keepAlive: 0 }
+  const sockets = watchDials(t)
+  let called = false
+  dial(options, () => { called = true })()
+  const [socket] = sockets as [Socket]
+  if (!socket.closed) await event(socket, 'close')
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(called, false)
+})
+
+for (const [what, head] of [['an upgrade', upgradeHead('/x')], ['a forward', requestHead('GET', '/x')]] as const) {
+  test(`TLS options that throw at the dial are a 502 for ${what}, and nothing is left`, async (t) => {
+    const errors = watchErrors(t)
+    const upstream = await startRawUpstream(t)
+    const proxy = await startProxy(t, { upstream: `wss://127.0.0.1:${upstream.port}/`, tls: unusable, limits: { maxTunnels: 1 } })
+    const client = await rawClient(t, proxy.port)
+    const sockets = watchDials(t)
+    for (let i = 0; i < 3; i++) {
+      client.write(head)
+      const response = await client.response()
+      assert.equal(response.status, 502)
+      assert.equal(JSON.parse(String(response.body)).code, 'FST_WSTUNNEL_UPSTREAM_TLS')
+    }
+    for (const socket of sockets) if (!socket.closed) await event(socket, 'close')
+    assert.ok(sockets.length >= 3)
+    assert.deepEqual(errors, [])
+  })
+}
