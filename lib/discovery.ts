@@ -74,7 +74,6 @@ export class Discovery {
   }
 
   async #lookUp (): Promise<void> {
-    if (this.#stopped) return
     let report: () => void
     try {
       const endpoints = distinct(await this.#resolve())
@@ -115,7 +114,6 @@ export class Discovery {
 
   /** Both families of an SRV target. None for a target that does not exist, which is no reason to lose the others. */
   async #addressesOf (name: string): Promise<string[]> {
-    if (this.#stopped) return []
     const answers = await Promise.allSettled([this.#resolver.resolve4(name), this.#resolver.resolve6(name)])
     const broken = answers.map((answer) => answer.status === 'rejected' && !negative.has((answer.reason as { code?: unknown }).code))
     if (broken.every(Boolean)) throw new Error(`no answer for ${name}`, { cause: (answers[0] as PromiseRejectedResult).reason })

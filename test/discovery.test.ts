@@ -7,6 +7,7 @@ import type { WstunnelError } from '../lib/errors.ts'
 import { cleanup } from './fixtures/cleanup.ts'
 import { startDns } from './fixtures/dns.ts'
 import type { DnsAnswer, DnsServer } from './fixtures/dns.ts'
+import { longTimers } from './fixtures/timers.ts'
 import { deferred, until, within } from './fixtures/wait.ts'
 
 const name = 'backend.test'
@@ -281,7 +282,7 @@ describe('stop()', () => {
       }, { type })
       await until(() => dns.queries.includes(question), 'the question')
       discovery.stop()
-      await within(first, 'start() to settle')
+      await within(first, 'start() to settle', 4000) // by itself it would take 6 s
       assert.deepEqual([sets, errors], [[], []])
     })
   }
@@ -301,13 +302,19 @@ describe('stop()', () => {
   test('by who is told of a set, is the end too', async (t) => {
     const dns = await startDns(t)
     dns.set(name, 'A', ['10.0.0.1'])
-    dns.set('other.test', 'A', ['10.0.0.9'])
-    const discovery = new Discovery({ dns: name, type: 'A', refresh: 20, servers: [dns.address] }, () => discovery.stop(), assert.fail)
+    const timers = longTimers(t)
+    const discovery = new Discovery({ dns: name, type: 'A', refresh: 100_000, servers: [dns.address] }, () => discovery.stop(), assert.fail)
     await discovery.start()
-    const other = watch(t, dns, { dns: 'other.test' })
-    await other.discovery.start()
-    await lookUps({ dns }, 5, 'A other.test')
-    assert.equal(dns.queries.filter((query) => query === `A ${name}`).length, 1)
+    assert.deepEqual(timers.set, [])
+  })
+
+  test('lets the timer go, which held no process up', async (t) => {
+    const timers = longTimers(t)
+    const { discovery, first } = await stage(t, { [`A ${name}`]: ['10.0.0.1'] }, { refresh: 100_000 })
+    await first
+    assert.deepEqual(timers.set.map((timer) => [timer.ms, timer.held]), [[100_000, false]])
+    discovery.stop()
+    assert.deepEqual(timers.set.map((timer) => timer.cleared), [true])
   })
 })
 

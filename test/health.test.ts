@@ -9,6 +9,7 @@ import type { HealthCheck } from '../lib/health.ts'
 import { cleanup } from './fixtures/cleanup.ts'
 import { decodeFrames } from './fixtures/frames.ts'
 import type { RawConnection } from './fixtures/raw.ts'
+import { longTimers } from './fixtures/timers.ts'
 import { authority } from './fixtures/tls.ts'
 import { closedPort, headerOf, socketPath, startHttpUpstream, startRawUpstream, startWsUpstream, switching } from './fixtures/upstream.ts'
 import type { HttpUpstream } from './fixtures/upstream.ts'
@@ -74,7 +75,7 @@ describe('a probe by TCP', () => {
 
   test('passes where the member does not end its side', async (t) => {
     const upstream = await startRawUpstream(t)
-    await run({ method: 'TCP' }, upstream.url)
+    await run({ method: 'TCP', timeout: 40_000 }, upstream.url)
     await gone(await upstream.next())
   })
 
@@ -245,7 +246,7 @@ describe('a probe by WebSocket handshake', () => {
 
   test('passes where the member answers no Close', async (t) => {
     const upstream = await startRawUpstream(t, async (connection) => { connection.write(switching(await connection.head())) })
-    await run({ method: 'WS' }, upstream.url)
+    await run({ method: 'WS', timeout: 40_000 }, upstream.url)
     await gone(await upstream.next())
   })
 
@@ -431,12 +432,16 @@ describe('a monitor', () => {
 
   test('can be stopped by who is told', async (t) => {
     const upstream = await flapping(t, 'x')
-    const monitor = new HealthMonitor(check({ interval: 1 }), dialling(upstream.url), () => monitor.stop())
-    cleanup(t, 'proxies', () => monitor.stop())
+    const timers = longTimers(t)
+    const told = deferred()
+    const monitor = new HealthMonitor(check({ interval: 100_000 }), dialling(upstream.url), () => {
+      monitor.stop()
+      told.resolve()
+    })
     monitor.start()
-    await until(() => upstream.requests.length > 0, 'a probe')
-    await meanwhile(t, 10)
-    assert.equal(upstream.requests.length, 1)
+    await within(told.promise, 'the report')
+    await meanwhile(t, 3)
+    assert.deepEqual(timers.set, [])
   })
 
   test('that is started again goes on from what it told last', async (t) => {
@@ -454,15 +459,16 @@ describe('a monitor', () => {
     [0, 100_000, 90_000], [0.5, 100_000, 100_000], [1, 100_000, 110_000], [1, 2 ** 31 - 1, 2 ** 31 - 1]
   ] as const) {
     test(`waits ${delay} ms for an interval of ${interval} ms where chance is ${random}, and holds no process up`, async (t) => {
-      const { mock } = t.mock.method(globalThis, 'setTimeout')
-      const waits = (): typeof mock.calls => mock.calls.filter(({ arguments: [, ms] }) => (ms ?? 0) > 50_000)
+      const timers = longTimers(t)
       const upstream = await flapping(t, '.')
-      watch(t, { interval }, upstream.url, () => random).monitor.start()
-      await until(() => waits().length > 0, 'the wait for the next probe')
-      const [wait] = waits()
-      const ms = wait?.arguments[1] as number
-      assert.ok(ms <= delay && ms > delay - 20_000, `${ms} ms`) // less what the probe took
-      assert.equal(wait?.result?.hasRef(), false)
+      const { monitor } = watch(t, { interval }, upstream.url, () => random)
+      monitor.start()
+      await until(() => timers.set.length > 0, 'the wait for the next probe')
+      const [wait] = timers.set
+      assert.ok(wait !== undefined && wait.ms <= delay && wait.ms > delay - 20_000, `${wait?.ms} ms`) // less what the probe took
+      assert.equal(wait.held, false)
+      monitor.stop()
+      assert.equal(timers.set[0]?.cleared, true)
     })
   }
 })
