@@ -87,6 +87,26 @@ export function isFree (socket: Duplex): boolean {
   return response !== undefined
 }
 
+const pending = new WeakMap<Duplex, Set<ServerResponse>>()
+
+/** Remembers an ordinary response until it is over: see `whenFree`. */
+export function keepResponse (request: IncomingMessage, response: ServerResponse): void {
+  if (request.httpVersionMajor !== 1) return
+  const responses = pending.get(request.socket)
+  if (responses === undefined) pending.set(request.socket, new Set([response]))
+  else responses.add(response)
+  response.once('close', forgetResponse)
+}
+
+function forgetResponse (this: ServerResponse): void {
+  pending.get(this.req.socket)?.delete(this)
+}
+
+/** What Node does no more for a socket once an upgrade was seen on it: the response may go on writing. */
+function tellDrained (this: Duplex): void {
+  for (const response of pending.get(this) ?? []) if (response.socket === this) response.emit('drain')
+}
+
 /**
  * Calls back once the response that is pending on the socket has been finished; not where the socket closes before that.
  * Node then takes the response's `close` listener off the socket, of which there is no other public sign. (Node 20 only
@@ -95,6 +115,7 @@ export function isFree (socket: Duplex): boolean {
 export function whenFree (socket: Duplex, callback: () => void): void {
   const stop = (): void => {
     socket.off('removeListener', onRemoved)
+    socket.off('drain', tellDrained)
     socket.off('close', stop)
   }
   let planned = false
@@ -111,6 +132,7 @@ export function whenFree (socket: Duplex, callback: () => void): void {
     })
   }
   socket.on('close', stop)
+  socket.on('drain', tellDrained)
   socket.on('removeListener', onRemoved)
 }
 

@@ -5,7 +5,7 @@
 import { STATUS_CODES, type IncomingMessage, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import {
-  handBack, handedBack, keepOffer, rebuildHead, respondOn, whenFree, type Offered, type UpgradeResponse
+  handBack, handedBack, keepOffer, keepResponse, rebuildHead, respondOn, whenFree, type Offered, type UpgradeResponse
 } from './connection.ts'
 import type { RefusalStage } from './counters.ts'
 import { isTruncated, readFacts } from './decision.ts'
@@ -19,9 +19,11 @@ export function listen (state: ServerState): () => void {
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => accept(state, request, socket, head)
   // First of all listeners, so that no client error finds the socket without one.
   server.prependListener('upgrade', onUpgrade)
+  server.prependListener('request', keepResponse)
   const undecline = declineEarly(state, server)
   return () => {
     server.off('upgrade', onUpgrade)
+    server.off('request', keepResponse)
     undecline()
   }
 }
