@@ -39,9 +39,9 @@ export type Policy = (candidates: readonly Candidate[], context: PolicyContext) 
  *   server alike, whatever the order of the members (weighted rendezvous hashing: Thaler and Ravishankar, 1998).
  */
 export const policies: Readonly<Record<'byrequests' | 'bytraffic' | 'bybusyness' | 'random' | 'p2c' | 'hash', Policy>> = Object.freeze({
-  byrequests: (candidates: readonly Candidate[]) => least(candidates, nothing),
-  bytraffic: (candidates: readonly Candidate[]) => least(candidates, traffic),
-  bybusyness: (candidates: readonly Candidate[]) => least(candidates, busyness),
+  byrequests: (candidates: readonly Candidate[]) => least(candidates, () => 0),
+  bytraffic: (candidates: readonly Candidate[]) => least(candidates, ({ traffic }) => traffic),
+  bybusyness: (candidates: readonly Candidate[]) => least(candidates, ({ busy }) => busy),
   random: ofTwo,
   p2c: ofTwo,
   hash
@@ -55,27 +55,16 @@ function share (candidate: Candidate): number {
   return Math.round(candidate.weight * 10_000) || 1
 }
 
-function nothing (): number {
-  return 0
-}
-
-function traffic (candidate: Candidate): number {
-  return candidate.traffic / share(candidate)
-}
-
-function busyness (candidate: Candidate): number {
-  return candidate.busy / share(candidate)
-}
-
-/** The one with the least load; of equals, the one whose turn it is; of equals, the first. */
+/** The one with the least load for its weight; of equals, the one whose turn it is; of equals, the first. */
 function least (candidates: readonly Candidate[], load: (candidate: Candidate) => number): Candidate {
   let best = candidates[0] as Candidate
   let lowest = Infinity
   let turn = -Infinity
   for (const candidate of candidates) {
-    const its = load(candidate)
+    const part = share(candidate)
+    const its = load(candidate) / part
     if (its > lowest) continue
-    const itsTurn = candidate.lbStatus + share(candidate)
+    const itsTurn = candidate.lbStatus + part
     if (its === lowest && itsTurn <= turn) continue
     best = candidate
     lowest = its
@@ -91,7 +80,7 @@ function ofTwo (candidates: readonly Candidate[], context: PolicyContext): Candi
   const first = draw(candidates, context.random() * sum, undefined)
   if (candidates.length === 1) return first
   const second = draw(candidates, context.random() * (sum - first.weight), first)
-  return busyness(second) < busyness(first) ? second : first
+  return second.busy / share(second) < first.busy / share(first) ? second : first
 }
 
 /** The candidate, other than `except`, in whose stretch of the sum of weights `point` lies. */
@@ -113,7 +102,7 @@ function hash (candidates: readonly Candidate[], context: PolicyContext): Candid
   let best = candidates[0] as Candidate
   let lowest = Infinity
   for (const candidate of candidates) {
-    const u = (mix(key ^ candidate.seed) + 0.5) / 2 ** 32
+    const u = ((mix(key ^ candidate.seed) >>> 0) + 0.5) / 2 ** 32
     if (1 - u >= lowest * candidate.weight) continue // -ln(u) is at least 1 - u: this saves most logarithms
     const score = -Math.log(u) / candidate.weight
     if (score >= lowest) continue
@@ -144,7 +133,10 @@ export function advance (candidates: readonly Candidate[], chosen: Candidate): v
   for (const candidate of candidates) candidate.lbStatus = Math.min(candidate.lbStatus, most)
 }
 
-/** 32 bits of a text: FNV-1a over its UTF-16 code units, mixed. The same on every machine; no secret, so no protection. */
+/**
+ * 32 bits of a text, signed, as V8 keeps them without a box: FNV-1a over its UTF-16 code units, mixed. The same on every
+ * machine; with no secret in it, it is no protection from a client that picks its key.
+ */
 export function hash32 (text: string): number {
   let h = 0x811c9dc5
   for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193)
@@ -156,5 +148,5 @@ function mix (bits: number): number {
   let h = bits
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
-  return (h ^ (h >>> 16)) >>> 0
+  return h ^ (h >>> 16)
 }

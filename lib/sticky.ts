@@ -111,21 +111,16 @@ export function cookieValue (header: string | undefined, name: string): string |
 
 /** The first parameter of that name in a URL's query, as it was written. */
 export function queryValue (url: string, name: string): string | undefined {
-  const mark = url.search(/[?#]/)
-  if (mark === -1 || url[mark] === '#') return undefined
-  const hash = url.indexOf('#', mark)
-  return valueIn(url.slice(mark + 1, hash === -1 ? undefined : hash), '&', name)
+  const [target = ''] = url.split('#', 1)
+  const mark = target.indexOf('?')
+  return mark === -1 ? undefined : valueIn(target.slice(mark + 1), '&', name)
 }
 
 /** The first parameter of that name in any segment of a URL's path (RFC 3986, 3.3), as it was written. */
 function pathValue (url: string, name: string): string | undefined {
-  const semicolon = url.indexOf(';')
-  if (semicolon === -1) return undefined
-  const end = url.search(/[?#]/)
-  if (end !== -1 && end < semicolon) return undefined
-  const value = valueIn(url.slice(semicolon + 1, end === -1 ? undefined : end), ';', name)
-  const slash = value?.search(/[/&]/) ?? -1 // httpd ends it at `&`, too
-  return slash === -1 ? value : value?.slice(0, slash)
+  const [path = ''] = url.split(/[?#]/, 1)
+  const semicolon = path.indexOf(';')
+  return semicolon === -1 ? undefined : valueIn(path.slice(semicolon + 1), ';', name)?.split(/[/&]/, 1)[0] // httpd ends it at `&`, too
 }
 
 /** The value of the first part `name=value` between separators. */

@@ -60,6 +60,7 @@ describe('the route that a request names', () => {
     ['/x;xsid=p.b', undefined, undefined],
     ['/x;y/sid=p.b', undefined, undefined],
     ['/sid=p.b', undefined, undefined],
+    ['sid=p.b;x', undefined, undefined],
     ['/x?y;sid=p.b', undefined, undefined],
     ['/x#;sid=p.b', undefined, undefined],
     ['/x;sid=p.b?sid=q.c', 'ROUTEID=.d', 'b'],
