@@ -51,3 +51,18 @@ export function parseAddress (text: string): Address | undefined {
     path: /^[a-z]+:\/\/[^/]*$/i.test(source) ? '' : url.pathname
   })
 }
+
+/** A balancer, and the path below its members' own: `balancer://name/path`. */
+export interface BalancerRef {
+  readonly balancer: string
+  readonly path: string
+}
+
+export const expectedUpstream: string = `${expectedAddress}, or balancer://name/path`
+
+/** `undefined` where the text names no balancer. */
+export function parseBalancerRef (text: string): BalancerRef | undefined {
+  const match = /^balancer:\/\/([a-z0-9][a-z0-9_.-]*)(\/[\x21-\x7e]*)?$/i.exec(text)
+  if (match === null || /[?#\\]|\/\.{1,2}(\/|$)/.test(match[2] ?? '')) return undefined
+  return Object.freeze({ balancer: match[1] as string, path: match[2] ?? '' })
+}

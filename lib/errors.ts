@@ -74,6 +74,15 @@ export const DrainingError: WstunnelErrorConstructor =
 export const UnavailableError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_UPSTREAM_UNAVAILABLE', 'Upstream unavailable', 503, 'upstream')
 
+/** No member of the balancer is usable. `retryAfter` is how long until one in error is tried again. */
+export const NoMemberError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_NO_MEMBER', 'No upstream available', 503, 'upstream', 5)
+
+/** The same, with how many seconds a client is told to wait. */
+export function noMemberFor (seconds: number): WstunnelError {
+  return Object.defineProperty(new NoMemberError(), 'retryAfter', { value: seconds })
+}
+
 /** The upstream's name could not be resolved. */
 export const NameError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_UPSTREAM_NAME', 'Upstream name not found', 502, 'upstream')

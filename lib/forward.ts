@@ -8,11 +8,11 @@ import type { Counters, StatusClass } from './counters.ts'
 import { ClientGoneError, DrainingError, ignoreErrors, isProxyError, toProxyError } from './errors.ts'
 import { announcesBody, toMap } from './headers.ts'
 import type { Target } from './options.ts'
-import { outgoing } from './outgoing.ts'
+import { isIdempotent, outgoing } from './outgoing.ts'
 import type { Breakable, Registry } from './registry.ts'
 import { sendError, setHead, type Head } from './respond.ts'
 import { clock } from './tunnel.ts'
-import type { Upstream, Upstreams } from './upstream.ts'
+import type { Choice, Upstreams } from './upstream.ts'
 
 /** What a forward needs. */
 export interface ForwardOptions {
@@ -29,9 +29,9 @@ export function forward (options: ForwardOptions): void {
   const exchange = new Forward(options)
   if (exchange.over) return
   try {
-    const upstream = options.upstreams.choose(options.request, () => exchange.signal())
-    if (upstream instanceof Promise) upstream.then((chosen) => exchange.start(chosen)).catch((error) => exchange.fail(error))
-    else exchange.start(upstream)
+    const choice = options.upstreams.choose(options.request, () => exchange.signal())
+    if (choice instanceof Promise) choice.then((chosen) => exchange.start(chosen)).catch((error) => exchange.fail(error))
+    else exchange.start(choice)
   } catch (error) {
     exchange.fail(error as Error)
   }
@@ -50,6 +50,11 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
   readonly #untrack: () => void
   /** Stops watching the connection, where the response waits behind another. */
   #unwatch: (() => void) | undefined = undefined
+  #choice: Choice | undefined = undefined
+  /** Set by the connection that took this exchange: whether it had served another one before. */
+  reused = false
+  /** Whether some of the request's body has been taken. */
+  #bodyTaken = false
   #counters: Counters
   /** Whether the exchange counts as in flight at an upstream. */
   #inFlight = false
@@ -59,6 +64,8 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
   #broken: Error | undefined = undefined
   #failed = false
   #finished = false
+  /** Whether the upstream's response has begun. */
+  #responding = false
   /** Whether the upstream's response is over, in whichever way. */
   #answered = false
   /** A response that has just come, until it is known whether it is whole. */
@@ -94,14 +101,14 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
   }
 
   /** @throws InvalidHeaderError, and whatever a rewrite function throws */
-  start (upstream: Upstream): void {
+  start (choice: Choice): void {
     const { request, reply, target, matched } = this.#options
     if (this.#finished || reply.sent) return
-    this.#counters = upstream.counters
-    this.#counters.inFlight++
-    this.#inFlight = true
+    const { upstream } = choice
+    this.#choice = choice
+    this.#enter(upstream.counters)
     const body = requestBody(request)
-    const { path, headers } = outgoing(request, target, upstream, matched, body === request.raw || body === null)
+    const { path, headers } = outgoing(request, target, choice, matched, body === request.raw || body === null)
     try {
       upstream.pool.dispatch({
         path,
@@ -116,8 +123,33 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     }
   }
 
+  #enter (counters: Counters): void {
+    if (this.#inFlight) this.#counters.inFlight--
+    this.#inFlight = true
+    this.#counters = counters
+    counters.inFlight++
+  }
+
+  /** Another upstream takes the exchange over, where that is allowed. */
+  #tryNext (error: Error): boolean {
+    if (this.#choice === undefined || this.#responding || this.#broken !== undefined || this.#finished) return false
+    const sent = this.#controller !== undefined
+    const again = !this.#bodyTaken && (!sent || isIdempotent(this.#options.request.method))
+    const next = this.#choice.failed(error, { sent, again, fresh: !this.reused })
+    if (next === undefined) return false
+    this.#controller = undefined
+    this.reused = false
+    try {
+      this.start(next)
+    } catch (error) {
+      this.fail(error as Error)
+    }
+    return true
+  }
+
   /** The request body as undici is to read it: counted, and without the right to destroy the client's connection. */
   async * #sent (body: Readable): AsyncGenerator<Buffer> {
+    this.#bodyTaken = true
     for await (const chunk of body.iterator({ destroyOnReturn: false })) {
       this.#counters.forwardBytesFromClient += chunk.length
       yield chunk
@@ -147,6 +179,8 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
   onResponseStart (controller: Dispatcher.DispatchController, status: number, _: unknown, reason = ''): void {
     const list = latin1(controller.rawHeaders as Array<Buffer | string>)
     if (status < 200) return this.#hint(status, list)
+    this.#responding = true
+    this.#choice?.answered(status)
     if (this.#options.reply.sent) return this.#break(new ClientGoneError()) // answered by someone else: Fastify's handlerTimeout
     this.#pending = { head: { status, reason, headers: list }, chunks: [] }
     // What came in one read with its end is sent whole, at half the cost of a stream; for more is not waited.
@@ -195,6 +229,8 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     if (reply.sent || this.#broken !== undefined) return undefined
     try {
       this.#takeBack = setHead(request, reply, target, head)
+      const cookie = this.#choice?.cookie
+      if (cookie !== undefined) reply.header('set-cookie', cookie)
       if (registry.closing && request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
       return chunks
     } catch (error) {
@@ -205,8 +241,10 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
   }
 
   onResponseError (_: Dispatcher.DispatchController, cause: Error): void {
+    const error = toProxyError(cause)
+    if (this.#tryNext(error)) return
     this.#answered = true
-    this.fail(toProxyError(cause))
+    this.fail(error)
   }
 
   /** No response, or not all of it. What came of it and was not sent yet is not sent. */

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { addAbortSignal } from 'node:stream'
 import { AnswerBody } from './answer.ts'
+import type { HealthCheck } from './balancing.ts'
 import { dial, discard, type Dialled, type DialOptions } from './dial.ts'
 import { TimeoutError, UpstreamError } from './errors.ts'
 import { closeFrame } from './frames.ts'
@@ -9,32 +10,6 @@ import { Handshake, type Answer } from './handshake.ts'
 import { serialise, type HeaderList } from './headers.ts'
 import { parseTarget } from './path.ts'
 import { clock } from './tunnel.ts'
-
-/**
- * A balancer's `healthCheck`, resolved. Durations in milliseconds, all above 0.
- * httpd: mod_proxy_hcheck's hcmethod, hcuri, hcinterval, hcpasses, hcfails.
- */
-export interface HealthCheck {
-  /**
-   * `TCP`: the connection, with its TLS where the member has it. `GET`, `HEAD`: a complete answer (of a long one, its
-   * first 64 KiB). `WS`: a WebSocket handshake.
-   */
-  readonly method: 'TCP' | 'GET' | 'HEAD' | 'WS'
-  /** In origin-form, as it is sent. Default `/`. Not for TCP. */
-  readonly uri: string
-  /** From the beginning of one probe to the beginning of the next. Default 30,000. */
-  readonly interval: number
-  /** For a whole probe. Default 5,000. */
-  readonly timeout: number
-  /** So many in a row make a member healthy again. Default 1. */
-  readonly passes: number
-  /** So many in a row make it unhealthy. Default 1. */
-  readonly fails: number
-  /** Which statuses pass, as inclusive ranges. Default 200 to 399. Not for TCP and WS. */
-  readonly status: ReadonlyArray<readonly [from: number, to: number]>
-  /** What the body must contain or match, looked for in its first 64 KiB. GET only. */
-  readonly body: string | RegExp | undefined
-}
 
 const mostOfBody = 65_536
 const mostOfHead = 16_384

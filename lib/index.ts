@@ -4,6 +4,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { METHODS, type Server } from 'node:http'
+import type { BalancerControl } from './balancing.ts'
 import { offerOf, UpgradeResponse } from './connection.ts'
 import { isHttp2, isTruncated, readFacts, type Decision } from './decision.ts'
 import { parseDuration, type Duration } from './duration.ts'
@@ -17,6 +18,10 @@ import { ServerState, type Table } from './state.ts'
 import { sendError } from './respond.ts'
 import { upgrade } from './upgrade.ts'
 
+export type {
+  BalancerControl, BalancerMetrics, BalancerOptions, DnsMembers, HealthCheckOptions, LbFunction, LbMethod, MemberChanges, MemberInfo,
+  MemberOptions, MemberState
+} from './balancing.ts'
 export type { Duration } from './duration.ts'
 export type { ErrorSource, WstunnelError } from './errors.ts'
 export type { HeaderMap } from './headers.ts'
@@ -25,6 +30,8 @@ export type { ForwardMetrics, MetricsSnapshot, RouteMetrics, TunnelMetrics, Upst
 export type {
   CommonOptions, Limits, RouteOptions, TunnelInfo, TunnelOutcome, UpstreamFunction, WstunnelOptions
 } from './options.ts'
+export type { Candidate } from './policies.ts'
+export type { StickyCookie } from './sticky.ts'
 export type { TlsOptions } from './tls.ts'
 
 /** `app.wstunnel`: the whole server, from wherever it is called. */
@@ -41,6 +48,11 @@ export interface WstunnelDecorator {
    * @throws FST_WSTUNNEL_INVALID_OPTIONS where `timeout` is no duration
    */
   drain (options?: { timeout?: Duration }): Promise<void>
+  /**
+   * A balancer while it runs: its members, and changes of them.
+   * @throws FST_WSTUNNEL_INVALID_OPTIONS where there is none of this name
+   */
+  balancer (name: string): BalancerControl
 }
 
 declare module 'fastify' {
@@ -59,12 +71,14 @@ const states = new WeakMap<object, ServerState>()
 async function wstunnel (app: FastifyInstance, options: WstunnelOptions): Promise<void> {
   const { prefix, ...own } = options
   const base = join(app.prefix, prefix)
-  const config = resolveOptions(own, base)
   const state = stateOf(app)
+  const config = resolveOptions(own, base, state.balancers)
   if (!app.hasDecorator('wstunnel')) app.decorate('wstunnel', decorator(state))
   for (const warning of config.warnings) app.log.warn(warning)
   const caseSensitive = app.initialConfig.routerOptions?.caseSensitive ?? true
   const table = state.add(config, caseSensitive)
+  const { healthPath } = config
+  if (healthPath !== undefined) await app.register(async (scope) => healthRoute(scope, state, healthPath), prefix === undefined ? {} : { prefix })
   if (config.targets.length === 0) return
   // Encapsulated: the prefix, the parser and the hooks of this registration stay in here.
   await app.register(async (scope) => routes(scope, state, table, config), prefix === undefined ? {} : { prefix })
@@ -81,6 +95,7 @@ function stateOf (app: FastifyInstance): ServerState {
     state.close()
     done()
   })
+  app.addHook('onReady', async () => state.ready())
   app.addHook('onClose', async () => {
     await state.closed()
     unlisten()
@@ -96,8 +111,17 @@ function decorator (state: ServerState): WstunnelDecorator {
       const ms = parseDuration(timeout)
       if (ms === undefined) throw new InvalidOptionsError(`timeout: expected a duration such as '30s', got '${timeout}'`)
       await state.registry.drain(ms, false)
-    }
+    },
+    balancer: (name) => state.control(name)
   }
+}
+
+/** For orchestrators: 200 while new exchanges are taken and every balancer has a member for them. */
+function healthRoute (scope: FastifyInstance, state: ServerState, url: string): void {
+  scope.get(url, { logLevel: 'warn', schema: { hide: true } as object }, (_, reply) => {
+    const health = state.health()
+    reply.code(health.ready ? 200 : 503).header('cache-control', 'no-store').send(health)
+  })
 }
 
 /** Fastify's routes for the table: one for each path that an entry needs. */

@@ -1,4 +1,5 @@
 /** The snapshot: what `app.wstunnel.metrics()` shows, added up from the counters of upstreams and routes. */
+import type { BalancerMetrics } from './balancing.ts'
 import {
   Counters, type Histogram, type RefusalStage, type StatusClass, type TunnelReason
 } from './counters.ts'
@@ -72,6 +73,8 @@ export interface MetricsSnapshot {
   forwards: ForwardMetrics
   /** In the order of registration. */
   routes: RouteMetrics[]
+  /** In the order of registration. */
+  balancers: BalancerMetrics[]
 }
 
 /** One target and its upstreams, as the snapshot reads them. */
@@ -80,7 +83,7 @@ export interface Metered {
   readonly upstreams: Upstreams
 }
 
-export function snapshot (registry: Registry, metered: readonly Metered[], uptime: number): MetricsSnapshot {
+export function snapshot (registry: Registry, metered: readonly Metered[], uptime: number, balancers: BalancerMetrics[]): MetricsSnapshot {
   for (const tunnel of registry.values()) tunnel.account()
   const total = new Counters()
   const routes = new Map<string, { counters: Counters, upstreams: UpstreamMetrics[] }>()
@@ -103,7 +106,8 @@ export function snapshot (registry: Registry, metered: readonly Metered[], uptim
     forwards: forwardsOf(total),
     routes: [...routes].map(([route, { counters, upstreams }]) => (
       { route, tunnels: tunnelsOf(counters), forwards: forwardsOf(counters), upstreams }
-    ))
+    )),
+    balancers
   }
 }
 

@@ -2,7 +2,8 @@
 import type {
   FastifyRequest, onRequestHookHandler, preHandlerHookHandler, preValidationHookHandler, RegisterOptions, RouteShorthandOptions
 } from 'fastify'
-import type { Address } from './address.ts'
+import type { Address, BalancerRef } from './address.ts'
+import type { BalancerConfig, BalancerOptions } from './balancing.ts'
 import type { TunnelReason } from './counters.ts'
 import type { Duration } from './duration.ts'
 import type { ForwardedMode, HeaderMap } from './headers.ts'
@@ -140,6 +141,10 @@ export interface WstunnelOptions extends RouteOptions {
   prefix?: string
   /** The table: the first entry that matches decides. Without it, the options at the top are the one entry. */
   routes?: readonly RouteOptions[]
+  /** Sets of upstreams by name, for `balancer://name/path`. A name stands for the whole server. httpd: `<Proxy balancer://name>`. */
+  balancers?: Readonly<Record<string, BalancerOptions>>
+  /** A path that tells, as JSON, whether the server is ready, draining, and how many members are up: 200 or 503. Default: none. */
+  healthPath?: string
   /** How long `close()` lets tunnels and forwards go on. Default: 10s. */
   drainTimeout?: Duration
 }
@@ -169,8 +174,8 @@ export interface Target extends Durations {
   readonly prefix: PathPrefix
   /** Fastify's patterns, below the registration's prefix, that this entry needs. */
   readonly patterns: readonly string[]
-  readonly upstream: Address | UpstreamFunction | false
-  /** ws and wss; functions too, since their scheme is not known before they are called. */
+  readonly upstream: Address | BalancerRef | UpstreamFunction | false
+  /** ws and wss, and balancers of such members; functions too, since their scheme is not known before they are called. */
   readonly webSocket: boolean
   /** Whether the prefix stands for the root of the upstream's path, and not for a text to be replaced literally. */
   readonly atRoot: boolean
@@ -196,6 +201,8 @@ export interface Target extends Durations {
 /** A registration's options, resolved. */
 export interface Config {
   readonly targets: readonly Target[]
+  readonly balancers: readonly BalancerConfig[]
+  readonly healthPath: string | undefined
   /** Milliseconds. */
   readonly drainTimeout: number
   /** What is allowed but hardly meant: for the log. */

@@ -4,7 +4,9 @@ import { BadPathError, InvalidHeaderError } from './errors.ts'
 import { droppedFields, forwardedHeaders, fromMap, requestHeaders, toMap, type HeaderList } from './headers.ts'
 import type { Target } from './options.ts'
 import { authorityOf, parseTarget } from './path.ts'
-import type { Upstream } from './upstream.ts'
+import type { Choice } from './upstream.ts'
+
+const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
 
 export interface Outgoing {
   /** The request target in origin-form. */
@@ -12,24 +14,29 @@ export interface Outgoing {
   readonly headers: HeaderList
 }
 
+/** Whether a request may be sent once more where no response to it has come (RFC 9110, 9.2.2). */
+export function isIdempotent (method: string): boolean {
+  return idempotent.has(method)
+}
+
 /**
  * @param matched how much of the path the target's prefix takes up
  * @param body whether the message keeps its `Content-Length`
  * @throws InvalidHeaderError where `rewriteRequestHeaders` returned what cannot be written
  */
-export function outgoing (request: FastifyRequest, target: Target, upstream: Upstream, matched: number, body: boolean): Outgoing {
+export function outgoing (request: FastifyRequest, target: Target, choice: Choice, matched: number, body: boolean): Outgoing {
   const { raw } = request
   const parsed = parseTarget(raw.url ?? '')
   if (parsed === undefined) throw new BadPathError()
   const headers = requestHeaders(raw.rawHeaders, {
-    host: target.preserveHost && request.host !== '' ? hostOf(request) : upstream.address.authority,
+    host: target.preserveHost && request.host !== '' ? hostOf(request) : choice.upstream.address.authority,
     body,
     forwarded: target.forwarded === false ? [] : forwardedHeaders(target.forwarded, clientFacts(request)),
     dropped: droppedFields(target.forwarded, isBehindTrusted(request)),
     via: target.via
   })
   return {
-    path: upstream.pathFor(parsed.path, matched) + parsed.query,
+    path: choice.pathFor(parsed.path, matched) + parsed.query,
     headers: target.rewriteRequestHeaders === undefined ? headers : rewritten(target.rewriteRequestHeaders, request, headers)
   }
 }

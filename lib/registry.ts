@@ -59,6 +59,8 @@ export class OpenTunnel implements TunnelInfo, TunnelOwner {
     if (target.async && target.asyncDelay === 0) this.#suspend()
   }
 
+  /** @internal */
+  get facts (): TunnelFacts { return this.#facts }
   get route (): string { return this.#facts.target.route }
   get upstream (): string { return this.#facts.upstream.label }
   get client (): string { return this.#facts.client }
@@ -88,6 +90,7 @@ export class OpenTunnel implements TunnelInfo, TunnelOwner {
   sweep (now: number): void {
     this.#tunnel.sweep(now)
     const { target } = this.#facts
+    this.account()
     if (target.async && !this.#suspended && now - this.#tunnel.quietSince >= target.asyncDelay) this.#suspend()
   }
 
@@ -166,6 +169,8 @@ export class Registry {
   readonly #forwards: Set<Breakable> = new Set()
   #sweeper: NodeJS.Timeout | undefined = undefined
   #nextId = 1
+  /** Tunnels that were asked to go, each set with whom to tell when it is empty. */
+  readonly #retiring: Map<Set<OpenTunnel>, () => void> = new Map()
   /** Called back when the last exchange that they wait for has ended. */
   #waiting: Array<{ readonly forwards: boolean, readonly done: () => void }> = []
 
@@ -189,6 +194,7 @@ export class Registry {
   /** @internal */
   remove (tunnel: OpenTunnel): void {
     this.#tunnels.delete(tunnel)
+    for (const [tunnels, done] of this.#retiring) if (tunnels.delete(tunnel) && tunnels.size === 0) done()
     if (this.#tunnels.size === 0) {
       clearInterval(this.#sweeper)
       this.#sweeper = undefined
@@ -226,19 +232,29 @@ export class Registry {
     for (const timer of timers) clearTimeout(timer)
   }
 
+  /** Tells these tunnels to go, spread over `window` milliseconds, and then ends what is left of them. Resolves when none is. */
+  async retire (tunnels: readonly OpenTunnel[], window: number): Promise<void> {
+    const left = new Set(tunnels.filter((tunnel) => this.#tunnels.has(tunnel)))
+    if (left.size === 0) return
+    this.#spreadFarewells([...left], window * farewells.to)
+    const end = setTimeout(() => { for (const tunnel of left) tunnel.drained() }, window)
+    await new Promise<void>((resolve) => this.#retiring.set(left, resolve))
+    this.#retiring.delete(left)
+    clearTimeout(end)
+  }
+
   #planEnd (timeout: number, forwards: boolean): NodeJS.Timeout[] {
     const end = setTimeout(() => {
       for (const tunnel of this.#tunnels) tunnel.drained()
       for (const upgrade of this.#upgrades) upgrade.abort()
       if (forwards) for (const forward of this.#forwards) forward.abort()
     }, timeout)
-    const begin = setTimeout(() => this.#spreadFarewells(timeout * (farewells.to - farewells.from)), timeout * farewells.from)
+    const begin = setTimeout(() => this.#spreadFarewells([...this.#tunnels], timeout * (farewells.to - farewells.from)), timeout * farewells.from)
     return [begin, end]
   }
 
   /** Each tunnel at its own moment of the window, in the order in which they were opened. */
-  #spreadFarewells (window: number): void {
-    const leaving = [...this.#tunnels]
+  #spreadFarewells (leaving: readonly OpenTunnel[], window: number): void {
     const startedAt = clock()
     let next = 0
     const step = (): void => {

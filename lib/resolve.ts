@@ -1,17 +1,18 @@
 /** Checks the options against one schema, says of every bad value what was expected, and fills in the defaults. */
 import { Type, type TSchema } from '@sinclair/typebox'
 import { TypeCompiler, type TypeCheck } from '@sinclair/typebox/compiler'
-import { ValueErrorType } from '@sinclair/typebox/errors'
 import { isDeepStrictEqual } from 'node:util'
-import { expectedAddress, parseAddress, type Address } from './address.ts'
+import { expectedUpstream, parseAddress, parseBalancerRef, type BalancerRef } from './address.ts'
+import type { BalancerConfig } from './balancing.ts'
 import { parseDuration } from './duration.ts'
 import { isTunnelled } from './headers.ts'
 import type {
   CommonOptions, Config, Durations, FastifyRouteSettings, Limits, RouteOptions, Target, WstunnelOptions
 } from './options.ts'
 import { compilePrefix, matchPrefix } from './path.ts'
+import { balancersSchema, resolveBalancers } from './resolve-balancer.ts'
 import {
-  anyObject, anything, count, duration, expectedDuration, flag, func, hook, Issues, maybe, oneOf, pathOf, some, strictObject, text
+  anyObject, anything, count, duration, expectedDuration, flag, func, hook, Issues, maybe, noteErrors, oneOf, some, strictObject, text
 } from './schema.ts'
 import { tlsFault, tlsOptionNames } from './tls.ts'
 
@@ -42,7 +43,7 @@ const settingNames = ['constraints', 'config', 'logLevel', 'logSerializers', 'on
 const expectedUpgrade = "a protocol token, a list of them, 'ANY' or 'NONE'"
 
 const common: Record<string, TSchema> = {
-  upstream: some(`${expectedAddress}, a function, or false`, Type.String(), func, Type.Literal(false as unknown as string)),
+  upstream: some(`${expectedUpstream}, a function, or false`, Type.String(), func, Type.Literal(false as unknown as string)),
   upgrade: some(expectedUpgrade, Type.String(), Type.Array(Type.String())),
   fallbackToHttp: flag,
   async: flag,
@@ -71,6 +72,8 @@ const schema: TSchema = strictObject({
   ...common,
   prefix: text("Fastify's prefix"),
   drainTimeout: duration,
+  balancers: balancersSchema,
+  healthPath: text("a path such as '/health'"),
   routes: maybe(Type.Array(strictObject(common, 'an object'), { description: 'an array of routes' }))
 }, 'an object')
 
@@ -79,28 +82,30 @@ let compiled: TypeCheck<TSchema> | undefined
 /**
  * Checks, copies, completes and freezes a registration's options.
  * @param base Fastify's prefix at the place of registration
+ * @param others the balancers of the registrations before
  * @throws InvalidOptionsError naming the path of every bad value and what was expected there
  */
-export function resolveOptions (input: WstunnelOptions, base: string): Config {
+export function resolveOptions (input: WstunnelOptions, base: string, others: Balancers = new Map()): Config {
   const issues = new Issues()
   compiled ??= TypeCompiler.Compile(schema)
-  for (const { path, schema: expected, type, value } of compiled.Errors(input)) {
-    if (type === ValueErrorType.ObjectAdditionalProperties) issues.note(pathOf(path), 'unknown option')
-    else issues.expected(pathOf(path), expected.description ?? 'another value', value)
-  }
+  noteErrors(compiled.Errors(input), '', issues)
   issues.throwIfAny()
 
-  const { routes, prefix, drainTimeout, ...defaults } = input
+  const { routes, prefix, drainTimeout, balancers: own, healthPath, ...defaults } = input
+  const balancers = resolveBalancers(own, issues)
+  for (const { name } of balancers) if (others.has(name)) issues.note(`balancers.${name}`, 'expected a name of its own on this server')
+  if (healthPath !== undefined && !isPrefix(healthPath)) issues.expected('healthPath', "a path such as '/health'", healthPath)
+  const kinds: Kinds = new Map([...[...others.values()].map(({ config }) => config), ...balancers].map(({ name, webSocket }) => [name, webSocket]))
   const entries = routes ?? (input.upstream === undefined ? [] : [{}])
-  const targets = entries.map((entry, i) => resolveTarget(entry, defaults, base, routes === undefined ? '' : `routes[${i}].`, issues))
+  const targets = entries.map((entry, i) => resolveTarget(entry, defaults, base, routes === undefined ? '' : `routes[${i}].`, issues, kinds))
   checkSharedPatterns(targets, issues)
   const drain = parseDuration(drainTimeout ?? drainTimeoutDefault)
   if (drain === undefined) issues.expected('drainTimeout', expectedDuration, drainTimeout)
   issues.throwIfAny()
-  return Object.freeze({ targets: Object.freeze(targets), drainTimeout: drain as number, warnings: Object.freeze(warningsOf(targets)) })
+  return Object.freeze({ targets: Object.freeze(targets), balancers, healthPath, drainTimeout: drain as number, warnings: Object.freeze(warningsOf(targets)) })
 }
 
-function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: string, at: string, issues: Issues): Target {
+function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: string, at: string, issues: Issues, kinds: Kinds): Target {
   const own: CommonOptions & RouteOptions = { ...defaults, ...entry }
   const where = (name: string): string => `${Object.hasOwn(entry, name) ? at : ''}${name}`
   const bad = (name: string, expected: string, value: unknown): void => issues.expected(where(name), expected, value)
@@ -108,8 +113,9 @@ function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: strin
   const path = own.path ?? '/'
   if (!isPrefix(path)) bad('path', "a path prefix such as '/ws/', without wildcards, query or dot segments", path)
   const upstream = resolveUpstream(own.upstream)
-  if (upstream === undefined) issues.expected(`${at}upstream`, `${expectedAddress}, a function, or false`, own.upstream)
-  const webSocket = typeof upstream === 'function' || (typeof upstream === 'object' && upstream.webSocket)
+  if (upstream === undefined) issues.expected(`${at}upstream`, `${expectedUpstream}, a function, or false`, own.upstream)
+  if (isRef(upstream) && !kinds.has(upstream.balancer)) issues.expected(`${at}upstream`, 'one of the balancers', own.upstream)
+  const webSocket = isWebSocket(upstream, kinds)
   const upgrade = resolveUpgrade(own.upgrade, webSocket)
   if (upgrade === undefined) bad('upgrade', `${expectedUpgrade} (h2c, h2 and TLS are never tunnelled)`, own.upgrade)
   const durations: Record<string, number> = {}
@@ -170,7 +176,22 @@ function patternsOf (path: string, base: string): string[] {
 }
 
 function resolveUpstream (upstream: CommonOptions['upstream']): Target['upstream'] | undefined {
-  return typeof upstream === 'string' ? parseAddress(upstream) : upstream
+  return typeof upstream === 'string' ? parseBalancerRef(upstream) ?? parseAddress(upstream) : upstream
+}
+
+type Balancers = ReadonlyMap<string, { readonly config: BalancerConfig }>
+
+/** Balancers, and whether their members are ws and wss. */
+type Kinds = ReadonlyMap<string, boolean>
+
+function isRef (upstream: Target['upstream'] | undefined): upstream is BalancerRef {
+  return typeof upstream === 'object' && 'balancer' in upstream
+}
+
+/** Whether a target may be asked for a WebSocket; of a function this is not known before it is called. */
+function isWebSocket (upstream: Target['upstream'] | undefined, kinds: Kinds): boolean {
+  if (typeof upstream !== 'object') return typeof upstream === 'function'
+  return 'balancer' in upstream ? kinds.get(upstream.balancer) ?? false : upstream.webSocket
 }
 
 function resolveUpgrade (upgrade: CommonOptions['upgrade'], webSocket: boolean): Target['upgrade'] | undefined {
@@ -218,7 +239,7 @@ function warningsOf (targets: readonly Target[]): string[] {
   const warnings: string[] = []
   targets.forEach((target, i) => {
     const { upstream, route } = target
-    const address = typeof upstream === 'object' ? upstream as Address : undefined
+    const address = typeof upstream === 'object' ? upstream : undefined
     if (address !== undefined && !target.atRoot && route.endsWith('/') !== address.path.endsWith('/') && address.path !== '' && address.path !== '/') {
       warnings.push(`route ${route}: as in httpd, ${route} is replaced by ${address.path} literally; end both with a slash, or neither`)
     }

@@ -1,5 +1,6 @@
 /** The vocabulary of the option schemas: TypeBox types that say what was expected, and the findings that name it. */
 import { Type, type TSchema } from '@sinclair/typebox'
+import { ValueErrorType, type ValueError } from '@sinclair/typebox/errors'
 import { InvalidOptionsError } from './errors.ts'
 
 export const expectedDuration = "a duration such as '30s'"
@@ -34,6 +35,10 @@ export class Issues {
     this.note(path, `expected ${expected}, got ${show(value)}`)
   }
 
+  get areNone (): boolean {
+    return this.#findings.size === 0
+  }
+
   /** @throws InvalidOptionsError naming every path, where there is any */
   throwIfAny (): void {
     if (this.#findings.size === 0) return
@@ -41,9 +46,20 @@ export class Issues {
   }
 }
 
+/** Notes what TypeBox found in the value at a path; whether that is nothing. */
+export function noteErrors (errors: Iterable<ValueError>, at: string, issues: Issues): boolean {
+  let fine = true
+  for (const { path, schema, type, value } of errors) {
+    fine = false
+    if (type === ValueErrorType.ObjectAdditionalProperties) issues.note(pathOf(at, path), 'unknown option')
+    else issues.expected(pathOf(at, path), schema.description ?? 'another value', value)
+  }
+  return fine
+}
+
 /** `/routes/1/idleTimeout` → `routes[1].idleTimeout`. */
-export function pathOf (pointer: string): string {
-  return pointer.slice(1).split('/').map((key, i) => /^\d+$/.test(key) ? `[${key}]` : i === 0 ? key : `.${key}`).join('')
+function pathOf (at: string, pointer: string): string {
+  return pointer.split('/').slice(1).reduce((path, key) => path + (/^\d+$/.test(key) ? `[${key}]` : path === '' ? key : `.${key}`), at)
 }
 
 function show (value: unknown): string {

@@ -1,12 +1,15 @@
 /** One state per server: what every registration on it shares, from wherever it is called. */
 import { channel, type Channel } from 'node:diagnostics_channel'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Duplex } from 'node:stream'
 import { Gate } from './admission.ts'
+import { Balancer, type MemberChange } from './balancer.ts'
 import { isFree } from './connection.ts'
+import type { BalancerControl } from './balancing.ts'
 import type { RefusalStage } from './counters.ts'
 import { decide, readFacts, type Decision, type Facts, type RawRequest } from './decision.ts'
-import type { WstunnelError } from './errors.ts'
+import { controlOf } from './control.ts'
+import { InvalidOptionsError, type WstunnelError } from './errors.ts'
 import { snapshot, type MetricsSnapshot, type Metered } from './metrics.ts'
 import type { Config, Target } from './options.ts'
 import { Registry, type OpenTunnel } from './registry.ts'
@@ -14,10 +17,11 @@ import { clock } from './tunnel.ts'
 import { Upstreams } from './upstream.ts'
 
 /** `diagnostics_channel`s: messages are `{ tunnel, request }`, `{ tunnel, outcome }` and `{ stage, error, route, request }`. */
-export const channels: { readonly open: Channel, readonly close: Channel, readonly refused: Channel } = {
+export const channels: { readonly open: Channel, readonly close: Channel, readonly refused: Channel, readonly member: Channel } = {
   open: channel('fastify-wstunnel:tunnel:open'),
   close: channel('fastify-wstunnel:tunnel:close'),
-  refused: channel('fastify-wstunnel:tunnel:refused')
+  refused: channel('fastify-wstunnel:tunnel:refused'),
+  member: channel('fastify-wstunnel:member:state')
 }
 
 /** The table of one registration. */
@@ -26,10 +30,10 @@ export class Table {
   readonly caseSensitive: boolean
   readonly #upstreams: Map<Target, Upstreams>
 
-  constructor (targets: readonly Target[], caseSensitive: boolean) {
+  constructor (targets: readonly Target[], caseSensitive: boolean, balancers: ReadonlyMap<string, Balancer>) {
     this.targets = targets
     this.caseSensitive = caseSensitive
-    this.#upstreams = new Map(targets.map((target) => [target, new Upstreams(target)]))
+    this.#upstreams = new Map(targets.map((target) => [target, new Upstreams(target, balancers)]))
   }
 
   decide (facts: Facts): Decision {
@@ -60,6 +64,9 @@ export class ServerState {
   readonly routing: FastifyInstance['routing']
   readonly registry: Registry = new Registry()
   readonly gate: Gate = new Gate()
+  /** Those of all registrations, by name. */
+  readonly balancers: Map<string, Balancer> = new Map()
+  readonly #log: FastifyBaseLogger
   #drainTimeout: number | undefined = undefined
   #rootDrainTimeout = 0
   readonly #tables: Table[] = []
@@ -71,13 +78,15 @@ export class ServerState {
   constructor (app: FastifyInstance) {
     this.server = app.server
     this.routing = app.routing
+    this.#log = app.log
   }
 
   add (config: Config, caseSensitive: boolean): Table {
     // A registration that only decorates has nothing to drain.
     if (config.targets.length > 0) this.#drainTimeout = Math.max(this.#drainTimeout ?? 0, config.drainTimeout)
     else this.#rootDrainTimeout = config.drainTimeout
-    const table = new Table(config.targets, caseSensitive)
+    for (const balancer of config.balancers) this.balancers.set(balancer.name, new Balancer(balancer, (change) => this.#tell(change)))
+    const table = new Table(config.targets, caseSensitive, this.balancers)
     this.#tables.push(table)
     return table
   }
@@ -110,8 +119,39 @@ export class ServerState {
     return first
   }
 
+  /** Begins what balancers do by themselves. */
+  async ready (): Promise<void> {
+    const used = new Set(this.#tables.flatMap(({ targets }) => targets.map(({ upstream }) => upstream))
+      .flatMap((upstream) => typeof upstream === 'object' && 'balancer' in upstream ? [upstream.balancer] : []))
+    const byFunction = this.#tables.some(({ targets }) => targets.some(({ upstream }) => typeof upstream === 'function'))
+    for (const name of this.balancers.keys()) {
+      if (!used.has(name) && !byFunction) this.#log.warn(`balancer ${name} is used by no route`)
+    }
+    await Promise.all([...this.balancers.values()].map((balancer) => balancer.start()))
+  }
+
+  health (): { ready: boolean, draining: boolean, balancers: Record<string, { up: number, members: number }> } {
+    const { draining } = this.registry
+    const balancers = Object.fromEntries([...this.balancers].map(([name, { up, size }]) => [name, { up, members: size }]))
+    return { ready: !draining && Object.values(balancers).every(({ up }) => up > 0), draining, balancers }
+  }
+
+  /** @throws InvalidOptionsError */
+  control (name: string): BalancerControl {
+    const balancer = this.balancers.get(name)
+    if (balancer === undefined) throw new InvalidOptionsError(`name: expected a balancer, got '${name}'`)
+    return controlOf(balancer, this.registry)
+  }
+
+  #tell (change: MemberChange): void {
+    if (channels.member.hasSubscribers) channels.member.publish(change)
+    const { error: err, ...line } = change
+    if (err !== undefined || ('to' in change && (change.to === 'error' || change.to === 'unhealthy'))) this.#log.warn({ ...line, ...(err === undefined ? {} : { err }) }, titleOf(change))
+    else this.#log.info(line, titleOf(change))
+  }
+
   metrics (): MetricsSnapshot {
-    return snapshot(this.registry, this.#tables.flatMap((table) => table.metered()), clock() - this.#startedAt)
+    return snapshot(this.registry, this.#tables.flatMap((table) => table.metered()), clock() - this.#startedAt, [...this.balancers.values()].map((balancer) => balancer.metrics()))
   }
 
   tunnels (): IterableIterator<OpenTunnel> {
@@ -151,11 +191,16 @@ export class ServerState {
   async closed (): Promise<void> {
     this.close()
     await this.#closing
-    await Promise.all(this.#tables.map((table) => table.destroy()))
+    await Promise.all([...this.#tables.map((table) => table.destroy()), ...[...this.balancers.values()].map((balancer) => balancer.stop())])
   }
 }
 
 function isSwitch (decision: Decision): boolean {
   const { kind } = decision
   return kind === 'tunnel' || kind === 'upgrade' || (kind === 'refuse' && decision.unsound === true)
+}
+
+function titleOf (change: MemberChange): string {
+  if ('member' in change) return 'balancer member changed'
+  return change.error === undefined ? 'balancer members found' : 'look-up of balancer members failed'
 }

@@ -15,12 +15,12 @@ import { FrameTracker } from './frames.ts'
 import { Handshake, type Answer } from './handshake.ts'
 import { fieldValue, isFraming, serialise, type HeaderList } from './headers.ts'
 import type { Target, TunnelOutcome } from './options.ts'
-import { outgoing } from './outgoing.ts'
+import { isIdempotent, outgoing } from './outgoing.ts'
 import type { Breakable, OpenTunnel } from './registry.ts'
 import { rewrittenHeaders, sendError, setHead } from './respond.ts'
 import { channels, type ServerState, type Table } from './state.ts'
 import { clock } from './tunnel.ts'
-import type { Upstream } from './upstream.ts'
+import type { Choice, Upstream } from './upstream.ts'
 import { WaitingClient } from './waiting.ts'
 
 type Accepted = Extract<Decision, { kind: 'tunnel' | 'upgrade' }>
@@ -55,6 +55,7 @@ class UpgradeExchange implements Breakable {
   readonly #offered: Offered
   #stage: RefusalStage = 'limit'
   #admission: Admission | undefined = undefined
+  /** Where the exchange counts as under way. */
   #upstream: Upstream | undefined = undefined
   /** The refusal that is being relayed. */
   #body: AnswerBody | undefined = undefined
@@ -81,7 +82,7 @@ class UpgradeExchange implements Breakable {
   }
 
   async run (reply: FastifyReply): Promise<void> {
-    const { target, matched } = this.#decision
+    const { target } = this.#decision
     const { registry, gate } = this.#state
     if (registry.draining) throw new DrainingError()
     this.#admission = gate.admit(this.#request.ip ?? '', target.limits)
@@ -90,17 +91,13 @@ class UpgradeExchange implements Breakable {
     try {
       this.#client.watch()
       this.#stage = 'dial'
-      const chosen = this.#table.upstreamsOf(target).choose(this.#request, () => this.#client.signal)
-      const upstream = chosen instanceof Promise ? await this.#client.unlessGone(chosen) : chosen
-      this.#upstream = upstream
-      upstream.counters.pending++
-      this.#stage = 'limit'
-      this.#admission.enter(upstream, target.limits.maxTunnelsPerUpstream)
-      this.#stage = 'dial'
-      const sent = outgoing(this.#request, target, upstream, matched, false)
-      const answer = await this.#shakeHands(upstream, sent.path, sent.headers)
+      const choosing = this.#table.upstreamsOf(target).choose(this.#request, () => this.#client.signal)
+      const choice = choosing instanceof Promise ? await this.#client.unlessGone(choosing) : choosing
+      const answer = await this.#ask(choice, this.#admission)
+      const { cookie } = choice
       try {
         if (reply.sent) throw new ClientGoneError() // answered by someone else, in this very turn
+        if (cookie !== undefined) reply.header('set-cookie', cookie)
         if (answer.framing === undefined) this.#switch(reply, answer, this.#client.release())
         else {
           relaying = true // until the client has all of it, or leaves
@@ -121,6 +118,36 @@ class UpgradeExchange implements Breakable {
     }
   }
 
+  /** The answer of the chosen upstream, or of the next one where that has none. */
+  async #ask (first: Choice, admission: Admission): Promise<Answer> {
+    const { target, matched } = this.#decision
+    for (let choice = first; ;) {
+      const upstream = this.#enter(choice.upstream)
+      try {
+        this.#stage = 'limit'
+        admission.enter(upstream, target.limits.maxTunnelsPerUpstream)
+        this.#stage = 'dial'
+        const { path, headers } = outgoing(this.#request, target, choice, matched, false)
+        const answer = await this.#shakeHands(upstream, path, headers)
+        choice.answered(answer.head.status)
+        return answer
+      } catch (error) {
+        const sent = this.#stage === 'handshake'
+        const again = !sent || isIdempotent(this.#request.method)
+        const next = choice.failed(error, { sent, again, fresh: true })
+        if (next === undefined) throw error
+        choice = next
+      }
+    }
+  }
+
+  #enter (upstream: Upstream): Upstream {
+    if (this.#upstream !== undefined) this.#upstream.counters.pending--
+    this.#upstream = upstream
+    upstream.counters.pending++
+    return upstream
+  }
+
   async #shakeHands (upstream: Upstream, path: string, headers: HeaderList): Promise<Answer> {
     const { target, token } = this.#decision
     const { raw } = this.#request
@@ -130,7 +157,7 @@ class UpgradeExchange implements Breakable {
       method: raw.method as string,
       token,
       key: token === 'websocket' ? fieldValue(headers, 'sec-websocket-key') ?? '' : undefined,
-      handshakeTimeout: target.handshakeTimeout,
+      handshakeTimeout: upstream.handshakeTimeout,
       maxResponseHead: target.limits.maxResponseHead
     })
     const startedAt = clock()
@@ -182,11 +209,12 @@ class UpgradeExchange implements Breakable {
   /** The upstream answered as a server that does not switch: the client gets that answer. */
   #relay (reply: FastifyReply, answer: Answer, framing: Framing): void {
     const { target, kind } = this.#decision
+    const { timeout } = this.#upstream as Upstream
     const { head, stream, transport, received, headEnd } = answer
     const raw = kind === 'tunnel'
     const takeBack = raw ? undefined : setHead(this.#request, reply, target, head)
     const rest = received.subarray(headEnd)
-    const body = new AnswerBody({ stream, transport, framing, rest, timeout: target.timeout, raw })
+    const body = new AnswerBody({ stream, transport, framing, rest, timeout, raw })
     this.#body = body
     // The client may leave, or a drain be over, while the upstream is silent.
     const { socket } = this.#offered

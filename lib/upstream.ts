@@ -2,7 +2,8 @@
 import type { FastifyRequest } from 'fastify'
 import type { Socket } from 'node:net'
 import { Client, Pool, type Dispatcher } from 'undici'
-import { parseAddress, type Address } from './address.ts'
+import { parseAddress, parseBalancerRef, type Address, type BalancerRef } from './address.ts'
+import type { ConnectionOverrides } from './balancing.ts'
 import { Counters } from './counters.ts'
 import { dial, type DialOptions } from './dial.ts'
 import { InvalidUpstreamError } from './errors.ts'
@@ -10,21 +11,59 @@ import { Continues } from './interim.ts'
 import type { Target, UpstreamFunction } from './options.ts'
 import { mapPath } from './path.ts'
 
-/** One upstream of one target, and its live state. httpd: a worker. */
-export class Upstream {
+/** Where one exchange goes, told of how that went. */
+export interface Choice {
+  readonly upstream: Upstream
+  /** A `Set-Cookie` that makes the client's next exchange go there, too. */
+  readonly cookie: string | undefined
+  /** The upstream's path for a request's. */
+  pathFor (path: string, matched: number): string
+  /** A response has come, or the switch. */
+  answered (status: number): void
+  /** None has. Returns where to try next; `undefined` where the error stands. */
+  failed (error: unknown, failure: Failure): Choice | undefined
+}
+
+/** How an exchange failed. */
+export interface Failure {
+  /** Whether a connection stood, and something may have been sent. */
+  readonly sent: boolean
+  /** Whether the exchange may be sent once more (RFC 9110, 9.2.2). */
+  readonly again: boolean
+  /** Whether it was the connection's first exchange: an older one may have been closed for its age. */
+  readonly fresh: boolean
+}
+
+/** A balancer, as targets ask it. */
+export interface Electing {
+  /** @throws WstunnelError 503 where no member is usable */
+  elect (request: FastifyRequest, home: Upstreams, path: string): Choice
+  /** The upstreams that a target's exchanges have had there. */
+  upstreamsOf (home: Upstreams): Iterable<Upstream>
+}
+
+/** One upstream of one target, and its live state. httpd: a worker. By itself it is its own and only choice. */
+export class Upstream implements Choice {
   readonly address: Address
   readonly counters: Counters = new Counters()
   readonly dialling: DialOptions
+  /** Milliseconds. */
+  readonly timeout: number
+  /** Milliseconds. */
+  readonly handshakeTimeout: number
+  readonly cookie: undefined = undefined
   readonly #target: Target
   /** What the matched prefix is replaced by. */
   readonly #base: string
   #pool: Pool | undefined = undefined
 
-  constructor (address: Address, target: Target) {
+  constructor (address: Address, target: Target, own: ConnectionOverrides = {}) {
     this.address = address
     this.#target = target
     const { tls, connectTimeout, keepAlive } = target
-    this.dialling = { address, tls, connectTimeout, keepAlive }
+    this.dialling = { address, tls: own.tls ?? tls, connectTimeout: own.connectTimeout ?? connectTimeout, keepAlive }
+    this.timeout = own.timeout ?? target.timeout
+    this.handshakeTimeout = own.handshakeTimeout ?? target.handshakeTimeout
     this.#base = target.atRoot ? address.path.replace(/\/$/, '') : address.path
   }
 
@@ -37,10 +76,17 @@ export class Upstream {
     return this.counters.active + this.counters.suspended
   }
 
-  /** The upstream's path for a request's. */
+  get upstream (): Upstream {
+    return this
+  }
+
   pathFor (path: string, matched: number): string {
     return mapPath(path, matched, this.#base)
   }
+
+  answered (): void {}
+
+  failed (): undefined {}
 
   /** Connections for forwards; upgrades never take theirs from here. */
   get pool (): Pool {
@@ -49,8 +95,8 @@ export class Upstream {
   }
 
   #openPool (): Pool {
-    const { address, dialling } = this
-    const { timeout, limits } = this.#target
+    const { address, dialling, timeout } = this
+    const { limits } = this.#target
     return new Pool(`${address.secure ? 'https' : 'http'}://${address.authority}`, {
       pipelining: 1,
       headersTimeout: timeout,
@@ -66,9 +112,15 @@ export class Upstream {
   }
 }
 
+/** An exchange, as its connection sees it. */
+interface Pooled extends Dispatcher.DispatchHandler {
+  reused?: boolean
+}
+
 /** One connection of a pool. */
 class Connection extends Client {
   readonly #continues: Continues
+  #used = false
 
   constructor (origin: URL, options: object, dialling: DialOptions) {
     const continues = new Continues()
@@ -83,11 +135,14 @@ class Connection extends Client {
       }
     })
     this.#continues = continues
+    this.on('disconnect', () => { this.#used = false })
   }
 
   /** A pool gives a connection its next request when the one before is over. */
   override dispatch (options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
     this.#continues.expect()
+    if (this.#used) (handler as Pooled).reused = true
+    this.#used = true
     return super.dispatch(options, handler)
   }
 }
@@ -95,44 +150,59 @@ class Connection extends Client {
 /** How many upstreams a function may name before those without an exchange are forgotten, oldest first. */
 const mostRemembered = 1000
 
-/** The upstreams of one target: one, or those that its function has named so far. */
+/** The upstreams of one target: one, those of its balancer, or those that its function has named so far. */
 export class Upstreams {
   /** Counters of upstreams that were forgotten, and of exchanges that never had one. */
   readonly rest: Counters = new Counters()
-  readonly #target: Target
+  readonly target: Target
   readonly #known: Map<string, Upstream> = new Map()
+  readonly #balancers: ReadonlyMap<string, Electing>
 
-  constructor (target: Target) {
-    this.#target = target
-    if (typeof target.upstream === 'object') this.#remember(target.upstream)
+  /** @param balancers those of the whole server */
+  constructor (target: Target, balancers: ReadonlyMap<string, Electing> = new Map()) {
+    this.target = target
+    this.#balancers = balancers
+    const { upstream } = target
+    if (typeof upstream === 'object' && 'label' in upstream) this.#remember(upstream)
   }
 
   /**
-   * The upstream for one exchange.
-   * @throws InvalidUpstreamError where the function returned none; what the function throws is passed on
+   * Where one exchange goes.
+   * @throws InvalidUpstreamError where the function returned no upstream; what the function throws is passed on
+   * @throws WstunnelError 503 where a balancer has no usable member
    */
-  choose (request: FastifyRequest, signal: () => AbortSignal): Upstream | Promise<Upstream> {
-    const { upstream } = this.#target
-    if (typeof upstream !== 'function') return this.#known.values().next().value as Upstream
-    return this.#ask(upstream, request, signal())
+  choose (request: FastifyRequest, signal: () => AbortSignal): Choice | Promise<Choice> {
+    const { upstream } = this.target
+    if (typeof upstream === 'function') return this.#ask(upstream, request, signal())
+    if (typeof upstream === 'object' && 'balancer' in upstream) return this.#elect(upstream, request)
+    return this.#known.values().next().value as Upstream
   }
 
-  async #ask (choose: UpstreamFunction, request: FastifyRequest, signal: AbortSignal): Promise<Upstream> {
+  #elect ({ balancer: name, path }: BalancerRef, request: FastifyRequest): Choice {
+    const balancer = this.#balancers.get(name)
+    if (balancer === undefined) throw new InvalidUpstreamError()
+    return balancer.elect(request, this, path)
+  }
+
+  async #ask (choose: UpstreamFunction, request: FastifyRequest, signal: AbortSignal): Promise<Choice> {
     const text: unknown = await choose(request, signal)
-    const known = typeof text === 'string' ? this.#known.get(text) : undefined
+    if (typeof text !== 'string') throw new InvalidUpstreamError()
+    const known = this.#known.get(text)
     if (known !== undefined) {
       // Most recently used last.
-      this.#known.delete(text as string)
-      this.#known.set(text as string, known)
+      this.#known.delete(text)
+      this.#known.set(text, known)
       return known
     }
-    const address = typeof text === 'string' ? parseAddress(text) : undefined
+    const ref = parseBalancerRef(text)
+    if (ref !== undefined) return this.#elect(ref, request)
+    const address = parseAddress(text)
     if (address === undefined) throw new InvalidUpstreamError()
-    return this.#remember(address, text as string)
+    return this.#remember(address, text)
   }
 
   #remember (address: Address, key: string = address.label): Upstream {
-    const upstream = new Upstream(address, this.#target)
+    const upstream = new Upstream(address, this.target)
     this.#known.set(key, upstream)
     if (this.#known.size > mostRemembered) this.#forgetOneBefore(upstream)
     return upstream
@@ -142,17 +212,23 @@ export class Upstreams {
     for (const [key, upstream] of this.#known) {
       if (upstream === newest || upstream.counters.busy > 0) continue
       this.#known.delete(key)
-      this.rest.add(upstream.counters)
-      void upstream.destroy()
+      void this.absorb(upstream)
       return
     }
   }
 
-  values (): IterableIterator<Upstream> {
-    return this.#known.values()
+  /** Keeps the counters of an upstream that goes, and ends its pool. */
+  async absorb (upstream: Upstream): Promise<void> {
+    this.rest.add(upstream.counters)
+    await upstream.destroy()
+  }
+
+  * values (): Generator<Upstream> {
+    yield * this.#known.values()
+    for (const balancer of this.#balancers.values()) yield * balancer.upstreamsOf(this)
   }
 
   async destroy (): Promise<void> {
-    await Promise.all([...this.values()].map((upstream) => upstream.destroy()))
+    await Promise.all([...this.#known.values()].map((upstream) => upstream.destroy()))
   }
 }

@@ -32,7 +32,7 @@ describe('every error', () => {
   })
   test('says when to come back, where that is a matter of time', () => {
     for (const [name, Constructor] of constructors) {
-      const expected = ['LimitError', 'ClientLimitError', 'DrainingError'].includes(name) ? 5 : undefined
+      const expected = ['LimitError', 'ClientLimitError', 'DrainingError', 'NoMemberError'].includes(name) ? 5 : undefined
       assert.equal(new Constructor().retryAfter, expected, name)
     }
   })
@@ -43,6 +43,7 @@ describe('every error', () => {
     UpgradeRequiredError: 426,
     OriginRefusedError: 403,
     LimitError: 503,
+    NoMemberError: 503,
     ClientLimitError: 429,
     DrainingError: 503,
     UnavailableError: 503,

@@ -227,7 +227,7 @@ describe('mapping', () => {
   /** The path that an upstream gets, by a route and its upstream as configured. */
   function mapped (t: { after: (fn: () => Promise<void>) => void }, route: string, base: string, path: string, prefix: string): string | undefined {
     const target = resolveOptions({ path: route, upstream: `ws://up.example${base}` }, prefix).targets[0]
-    assert.ok(target !== undefined && typeof target.upstream === 'object')
+    assert.ok(target !== undefined && typeof target.upstream === 'object' && 'label' in target.upstream)
     const upstream = new Upstream(target.upstream, target)
     t.after(() => upstream.destroy())
     const parsed = parseTarget(path)

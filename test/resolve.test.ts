@@ -239,7 +239,7 @@ describe('paths', () => {
 })
 
 describe('upstreams', () => {
-  const expected = 'a ws:, wss:, http: or https: URL without credentials, query and fragment, or unix:/path|URL, a function, or false'
+  const expected = 'a ws:, wss:, http: or https: URL without credentials, query and fragment, or unix:/path|URL, or balancer://name/path, a function, or false'
   for (const value of ['', 'up.example', 'up.example:80', '//up.example/', 'ftp://up.example/', 'ws://', 'ws://u:p@up.example/', 'ws://up.example/?a',
     'ws://up.example/#a', 'balancer:', 'unix:/run/a.sock', 'ws://up.example:99999/', 'javascript:alert(1)', ' ']) {
     bad('upstream', value, expected, `'${value}'`)
@@ -338,7 +338,7 @@ describe('several bad values are named in one error', () => {
     assert.deepEqual(findings({ upstream: 1, via: 'yes', routes: [{ async: 'no' }, { idleTimeuot: 1 }] }).sort(), [
       "routes[0].async: expected true or false, got 'no'",
       'routes[1].idleTimeuot: unknown option',
-      'upstream: expected a ws:, wss:, http: or https: URL without credentials, query and fragment, or unix:/path|URL, a function, or false, got 1',
+      'upstream: expected a ws:, wss:, http: or https: URL without credentials, query and fragment, or unix:/path|URL, or balancer://name/path, a function, or false, got 1',
       "via: expected one of 'off', 'on', 'full', 'block', got 'yes'"
     ])
   })

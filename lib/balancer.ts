@@ -1,0 +1,214 @@
+/**
+ * A balancer while it runs: which members may be chosen, and one election for each exchange. httpd: mod_proxy_balancer.
+ * What is better here than there: a tunnel's bytes count, a closed or silent upstream can fail over, and when all members
+ * are down the client hears so at once, with a Retry-After.
+ */
+import type { FastifyRequest } from 'fastify'
+import type { BalancerConfig, BalancerMetrics, MemberChanges, MemberConfig, MemberInfo, MemberOptions, MemberState } from './balancing.ts'
+import { InvalidOptionsError, noMemberFor } from './errors.ts'
+import { Discovery, type Endpoint } from './discovery.ts'
+import { HealthMonitor } from './health.ts'
+import { Election, type Electorate } from './election.ts'
+import { Member, type MemberRules } from './member.ts'
+import { discoveredMember, joiningMember, parseStatus, reconfigured } from './resolve-balancer.ts'
+import type { Choice, Electing, Upstream, Upstreams } from './upstream.ts'
+
+/** Seconds that a client is told to wait where no member will be back at a known time. */
+const retryAfterUnknown = 5
+
+export class Balancer implements Electing, Electorate {
+  readonly config: BalancerConfig
+  readonly #rules: MemberRules
+  readonly #report: (change: MemberChange) => void
+  #members: Member[]
+  /** Those that were taken out, while they have exchanges. */
+  #leaving: Member[] = []
+  readonly #monitors: Map<Member, HealthMonitor> = new Map()
+  #discovery: Discovery | undefined = undefined
+  #started = false
+
+  /** @param report told of each change of a member's state, and of look-ups that begin or cease to fail */
+  constructor (config: BalancerConfig, report: (change: MemberChange) => void) {
+    const { retry, slowStart, clock } = config
+    this.config = config
+    this.#report = report
+    this.#rules = { retry, slowStart, clock, onChange: (member, from, cause) => this.#changed(member, from, cause) }
+    this.#members = config.members.map((member) => new Member(member, this.#rules))
+  }
+
+  /** Begins health checks and look-ups. Resolves after the first look-up. */
+  async start (): Promise<void> {
+    this.#started = true
+    for (const member of this.#members) this.#watch(member)
+    const { dns } = this.config
+    if (dns === undefined) return
+    this.#discovery = new Discovery(dns.source, (endpoints) => this.#follow(endpoints), (error) => {
+      this.#report({ balancer: this.config.name, name: dns.source.dns, error })
+    })
+    await this.#discovery.start()
+  }
+
+  async stop (): Promise<void> {
+    this.#started = false
+    this.#discovery?.stop()
+    for (const monitor of this.#monitors.values()) monitor.stop()
+    this.#monitors.clear()
+    await Promise.all([...this.#members, ...this.#leaving].map(async (member) => member.leave()))
+  }
+
+  elect (request: FastifyRequest, home: Upstreams, path: string): Choice {
+    return new Election(this, request, home, path)
+  }
+
+  * upstreamsOf (home: Upstreams): Generator<Upstream> {
+    this.#dismiss()
+    for (const members of [this.#members, this.#leaving]) {
+      for (const member of members) {
+        const upstream = member.upstreamOf(home)
+        if (upstream !== undefined) yield upstream
+      }
+    }
+  }
+
+  metrics (): BalancerMetrics {
+    const { name, lbMethod } = this.config
+    return { balancer: name, lbMethod, up: this.up, members: this.members.map((member) => member.info()) }
+  }
+
+  /** Members that may be chosen by anybody. */
+  get up (): number {
+    return this.members.filter((member) => member.isUsable && !member.isDraining).length
+  }
+
+  get size (): number { return this.#members.length }
+
+  /** @internal Whether an upstream is one of a member's. */
+  owns (url: string, upstream: Upstream): boolean {
+    return [...this.#members, ...this.#leaving].some((member) => member.url === url && member.has(upstream))
+  }
+
+  add (options: MemberOptions): MemberInfo {
+    const config = joiningMember(options, this.config, this.#members.map((member) => member.config))
+    return this.#join(config).info()
+  }
+
+  #join (config: MemberConfig): Member {
+    const { label } = config.address
+    // What still has tunnels goes on with its counters: least busy stays right for tunnels that last for days.
+    const known = this.#leaving.find(({ url }) => url === label)
+    const member = known ?? new Member(config, this.#rules)
+    this.#leaving = this.#leaving.filter((leaving) => leaving !== known)
+    member.configure(config)
+    member.join(this.#trafficByWeight())
+    this.#members.push(member)
+    if (this.#started) this.#watch(member)
+    return member
+  }
+
+  remove (url: string): void {
+    const member = this.#member(url)
+    this.#members = this.#members.filter((other) => other !== member)
+    this.#monitors.get(member)?.stop()
+    this.#monitors.delete(member)
+    this.#leaving.push(member)
+    this.#dismiss()
+  }
+
+  set (url: string, changes: MemberChanges): MemberInfo {
+    const member = this.#member(url)
+    member.configure(reconfigured(member.config, changes))
+    return member.info()
+  }
+
+  /** Adds and takes away status letters. */
+  mark (url: string, letters: string): void {
+    const member = this.#member(url)
+    member.configure({ ...member.config, status: parseStatus(letters, member.config.status) ?? member.config.status })
+  }
+
+  enable (url: string): void {
+    const member = this.#member(url)
+    this.mark(url, '-D-S-N')
+    member.recover()
+  }
+
+  #member (url: string): Member {
+    const found = this.#members.find((member) => member.url === url)
+    if (found === undefined) throw new InvalidOptionsError(`url: expected a member of balancer ${this.config.name}, got '${url}'`)
+    return found
+  }
+
+  /** Those that were taken out and have no exchange any more. */
+  #dismiss (): void {
+    if (this.#leaving.length === 0) return
+    const idle = this.#leaving.filter(({ busy }) => busy === 0)
+    this.#leaving = this.#leaving.filter((member) => !idle.includes(member))
+    for (const member of idle) void member.leave()
+  }
+
+  /** DNS has other addresses. */
+  #follow (endpoints: readonly Endpoint[]): void {
+    const { dns, name, stickyCookie } = this.config
+    if (dns === undefined) return
+    const priorities = [...new Set(endpoints.map(({ priority }) => priority))].sort((a, b) => a - b)
+    const wanted = new Map(endpoints.map((endpoint) => {
+      const member = discoveredMember(endpoint, priorities.indexOf(endpoint.priority), dns.template, stickyCookie !== undefined)
+      return [member.address.label, member]
+    }))
+    for (const { url } of [...this.#members]) if (!wanted.has(url)) this.remove(url)
+    for (const member of this.#members) {
+      const { loadFactor, lbSet } = wanted.get(member.url) as MemberConfig
+      member.configure({ ...member.config, loadFactor, lbSet })
+      wanted.delete(member.url)
+    }
+    for (const config of wanted.values()) this.#join(config)
+    this.#report({ balancer: name, name: dns.source.dns, members: this.#members.map(({ url }) => url) })
+  }
+
+  #watch (member: Member): void {
+    const { healthCheck, random } = this.config
+    if (healthCheck === undefined) return
+    const { address, connection } = member.config
+    const dialling = { address, tls: connection.tls ?? {}, connectTimeout: healthCheck.timeout, keepAlive: 0 }
+    const monitor = new HealthMonitor(healthCheck, dialling, (healthy, error) => member.setHealth(healthy, error), random)
+    this.#monitors.set(member, monitor)
+    monitor.start()
+  }
+
+  #changed (member: Member, from: MemberState, error: Error | undefined): void {
+    if (member.state === 'up') member.join(this.#trafficByWeight())
+    this.#report({ balancer: this.config.name, member: member.url, from, to: member.state, error })
+  }
+
+  /** How much the usable member with the least traffic has had. */
+  #trafficByWeight (): number {
+    const shares = this.#members.filter(({ isUsable }) => isUsable).map(({ traffic, weight }) => traffic / weight)
+    return shares.length === 0 ? 0 : Math.min(...shares)
+  }
+
+  get members (): readonly Member[] {
+    for (const member of this.#members) if (member.retryAt !== undefined) member.recover(this.config.clock())
+    return this.#members
+  }
+
+  forceRecovery (): boolean {
+    let any = false
+    for (const member of this.#members) {
+      if (member.retryAt === undefined) continue
+      any = true
+      member.recover()
+    }
+    return any
+  }
+
+  noMember (): Error {
+    const now = this.config.clock()
+    const waits = this.#members.flatMap(({ retryAt }) => retryAt === undefined ? [] : [Math.max(1, Math.ceil((retryAt - now) / 1000))])
+    return noMemberFor(waits.length === 0 ? retryAfterUnknown : Math.min(...waits))
+  }
+}
+
+/** What a balancer tells of: a member's change, or a look-up. */
+export type MemberChange =
+  | { readonly balancer: string, readonly member: string, readonly from: MemberState, readonly to: MemberState, readonly error: Error | undefined }
+  | { readonly balancer: string, readonly name: string, readonly members?: readonly string[], readonly error?: Error }

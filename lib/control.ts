@@ -1,0 +1,29 @@
+/** `app.wstunnel.balancer(name)`: a balancer while it runs, together with the tunnels of its members. */
+import type { Balancer } from './balancer.ts'
+import type { BalancerControl } from './balancing.ts'
+import { parseDuration, type Duration } from './duration.ts'
+import { InvalidOptionsError } from './errors.ts'
+import type { Registry } from './registry.ts'
+
+export function controlOf (balancer: Balancer, registry: Registry): BalancerControl {
+  /** Ends what a member still carries, where that is asked for. */
+  const close = async (url: string, closeTunnels: Duration | undefined, change: () => void): Promise<void> => {
+    const window = closeTunnels === undefined ? undefined : parseDuration(closeTunnels)
+    if (closeTunnels !== undefined && window === undefined) {
+      throw new InvalidOptionsError(`closeTunnels: expected a duration such as '30s', got '${closeTunnels}'`)
+    }
+    const tunnels = [...registry.values()].filter((tunnel) => balancer.owns(url, tunnel.facts.upstream))
+    change()
+    if (window !== undefined) await registry.retire(tunnels, window)
+  }
+  return {
+    name: balancer.config.name,
+    members: () => balancer.metrics().members,
+    add: (member) => balancer.add(member),
+    remove: async (url, { closeTunnels } = {}) => close(url, closeTunnels, () => balancer.remove(url)),
+    drain: async (url, { closeTunnels } = {}) => close(url, closeTunnels, () => balancer.mark(url, '+N')),
+    disable: (url) => balancer.mark(url, '+D'),
+    enable: (url) => balancer.enable(url),
+    set: (url, changes) => balancer.set(url, changes)
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * An election: which members may be chosen for one exchange, which one is, and which one next where that fails.
+ * httpd: `ap_proxy_balancer_get_best_worker`, `find_session_route`.
+ */
+import type { FastifyRequest } from 'fastify'
+import type { BalancerConfig } from './balancing.ts'
+import {
+  ClosedError, InvalidUpstreamError, isProxyError, LimitError, NameError, TimeoutError, TlsError, UnavailableError
+} from './errors.ts'
+import type { Member } from './member.ts'
+import { mapPath } from './path.ts'
+import { advance, type PolicyContext } from './policies.ts'
+import { cookieValue, queryValue, setCookie, stickyRoute } from './sticky.ts'
+import type { Choice, Failure, Upstream, Upstreams } from './upstream.ts'
+
+/** Failures after which another member may do better. */
+const failingOver = [UnavailableError, NameError, TlsError, ClosedError, TimeoutError, LimitError]
+
+/** Who can be elected. */
+export interface Electorate {
+  readonly config: BalancerConfig
+  /** In the order of their configuration; those in error whose time has come are up again. */
+  readonly members: readonly Member[]
+  /** Takes all out of error. Whether there were any. */
+  forceRecovery (): boolean
+  /** 503, with how long it will be until a member in error is tried again. */
+  noMember (): Error
+}
+
+/**
+ * The members among which a policy chooses: the usable ones of the lowest set that has any. In it, spares stand in for
+ * the unusable, one for one, and hot standbys only where nobody else is left.
+ */
+export function candidatesOf (members: readonly Member[], tried: readonly Member[]): readonly Member[] {
+  let lbSet = -1
+  for (;;) {
+    const next = nextSet(members, lbSet)
+    if (next === undefined) return []
+    lbSet = next
+    const found = candidatesIn(members, lbSet, tried)
+    if (found.length > 0) return found
+  }
+}
+
+function nextSet (members: readonly Member[], after: number): number | undefined {
+  let next: number | undefined
+  for (const { config: { lbSet } } of members) if (lbSet > after && (next === undefined || lbSet < next)) next = lbSet
+  return next
+}
+
+function candidatesIn (members: readonly Member[], lbSet: number, tried: readonly Member[]): readonly Member[] {
+  const found: Member[] = []
+  const spares: Member[] = []
+  const standbys: Member[] = []
+  let unusable = 0
+  for (const member of members) {
+    const { lbSet: own, status } = member.config
+    if (own !== lbSet) continue
+    const usable = member.isUsable && !status.draining && !tried.includes(member)
+    const kind = status.spare ? spares : status.standby ? standbys : found
+    if (usable) kind.push(member)
+    else if (kind === found) unusable++
+  }
+  found.push(...spares.slice(0, unusable))
+  return found.length > 0 ? found : standbys
+}
+
+/** The member that a route names, or the one that its redirect names; `undefined` where none of them is usable. */
+export function memberOf (members: readonly Member[], route: string, tried: readonly Member[]): Member | undefined {
+  const seen: Member[] = []
+  for (let wanted: string | undefined = route; wanted !== undefined;) {
+    const member = members.find((other) => other.route === wanted)
+    if (member === undefined || seen.includes(member)) return undefined
+    if (member.isUsable && !tried.includes(member)) return member
+    seen.push(member)
+    wanted = member.config.redirect
+  }
+  return undefined
+}
+
+/** The choice of one exchange: a member, and others where that fails. */
+export class Election implements Choice, PolicyContext {
+  upstream: Upstream
+  readonly #electorate: Electorate
+  readonly #request: FastifyRequest
+  readonly #home: Upstreams
+  readonly #path: string
+  /** The route that the request names. */
+  readonly #route: string | undefined
+  #member: Member
+  readonly #tried: Member[] = []
+
+  /** @throws NoMemberError */
+  constructor (electorate: Electorate, request: FastifyRequest, home: Upstreams, path: string) {
+    this.#electorate = electorate
+    this.#request = request
+    this.#home = home
+    this.#path = home.target.atRoot ? path.replace(/\/$/, '') : path
+    const { stickiness } = electorate.config
+    const { url = '', headers } = request.raw
+    this.#route = stickiness === undefined ? undefined : stickyRoute(stickiness, url, headers.cookie)
+    const member = this.#first()
+    if (member === undefined) throw electorate.noMember()
+    this.#member = member
+    this.upstream = this.#enter(member)
+  }
+
+  #first (): Member | undefined {
+    const { noFailover, forceRecovery } = this.#electorate.config
+    return this.#find() ?? (forceRecovery && !(noFailover && this.#isBound) && this.#electorate.forceRecovery() ? this.#find() : undefined)
+  }
+
+  #find (): Member | undefined {
+    const { config: { policy, noFailover }, members } = this.#electorate
+    const bound = this.#route === undefined ? undefined : memberOf(members, this.#route, this.#tried)
+    if (bound !== undefined) return bound
+    if (noFailover && this.#isBound) return undefined
+    const candidates = candidatesOf(members, this.#tried)
+    if (candidates.length === 0) return undefined
+    const chosen = policy(candidates, this) as Member
+    if (!candidates.includes(chosen)) throw new InvalidUpstreamError()
+    advance(candidates, chosen)
+    return chosen
+  }
+
+  /** Whether the request names the route of a member. */
+  get #isBound (): boolean {
+    return this.#route !== undefined && this.#electorate.members.some(({ route }) => route === this.#route)
+  }
+
+  #enter (member: Member): Upstream {
+    member.elected++
+    return member.upstreamFor(this.#home)
+  }
+
+  random (): number {
+    return this.#electorate.config.random()
+  }
+
+  key (): string {
+    const { kind, name } = this.#electorate.config.hashBy
+    const { ip, raw: { url = '', headers } } = this.#request
+    switch (kind) {
+      case 'client': return ip ?? ''
+      case 'header': return String(headers[name] ?? '')
+      case 'cookie': return cookieValue(headers.cookie, name) ?? ''
+      case 'query': return queryValue(url, name) ?? ''
+    }
+  }
+
+  get cookie (): string | undefined {
+    const { stickiness, stickyCookie } = this.#electorate.config
+    const { route } = this.#member
+    if (stickiness === undefined || stickyCookie === undefined || route === undefined || route === this.#route) return undefined
+    return setCookie(stickiness, route, stickyCookie)
+  }
+
+  /** The balancer's path and the rest of the request's, below the member's own; one slash between them. */
+  pathFor (path: string, matched: number): string {
+    return this.upstream.address.path.replace(/\/$/, '') + mapPath(path, matched, this.#path)
+  }
+
+  answered (status: number): void {
+    if (!this.#electorate.config.failOnStatus.includes(status)) return this.#member.succeed()
+    this.#member.failures++
+    this.#member.fail(undefined)
+  }
+
+  failed (error: unknown, failure: Failure): Choice | undefined {
+    const { config } = this.#electorate
+    const member = this.#member
+    if (isProxyError(error) && error.source === 'upstream') {
+      member.failures++
+      if (isBlamed(error, failure, config.failOnTimeout)) member.fail(error)
+    }
+    this.#tried.push(member)
+    if (!failure.again || member.config.status.ignoreErrors || this.#tried.length > config.maxAttempts) return undefined
+    if (!failingOver.some((Known) => error instanceof Known)) return undefined
+    const next = this.#find()
+    if (next === undefined) return undefined
+    this.#member = next
+    this.upstream = this.#enter(next)
+    return this
+  }
+}
+
+/** Whether a failure puts the member in error: no connection, or one that was closed before the first byte of an answer. */
+function isBlamed (error: Error, { sent, fresh }: Failure, failOnTimeout: boolean): boolean {
+  if (error instanceof TimeoutError) return !sent || failOnTimeout
+  return !sent || (error instanceof ClosedError && fresh)
+}

@@ -1,0 +1,350 @@
+/** Checks the options of balancers, and those of members that join while the server runs. */
+import { Type, type TSchema } from '@sinclair/typebox'
+import { TypeCompiler, type TypeCheck } from '@sinclair/typebox/compiler'
+import { isIPv6 } from 'node:net'
+import { expectedAddress, parseAddress, type Address } from './address.ts'
+import type {
+  BalancerConfig, BalancerOptions, ConnectionOverrides, DnsMembers, HealthCheck, HealthCheckOptions, MemberChanges, MemberConfig, MemberConnection,
+  MemberDefaults, MemberOptions, MemberTemplate, StatusFlags
+} from './balancing.ts'
+import type { Endpoint } from './discovery.ts'
+import { parseDuration } from './duration.ts'
+import { parseTarget } from './path.ts'
+import { hash32, policies } from './policies.ts'
+import { anything, count, duration, expectedDuration, flag, func, Issues, maybe, noteErrors, oneOf, some, strictObject, text } from './schema.ts'
+import { isRoute, isStickyCookie, parseHashBy, parseStickySession, type HashSource } from './sticky.ts'
+import { tlsFault, tlsOptionNames } from './tls.ts'
+
+const expectedStatus = "letters of D, S, I, R, H and N, such as '+H' or 'D-N'"
+const expectedRoute = 'a name of letters, digits and . _ ~ -'
+
+const connectionTimeouts = ['connectTimeout', 'timeout', 'handshakeTimeout'] as const
+
+const memberDefaults: Record<string, TSchema> = {
+  tls: maybe(strictObject(anything(tlsOptionNames), 'an object of TLS options')),
+  ...Object.fromEntries(connectionTimeouts.map((name) => [name, duration])),
+  loadFactor: maybe(Type.Number({ minimum: 1, maximum: 100, description: 'a number from 1 to 100' })),
+  lbSet: maybe(Type.Integer({ minimum: 0, maximum: 99, description: 'a whole number from 0 to 99' })),
+  max: maybe(Type.Integer({ minimum: 1, description: 'a whole number of at least 1' })),
+  status: text(expectedStatus)
+}
+
+const memberSchema = strictObject({
+  ...memberDefaults, url: Type.String({ description: expectedAddress }), route: text(expectedRoute), redirect: text(expectedRoute)
+}, 'a member')
+
+const { loadFactor, lbSet, max, status } = memberDefaults
+const changesSchema = strictObject({ loadFactor, lbSet, max, status, redirect: text(expectedRoute) } as Record<string, TSchema>, 'changes')
+
+const dnsSchema = strictObject({
+  ...memberDefaults,
+  dns: Type.String({ minLength: 1, description: 'a name' }),
+  type: oneOf('A', 'AAAA', 'SRV'),
+  refresh: duration,
+  servers: maybe(Type.Array(Type.String(), { minItems: 1, description: "an array of servers such as '127.0.0.1:53'" })),
+  scheme: oneOf('ws', 'wss', 'http', 'https'),
+  port: maybe(Type.Integer({ minimum: 1, maximum: 65535, description: 'a port' })),
+  path: text("a path such as '/app'")
+}, 'members by DNS')
+
+const healthSchema = maybe(strictObject({
+  method: oneOf('TCP', 'GET', 'HEAD', 'WS'),
+  uri: text("a path such as '/health'"),
+  interval: duration,
+  timeout: duration,
+  passes: count,
+  fails: count,
+  status: maybe(Type.Array(Type.Union([Type.Integer(), Type.String()]), { minItems: 1, description: "an array such as [200, '300-399']" })),
+  body: maybe(Type.Unknown())
+}, 'a health check'))
+
+const stickyCookieSchema = maybe(strictObject({
+  path: text('a path'),
+  domain: text('a domain'),
+  httpOnly: flag,
+  secure: flag,
+  sameSite: oneOf('lax', 'strict', 'none'),
+  maxAge: maybe(Type.Integer({ minimum: 0, description: 'a whole number of seconds' }))
+}, 'the attributes of a cookie'))
+
+/** One balancer; its members are checked one by one, since only one of two shapes can be right. */
+const balancerSchema = strictObject({
+  lbMethod: some(`one of ${Object.keys(policies).map((name) => `'${name}'`).join(', ')}, or a function`,
+    ...Object.keys(policies).map((name) => Type.Literal(name)), func),
+  hashBy: text("'client', 'header:name', 'cookie:name' or 'query:name'"),
+  stickySession: text("a cookie's name, or 'COOKIE|parameter'"),
+  stickySessionSep: text("one character, or 'Off'"),
+  stickyCookie: stickyCookieSchema,
+  members: Type.Unknown(),
+  retry: duration,
+  failOnStatus: maybe(Type.Array(Type.Integer({ minimum: 200, maximum: 599 }), { description: 'an array of statuses such as [503]' })),
+  failOnTimeout: flag,
+  maxAttempts: count,
+  noFailover: flag,
+  forceRecovery: flag,
+  healthCheck: healthSchema,
+  slowStart: duration,
+  random: maybe(func),
+  clock: maybe(func)
+}, 'a balancer')
+
+/** Of `balancers`: what is below a name is checked with the name in its path. */
+export const balancersSchema: TSchema = maybe(Type.Object({}, { additionalProperties: true, description: 'an object of balancers by name' }))
+
+const compiled = new Map<TSchema, TypeCheck<TSchema>>()
+
+/** Whether a value has the schema's shape; what is wrong with it is noted. */
+function fits (schema: TSchema, value: unknown, at: string, issues: Issues): boolean {
+  let check = compiled.get(schema)
+  if (check === undefined) compiled.set(schema, check = TypeCompiler.Compile(schema))
+  return noteErrors(check.Errors(value), at, issues)
+}
+
+/** Checks, completes and freezes the balancers of a registration. */
+export function resolveBalancers (input: Readonly<Record<string, BalancerOptions>> | undefined, issues: Issues): readonly BalancerConfig[] {
+  const resolved: BalancerConfig[] = []
+  for (const [name, options] of Object.entries(input ?? {})) {
+    const at = `balancers.${name}`
+    if (!/^[a-z0-9][a-z0-9_.-]*$/i.test(name)) issues.expected(at, 'a name of letters, digits and . _ -', name)
+    else if (fits(balancerSchema, options, at, issues)) resolved.push(resolveBalancer(name, options, at, issues))
+  }
+  return Object.freeze(resolved)
+}
+
+function resolveBalancer (name: string, own: BalancerOptions, at: string, issues: Issues): BalancerConfig {
+  const bad = (option: string, expected: string, value: unknown): void => issues.expected(`${at}.${option}`, expected, value)
+  const stickiness = own.stickySession === undefined ? undefined : parseStickySession(own.stickySession, own.stickySessionSep)
+  if (own.stickySession !== undefined && stickiness === undefined) {
+    bad('stickySession', "a cookie's name, or 'COOKIE|parameter', and a separator of one character or 'Off'", own.stickySession)
+  }
+  if (own.stickyCookie !== undefined) {
+    if (own.stickySession === undefined) bad('stickyCookie', 'stickySession beside it, for its name', own.stickyCookie)
+    else if (!isStickyCookie(own.stickyCookie)) bad('stickyCookie', 'attributes that can be written', own.stickyCookie)
+  }
+  const hashBy = parseHashBy(own.hashBy ?? 'client')
+  if (hashBy === undefined) bad('hashBy', "'client', 'header:name', 'cookie:name' or 'query:name'", own.hashBy)
+  const digests = own.stickyCookie !== undefined
+  const list = Array.isArray(own.members) ? own.members as MemberOptions[] : undefined
+  const members = list === undefined ? [] : resolveMembers(list, digests, at, issues)
+  const dns = list === undefined ? resolveDns(own.members as DnsMembers, `${at}.members`, issues) : undefined
+  return Object.freeze({
+    name,
+    webSocket: dns === undefined ? members[0]?.address.webSocket ?? false : dns.template.scheme.startsWith('ws'),
+    lbMethod: typeof own.lbMethod === 'function' ? 'custom' : own.lbMethod ?? 'bybusyness',
+    policy: typeof own.lbMethod === 'function' ? own.lbMethod : policies[own.lbMethod ?? 'bybusyness'],
+    hashBy: hashBy ?? byClient,
+    stickiness,
+    stickyCookie: own.stickyCookie === undefined ? undefined : Object.freeze({ ...own.stickyCookie }),
+    members: Object.freeze(members),
+    dns,
+    retry: durationOf(own.retry, 60_000, `${at}.retry`, issues),
+    failOnStatus: Object.freeze([...own.failOnStatus ?? []]),
+    failOnTimeout: own.failOnTimeout ?? false,
+    maxAttempts: own.maxAttempts ?? Infinity,
+    noFailover: own.noFailover ?? false,
+    forceRecovery: own.forceRecovery ?? false,
+    healthCheck: own.healthCheck === undefined ? undefined : resolveHealthCheck(own.healthCheck, `${at}.healthCheck`, issues),
+    slowStart: durationOf(own.slowStart, 0, `${at}.slowStart`, issues),
+    random: own.random ?? Math.random,
+    clock: own.clock ?? monotonic
+  })
+}
+
+const byClient: HashSource = Object.freeze({ kind: 'client', name: '' })
+
+function monotonic (): number {
+  return performance.now()
+}
+
+function resolveMembers (list: readonly MemberOptions[], digests: boolean, at: string, issues: Issues): MemberConfig[] {
+  if (list.length === 0) issues.expected(`${at}.members`, 'at least one member', list)
+  const members: MemberConfig[] = []
+  list.forEach((options, i) => {
+    const where = `${at}.members[${i}]`
+    if (!fits(memberSchema, options, where, issues)) return
+    const member = resolveMember(options, digests, where, issues)
+    if (member === undefined) return
+    checkBeside(member, members, where, issues)
+    members.push(member)
+  })
+  const routes = new Set(members.map(({ route }) => route))
+  members.forEach(({ redirect }, i) => {
+    if (redirect !== undefined && !routes.has(redirect)) issues.expected(`${at}.members[${i}].redirect`, 'the route of another member', redirect)
+  })
+  return members
+}
+
+/** What members of one balancer must agree in, and what they must not. */
+function checkBeside (member: MemberConfig, others: readonly MemberConfig[], at: string, issues: Issues): void {
+  const { label, webSocket } = member.address
+  if (others.some(({ address }) => address.label === label)) issues.note(`${at}.url`, `expected each member once, got '${label}' again`)
+  if (others.some(({ address }) => address.webSocket !== webSocket)) {
+    issues.note(`${at}.url`, 'expected ws and wss members only, or http and https members only')
+  }
+  const { route } = member
+  if (route !== undefined && others.some((other) => other.route === route)) issues.note(`${at}.route`, `expected each route once, got '${route}' again`)
+}
+
+/**
+ * A member's options with some changed.
+ * @throws InvalidOptionsError
+ */
+export function reconfigured (member: MemberConfig, changes: MemberChanges): MemberConfig {
+  const issues = new Issues()
+  const { address, route, redirect, connection, status: before } = member
+  if (fits(changesSchema, changes, '', issues)) {
+    const { loadFactor = member.loadFactor, lbSet = member.lbSet, max = member.max } = changes
+    const status = parseStatus(changes.status ?? '', before)
+    if (status === undefined) issues.expected('status', expectedStatus, changes.status)
+    else if (issues.areNone) return Object.freeze({ address, route, connection, loadFactor, lbSet, max, status, redirect: changes.redirect ?? redirect })
+  }
+  issues.throwIfAny()
+  return member
+}
+
+/**
+ * A member that joins while the server runs.
+ * @throws InvalidOptionsError
+ */
+export function joiningMember (options: MemberOptions, { webSocket, stickyCookie }: BalancerConfig, others: readonly MemberConfig[]): MemberConfig {
+  const issues = new Issues()
+  const member = fits(memberSchema, options, '', issues) ? resolveMember(options, stickyCookie !== undefined, '', issues) : undefined
+  if (member !== undefined) {
+    checkBeside(member, others, '', issues)
+    if (member.address.webSocket !== webSocket) issues.note('url', `expected a ${webSocket ? 'ws or wss' : 'http or https'} URL, as the others`)
+  }
+  issues.throwIfAny()
+  return member as MemberConfig
+}
+
+function resolveMember (own: MemberOptions, digests: boolean, at: string, issues: Issues): MemberConfig | undefined {
+  const address = parseAddress(own.url)
+  if (address === undefined) issues.expected(below(at, 'url'), expectedAddress, own.url)
+  for (const name of ['route', 'redirect'] as const) {
+    const value = own[name]
+    if (value !== undefined && !isRoute(value)) issues.expected(below(at, name), expectedRoute, value)
+  }
+  const common = resolveDefaults(own, at, issues)
+  if (address === undefined) return undefined
+  // The digest tells nobody the address.
+  const route = own.route ?? (digests ? hash32(address.label).toString(36) : undefined)
+  return Object.freeze({ ...common, address, route, redirect: own.redirect })
+}
+
+function resolveDefaults (own: MemberDefaults, at: string, issues: Issues): Omit<MemberConfig, 'address' | 'route' | 'redirect'> {
+  const status = parseStatus(own.status ?? '')
+  if (status === undefined) issues.expected(below(at, 'status'), expectedStatus, own.status)
+  return {
+    loadFactor: own.loadFactor ?? 1,
+    lbSet: own.lbSet ?? 0,
+    max: own.max ?? Infinity,
+    status: status ?? noFlags,
+    connection: resolveConnection(own, at, issues)
+  }
+}
+
+function resolveConnection (own: MemberConnection, at: string, issues: Issues): ConnectionOverrides {
+  const connection: Record<string, unknown> = {}
+  for (const name of connectionTimeouts) {
+    if (own[name] !== undefined) connection[name] = durationOf(own[name], 0, below(at, name), issues)
+  }
+  if (own.tls !== undefined) {
+    const fault = tlsFault(own.tls)
+    if (fault !== undefined) issues.note(below(at, 'tls'), fault)
+    connection.tls = Object.freeze({ ...own.tls })
+  }
+  return Object.freeze(connection)
+}
+
+const noFlags: StatusFlags = Object.freeze({
+  disabled: false, stopped: false, ignoreErrors: false, spare: false, standby: false, draining: false
+})
+
+const flagOf: Readonly<Record<string, keyof StatusFlags>> = {
+  D: 'disabled', S: 'stopped', I: 'ignoreErrors', R: 'spare', H: 'standby', N: 'draining'
+}
+
+/** httpd's `status=`: letters, each with the sign before it, or `+`. `undefined` where one is unknown. */
+export function parseStatus (text: string, before: StatusFlags = noFlags): StatusFlags | undefined {
+  if (!/^([+-]?[DSIRHN])*$/i.test(text)) return undefined
+  const flags = { ...before }
+  for (const [, sign, letter] of text.matchAll(/([+-]?)(\w)/g)) {
+    flags[flagOf[(letter as string).toUpperCase()] as keyof StatusFlags] = sign !== '-'
+  }
+  return Object.freeze(flags)
+}
+
+/** Flags as letters again, as metrics show them. */
+export function statusLetters (flags: StatusFlags): string {
+  return Object.entries(flagOf).filter(([, name]) => flags[name]).map(([letter]) => letter).join('')
+}
+
+function resolveDns (own: DnsMembers, at: string, issues: Issues): BalancerConfig['dns'] {
+  if (typeof own !== 'object' || own === null || !('dns' in own)) {
+    issues.expected(at, "an array of members, or { dns: 'name' }", own)
+    return undefined
+  }
+  if (!fits(dnsSchema, own, at, issues)) return undefined
+  const { dns, type = 'A', scheme = 'ws', path = '', servers } = own
+  if (parseAddress(`${scheme}://${dns}/`)?.hostname !== dns.toLowerCase()) issues.expected(`${at}.dns`, 'a name', dns)
+  if (path !== '' && parseTarget(path)?.query !== '') issues.expected(`${at}.path`, "a path such as '/app'", path)
+  if (type === 'SRV' && own.port !== undefined) issues.note(`${at}.port`, 'expected none: SRV records bring it')
+  for (const server of servers ?? []) {
+    if (!/^(\[[\da-f:]+\]|[\d.]+)(:\d{1,5})?$/i.test(server)) issues.expected(`${at}.servers`, "addresses such as '127.0.0.1:53'", server)
+  }
+  const template = Object.freeze({ ...resolveDefaults(own, at, issues), scheme, port: own.port, path })
+  const refresh = durationOf(own.refresh, 30_000, `${at}.refresh`, issues)
+  return Object.freeze({ source: Object.freeze({ dns, type, refresh, servers }), template })
+}
+
+/** An address that DNS told of, as a member. Its name is sent as Host and verified by TLS; the address alone is dialled. */
+export function discoveredMember ({ address, port, name, weight }: Endpoint, lbSet: number, template: MemberTemplate, digests: boolean): MemberConfig {
+  const { scheme, path, connection } = template
+  const at = port ?? template.port
+  const suffix = at === undefined ? '' : `:${at}`
+  const dialled = parseAddress(`${scheme}://${isIPv6(address) ? `[${address}]` : address}${suffix}${path}`) as Address
+  const named = parseAddress(`${scheme}://${name}${suffix}${path}`)
+  const tls = dialled.secure ? { tls: Object.freeze({ servername: name, ...connection.tls }) } : {}
+  return Object.freeze({
+    ...template,
+    address: Object.freeze({ ...dialled, authority: named?.authority ?? dialled.authority }),
+    // RFC 2782: a weight of 0 is for where there is little to choose.
+    loadFactor: port === undefined ? template.loadFactor : Math.max(weight, 0.1),
+    lbSet: template.lbSet + lbSet,
+    connection: Object.freeze({ ...connection, ...tls }),
+    route: digests ? hash32(dialled.label).toString(36) : undefined,
+    redirect: undefined
+  })
+}
+
+function resolveHealthCheck (own: HealthCheckOptions, at: string, issues: Issues): HealthCheck {
+  const uri = own.uri ?? '/'
+  if (parseTarget(uri)?.absolute !== false) issues.expected(`${at}.uri`, "a path such as '/health'", uri)
+  const status = (own.status ?? ['200-399']).map((item) => {
+    const range = /^(\d{3})(?:-(\d{3}))?$/.exec(String(item))
+    if (range === null) issues.expected(`${at}.status`, "statuses and ranges such as [200, '300-399']", item)
+    return [Number(range?.[1]), Number(range?.[2] ?? range?.[1])] as const
+  })
+  const { body } = own
+  if (body !== undefined && typeof body !== 'string' && !(body instanceof RegExp)) issues.expected(`${at}.body`, 'a string or a RegExp', body)
+  if (body !== undefined && own.method !== 'GET') issues.expected(`${at}.body`, "the method 'GET' beside it", body)
+  for (const name of ['passes', 'fails'] as const) if (own[name] === 0) issues.expected(`${at}.${name}`, 'a whole number of at least 1', 0)
+  const interval = durationOf(own.interval, 30_000, `${at}.interval`, issues)
+  const timeout = durationOf(own.timeout, 5_000, `${at}.timeout`, issues)
+  if (interval === 0) issues.expected(`${at}.interval`, expectedDuration, own.interval)
+  if (timeout === 0) issues.expected(`${at}.timeout`, expectedDuration, own.timeout)
+  return Object.freeze({
+    method: own.method ?? 'TCP', uri, interval, timeout, passes: own.passes ?? 1, fails: own.fails ?? 1, status: Object.freeze(status), body
+  })
+}
+
+function durationOf (value: unknown, byDefault: number, at: string, issues: Issues): number {
+  if (value === undefined) return byDefault
+  const ms = parseDuration(value)
+  if (ms === undefined) issues.expected(at, expectedDuration, value)
+  return ms ?? byDefault
+}
+
+function below (at: string, name: string): string {
+  return at === '' ? name : `${at}.${name}`
+}
