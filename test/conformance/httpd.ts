@@ -8,7 +8,8 @@ import type { AddressInfo, Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Route, Table } from './table.ts'
+import { trusted } from './certificates.ts'
+import type { BalancerTable, Route, Table, TlsTable } from './table.ts'
 
 /** A virtual host: a table, where its upstreams listen, and where it shall. */
 export interface VirtualHost {
@@ -20,48 +21,101 @@ export interface VirtualHost {
 }
 
 const moduleDirectories = ['/usr/lib/apache2/modules', '/usr/lib64/httpd/modules', '/usr/lib/httpd/modules', '/usr/local/apache2/modules']
-const modules = ['mpm_event', 'authz_core', 'proxy', 'proxy_http', 'proxy_wstunnel']
-const modulesForTls = ['socache_shmcb', 'ssl']
+const programs = ['/usr/sbin/apache2', '/usr/sbin/httpd', '/usr/local/apache2/bin/httpd']
+const modules = [
+  'mpm_event', 'authz_core', 'log_config', 'headers', 'proxy', 'proxy_http', 'proxy_wstunnel', 'slotmem_shm', 'proxy_balancer',
+  'lbmethod_byrequests', 'lbmethod_bytraffic', 'lbmethod_bybusyness', 'socache_shmcb', 'ssl'
+]
 
-/** The program, or `undefined` where there is none. */
-export function findHttpd (): { program: string, modules: string } | undefined {
-  const directory = moduleDirectories.find((each) => existsSync(join(each, 'mod_proxy_wstunnel.so')))
-  const program = ['/usr/sbin/apache2', '/usr/sbin/httpd', '/usr/local/apache2/bin/httpd'].find((each) => existsSync(each))
+export interface Program {
+  program: string
+  modules: string
+}
+
+/** The program, or `undefined` where there is none. HTTPD and HTTPD_MODULES name another than the system's. */
+export function findHttpd ({ HTTPD, HTTPD_MODULES }: NodeJS.ProcessEnv = process.env): Program | undefined {
+  const directory = (HTTPD_MODULES === undefined ? moduleDirectories.filter((each) => existsSync(join(each, 'mod_proxy_wstunnel.so'))) : [HTTPD_MODULES])[0]
+  const program = (HTTPD === undefined ? programs : [HTTPD]).find((each) => existsSync(each))
   return directory === undefined || program === undefined ? undefined : { program, modules: directory }
 }
 
-/** Where a target really is. `refused` and `nowhere` are names of the tables for what cannot be reached. */
+/** Where a target really is; over TLS by a name, since certificates and SNI go by names. */
 export function located (upstream: string, ports: Readonly<Record<string, number>>): string {
   return upstream.replace(/^(\w+:\/\/)(\w+)/, (_, scheme: string, name: string) => {
+    if (scheme === 'balancer://') return `${scheme}${name}`
     if (name === 'nowhere') return `${scheme}no-such-host.invalid`
     const port = ports[name]
     if (port === undefined) throw new Error(`no upstream is called '${name}'`)
-    return `${scheme}127.0.0.1:${port}`
+    return `${scheme}${/^(?:wss|https):/.test(scheme) ? 'localhost' : '127.0.0.1'}:${port}`
   })
 }
 
-function proxyPass (route: Route, ports: Readonly<Record<string, number>>): string {
-  if (route.upstream === false) return `ProxyPass "${route.path}" "!"`
+function proxyPass (route: Route, { table, ports }: VirtualHost): string {
+  const path = table.prefix === undefined ? route.path : table.prefix + (route.path === '/' ? '' : route.path)
+  if (route.upstream === false) return `ProxyPass "${path}" "!"`
   const { upgrade } = route
-  const protocols = upgrade === undefined ? '' : ` upgrade=${typeof upgrade === 'string' ? upgrade : upgrade.join(',')}`
-  return `ProxyPass "${route.path}" "${located(route.upstream, ports)}"${protocols}`
+  const parameters = [
+    upgrade === undefined ? '' : ` upgrade=${typeof upgrade === 'string' ? upgrade : upgrade.join(',')}`,
+    table.timeoutText === undefined ? '' : ` timeout=${table.timeoutText}`,
+    table.connectTimeout === undefined ? '' : ` connectiontimeout=${table.connectTimeout}`
+  ]
+  return `ProxyPass "${path}" "${located(route.upstream, ports)}"${parameters.join('')}`
 }
 
-function virtualHost ({ table, ports, port }: VirtualHost): string {
-  const lines = table.routes.map((route) => proxyPass(route, ports))
-  lines.unshift('ProxyPass "/~probe" "!"')
+function balancer (name: string, table: BalancerTable, ports: VirtualHost['ports']): string[] {
+  const members = table.members.map(({ url, ...rest }) => {
+    const parameters = { loadfactor: rest.loadFactor, route: rest.route, redirect: rest.redirect, lbset: rest.lbSet, status: rest.status, max: rest.max, retry: table.retry }
+    return `  BalancerMember "${located(url, ports)}"${parametersOf(parameters)}`
+  })
+  const settings = parametersOf({
+    lbmethod: table.lbMethod,
+    stickysession: table.stickySession,
+    maxattempts: table.maxAttempts,
+    nofailover: onOff(table.noFailover),
+    forcerecovery: onOff(table.forceRecovery),
+    failonstatus: table.failOnStatus?.join(',')
+  })
+  return [`<Proxy "balancer://${name}">`, ...members, ...(settings === '' ? [] : [`  ProxySet${settings}`]), '</Proxy>']
+}
+
+function parametersOf (values: Record<string, string | number | undefined>): string {
+  return Object.entries(values).filter(([, value]) => value !== undefined).map(([name, value]) => ` ${name}=${value}`).join('')
+}
+
+function onOff (value: boolean | undefined): string | undefined {
+  return value === undefined ? undefined : value ? 'On' : 'Off'
+}
+
+function tlsLines ({ verify }: TlsTable, directory: string): string[] {
+  const lines = ['SSLProxyEngine On']
+  if (verify === 'on') lines.push('SSLProxyVerify require', `SSLProxyCACertificateFile "${directory}/ca.pem"`)
+  if (verify === 'off') lines.push('SSLProxyVerify none', 'SSLProxyCheckPeerName Off', 'SSLProxyCheckPeerExpire Off')
+  return lines
+}
+
+function virtualHost (host: VirtualHost, directory: string): string {
+  const { table, ports, port } = host
+  const lines = ['ProxyPass "/~probe" "!"', ...table.routes.map((route) => proxyPass(route, host))]
+  for (const [name, each] of Object.entries(table.balancers ?? {})) lines.unshift(...balancer(name, each, ports))
   if (table.fallbackToHttp === false) lines.push('ProxyWebsocketFallbackToProxyHttp Off')
-  if (table.timeout !== undefined) lines.push(`Timeout ${table.timeout}`, `ProxyTimeout ${table.timeout}`)
+  if (table.timeout !== undefined) lines.push(`Timeout ${table.timeout}`, `ProxyTimeout ${table.idleTimeout ?? table.timeout}`)
   if (table.preserveHost === true) lines.push('ProxyPreserveHost On')
   if (table.via !== undefined) lines.push(`ProxyVia ${table.via}`)
   if (table.forwarded === false) lines.push('ProxyAddHeaders Off')
-  if (table.tls !== undefined) lines.push('SSLProxyEngine On')
+  if (table.tls !== undefined) lines.push(...tlsLines(table.tls, directory))
+  if (table.async !== undefined) lines.push('<IfDirective ProxyWebsocketAsync>', `  ProxyWebsocketAsync ${onOff(table.async)}`, '</IfDirective>')
+  if (table.setHeaders === true) lines.push('Header always set X-Proxy yes', 'Header always set X-Hook yes')
+  if (table.log === true) lines.push(`CustomLog "${accessLog(directory, port)}" "%>s %U"`)
   return [`Listen 127.0.0.1:${port}`, `<VirtualHost 127.0.0.1:${port}>`, ...lines.map((line) => `  ${line}`), '</VirtualHost>'].join('\n')
 }
 
+function accessLog (directory: string, port: number): string {
+  return `${directory}/access-${port}.log`
+}
+
 function configuration (directory: string, modulesAt: string, hosts: readonly VirtualHost[]): string {
-  const wanted = hosts.some(({ table }) => table.tls !== undefined) ? [...modules, ...modulesForTls] : modules
-  return `${wanted.map((name) => `LoadModule ${name}_module ${modulesAt}/mod_${name}.so`).join('\n')}
+  const files = modules.map((name) => [name, join(modulesAt, `mod_${name}.so`)] as const).filter(([, file]) => existsSync(file)) // else they are built in
+  return `${files.map(([name, file]) => `LoadModule ${name}_module ${file}`).join('\n')}
 ServerRoot "${directory}"
 DefaultRuntimeDir "${directory}"
 PidFile "${directory}/httpd.pid"
@@ -81,8 +135,9 @@ MinSpareThreads 1
 MaxSpareThreads 100
 Timeout 20
 KeepAliveTimeout 20
+MaxKeepAliveRequests 0
 
-${hosts.map(virtualHost).join('\n\n')}
+${hosts.map((host) => virtualHost(host, directory)).join('\n\n')}
 `
 }
 
@@ -115,12 +170,16 @@ export async function freePorts (count: number): Promise<number[]> {
 
 export class Httpd {
   readonly #directory: string
+  readonly #patience: number
   #child: ChildProcess | undefined
 
-  constructor () {
+  /** @param patience milliseconds to wait until it takes connections */
+  constructor (patience: number = 15_000) {
+    this.#patience = patience
     this.#directory = mkdtempSync(join(tmpdir(), 'conformance-'))
     chmodSync(this.#directory, 0o755) // httpd reads htdocs as another user
     mkdirSync(join(this.#directory, 'htdocs'))
+    writeFileSync(join(this.#directory, 'ca.pem'), trusted().cert)
   }
 
   /** @throws Error that names the scenario whose table httpd refuses, or that tells what it wrote to its log */
@@ -130,8 +189,8 @@ export class Httpd {
     const file = join(this.#directory, 'httpd.conf')
     const write = (some: readonly VirtualHost[]): void => writeFileSync(file, configuration(this.#directory, found.modules, some))
     const test = (): string | undefined => {
-      const { status, stderr } = spawnSync(found.program, ['-t', '-f', file], { encoding: 'utf8' })
-      return status === 0 ? undefined : stderr.trim()
+      const { status, stderr, error } = spawnSync(found.program, ['-t', '-f', file], { encoding: 'utf8' })
+      return status === 0 ? undefined : error?.message ?? stderr.trim()
     }
     write(hosts)
     const refused = test()
@@ -141,22 +200,24 @@ export class Httpd {
         const alone = test()
         if (alone !== undefined) throw new Error(`httpd refuses the table of '${host.scenario}':\n${alone}`)
       }
-      throw new Error(`httpd refuses its configuration:\n${refused}`)
+      throw new Error(`httpd refuses its configuration, with the tables of ${named(hosts)}:\n${refused}`)
     }
     const child = spawn(found.program, ['-f', file, '-DFOREGROUND'], { stdio: ['ignore', 'ignore', 'pipe'] })
     this.#child = child
     let stderr = ''
     child.stderr?.setEncoding('utf8').on('data', (text: string) => { stderr += text })
-    const died = once(child, 'exit').then(([code]) => { throw new Error(`httpd did not start (${code}):\n${stderr}${this.log()}`) })
+    const died = once(child, 'exit').then(([code]) => {
+      throw new Error(`httpd did not start (${code}), with the tables of ${named(hosts)}:\n${stderr}${this.log()}`)
+    })
     died.catch(() => {})
     await Promise.race([died, this.#answers(hosts)])
   }
 
   /** Waits until httpd answers a request, which it does once it listens on all of its ports. */
   async #answers (hosts: readonly VirtualHost[]): Promise<void> {
-    const { port, scenario } = hosts[0] as VirtualHost
-    const deadline = Date.now() + 15_000
-    for (;;) {
+    const { port } = hosts[0] as VirtualHost
+    const deadline = Date.now() + this.#patience
+    while (this.#child?.exitCode === null) {
       const socket = connect(port, '127.0.0.1')
       try {
         await once(socket, 'connect')
@@ -164,12 +225,27 @@ export class Httpd {
         await once(socket, 'data')
         return
       } catch {
-        if (Date.now() > deadline) throw new Error(`httpd takes no connection (table of '${scenario}'):\n${this.log()}`)
+        if (Date.now() > deadline) throw new Error(`httpd takes no connection, with the tables of ${named(hosts)}:\n${this.log()}`)
         await sleep(20) // there is no event for a port of another process
       } finally {
         socket.destroy()
       }
     }
+  }
+
+  /** The status of the first request that a virtual host has logged after so many, waited for. */
+  async logged (port: number, after: number): Promise<string | undefined> {
+    const deadline = Date.now() + 3_000
+    for (;;) {
+      const line = this.logLines(port)[after]
+      if (line !== undefined || Date.now() > deadline) return line?.split(' ')[0]
+      await sleep(10) // there is no event for a line in another process's file
+    }
+  }
+
+  logLines (port: number): string[] {
+    const file = accessLog(this.#directory, port)
+    return existsSync(file) ? readFileSync(file, 'latin1').split('\n').filter((line) => line !== '' && !line.endsWith(' /~probe')) : []
   }
 
   log (): string {
@@ -193,10 +269,15 @@ export class Httpd {
   /** At once, for when there is no time to wait. */
   kill (): void {
     this.#child?.kill('SIGTERM')
+    this.#child = undefined
     this.remove()
   }
 
   remove (): void {
     rmSync(this.#directory, { recursive: true, force: true })
   }
+}
+
+function named (hosts: readonly VirtualHost[]): string {
+  return `'${hosts[0]?.scenario}'${hosts.length > 1 ? ` and ${hosts.length - 1} more` : ''}`
 }

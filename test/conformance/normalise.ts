@@ -2,7 +2,7 @@
  * What differs from one run or one server to the next without meaning anything, each by a rule with a name. A rule sees
  * one side's outcome at a time, and the same rules hold for both. A scenario may say that a rule does not hold for it.
  */
-import type { Field, Message, Outcome } from './exchange.ts'
+import type { Field, Message, Outcome } from './ends.ts'
 
 export interface Side {
   /** Ports of the upstreams and, as `proxy`, of the server itself, by name. */
@@ -133,16 +133,20 @@ export function lines (outcome: Outcome): string[] {
     out.push(`< ${message.start}`, ...fields(message))
     if (message.body !== '') out.push(`  body ${shown(message.body)}`)
   }
+  if (outcome.sequence !== undefined) out.push(`< sequence ${outcome.sequence}`)
   if (outcome.tunnel !== '') out.push(`< bytes ${shown(outcome.tunnel)}`)
   out.push(`< ${outcome.end}`, ...outcome.missed.map((what) => `< waited in vain for ${what}`))
   for (const request of outcome.requests) {
     const { upstream: name } = request
-    out.push(`${name}> ${request.start.length > 300 ? shown(request.start) : request.start}`, ...fields(request))
+    out.push(`${name}> ${request.start.length > 300 ? shown(request.start) : request.start}`)
+    if (request.serverName !== undefined) out.push(`  (TLS for ${request.serverName})`)
+    out.push(...fields(request))
     if (request.body !== '') out.push(`  body ${shown(request.body)}`)
     if (request.tunnel !== '') out.push(`${name}> bytes ${shown(request.tunnel)}`)
     if (request.end !== undefined) out.push(`${name}> ${request.end}`)
     out.push(...request.missed.map((what) => `${name}> waited in vain for ${what}`))
   }
+  if (outcome.logged !== undefined) out.push(`logged as ${outcome.logged}`)
   return out
 }
 

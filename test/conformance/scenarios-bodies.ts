@@ -1,5 +1,5 @@
 /** Request bodies in each framing, with and without an offer. */
-import { bytes, ended, fin, raw, response, send, signal, switching, when } from './exchange.ts'
+import { bytes, ended, fin, raw, response, send, signal, switching, when } from './steps.ts'
 import { explained } from './explained.ts'
 import type { Scenario } from './table.ts'
 import { ask, head, http, key, ok, says, willing, ws, wsOff } from './words.ts'

@@ -1,5 +1,5 @@
 /** Headers on their way to the upstream, and what the server itself refuses. */
-import { response, send } from './exchange.ts'
+import { response, send } from './steps.ts'
 import { explained } from './explained.ts'
 import type { Scenario, Table } from './table.ts'
 import { ask, handshake, head, http, ok, reply, says, willing, ws, wsOff } from './words.ts'
@@ -49,6 +49,7 @@ const requests: Record<string, string> = {
   'HTTP/1.0 that wants to be kept': 'GET /x HTTP/1.0\r\nHost: front.example\r\nConnection: keep-alive\r\n\r\n',
   'HTTP/1.2': 'GET /x HTTP/1.2\r\nHost: a\r\n\r\n',
   'HTTP/2.0': 'GET /x HTTP/2.0\r\nHost: a\r\n\r\n',
+  'HTTP/0.9': 'GET /x HTTP/0.9\r\nHost: a\r\n\r\n',
   'http/1.1 in lower case': 'GET /x http/1.1\r\nHost: a\r\n\r\n',
   'two spaces': 'GET  /x HTTP/1.1\r\nHost: a\r\n\r\n',
   'bare LF': 'GET /x HTTP/1.1\nHost: a\n\n',

@@ -1,6 +1,6 @@
 /** What an upstream may answer, to an upgrade and to a plain request. */
-import { body, bytes, ended, fin, ifRelayed, raw, reset, send, switching } from './exchange.ts'
-import type { UpstreamStep } from './exchange.ts'
+import { body, bytes, ended, fin, ifRelayed, raw, reset, send, switching } from './steps.ts'
+import type { UpstreamStep } from './ends.ts'
 import { explained } from './explained.ts'
 import { fromUpstream, upstreamDate, upstreamServer } from './normalise.ts'
 import type { Scenario, Table } from './table.ts'

@@ -1,6 +1,6 @@
 /** Bytes around the switch, and the ends of tunnels. */
-import { bytes, ended, fin, ifSwitched, reset, response, send, signal, switching, unlessEnded, when } from './exchange.ts'
-import type { ClientStep, UpstreamStep } from './exchange.ts'
+import { bytes, ended, fin, ifSwitched, reset, response, send, signal, switching, unlessEnded, when } from './steps.ts'
+import type { ClientStep, UpstreamStep } from './ends.ts'
 import { explained } from './explained.ts'
 import type { Scenario, Table } from './table.ts'
 import { handshake, head, httpUp, ok, reply, says, ws, wsOff } from './words.ts'
@@ -8,7 +8,8 @@ import { handshake, head, httpUp, ok, reply, says, ws, wsOff } from './words.ts'
 const big = 'x'.repeat(300_000)
 const modes: Record<string, Table> = { ws, 'ws, no fallback': wsOff, 'http, upgrade': httpUp }
 
-const cases: Record<string, readonly [client: readonly ClientStep[], upstream: readonly UpstreamStep[]]> = {
+/** Both ends' scripts of tunnels, whatever they go over. */
+export const cases: Record<string, readonly [client: readonly ClientStep[], upstream: readonly UpstreamStep[]]> = {
   'bytes with the 101': [
     [send(handshake()), response(), bytes(5), fin(), ended()],
     [switching({}, 'hello'), ended(), fin()]

@@ -5,7 +5,9 @@ import { headers } from './scenarios-headers.ts'
 import { offers } from './scenarios-offers.ts'
 import { paths } from './scenarios-paths.ts'
 import { replies } from './scenarios-replies.ts'
+import { settings } from './scenarios-settings.ts'
+import { tls } from './scenarios-tls.ts'
 import { tunnels } from './scenarios-tunnels.ts'
 import type { Scenario } from './table.ts'
 
-export const scenarios: readonly Scenario[] = [...basic, ...offers, ...paths, ...replies, ...headers, ...bodies, ...tunnels]
+export const scenarios: readonly Scenario[] = [...basic, ...offers, ...paths, ...replies, ...headers, ...bodies, ...tunnels, ...tls, ...settings]

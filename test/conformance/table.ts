@@ -1,27 +1,81 @@
 /** What a scenario is made of. */
-import type { ClientStep, UpstreamStep } from './exchange.ts'
+import type { ClientStep, UpstreamStep } from './ends.ts'
 import type { RuleName } from './normalise.ts'
 
 /** One line of ProxyPass, and one entry of our `routes`. */
 export interface Route {
   path: string
-  /** `ws://A/`: a scripted upstream; `http://refused/`: nobody listens; `http://nowhere/`: no such name; `false`: not proxied. */
+  /**
+   * `ws://A/`: a scripted upstream, over TLS for `wss` and `https`; `http://refused/`: nobody listens; `http://nowhere/`: no such name;
+   * `http://deaf/`: takes no connection; `wss://plain/`: speaks no TLS; `balancer://x/`: one of the table's; `false`: not proxied.
+   */
   upstream: string | false
   upgrade?: string | readonly string[]
+}
+
+/** TLS towards the upstreams. */
+export interface TlsTable {
+  /** `unset`: as it comes, SSLProxyVerify none there; `on`: both are given the authority; `off`: both are told not to verify. */
+  verify: 'unset' | 'on' | 'off'
+  /** What the upstreams show. `good`: for localhost, from the authority. */
+  certificate?: 'good' | 'for another name' | 'expired' | 'of a stranger'
+  maxVersion?: 'TLSv1.2' | 'TLSv1.1'
+}
+
+/** A `BalancerMember`, and one of our `members`, in our words. */
+export interface MemberTable {
+  /** As that of a route: `http://A`. */
+  url: string
+  loadFactor?: number
+  route?: string
+  redirect?: string
+  lbSet?: number
+  status?: string
+  max?: number
+}
+
+/** `<Proxy balancer://…>`, and one of our `balancers`, in our words. */
+export interface BalancerTable {
+  members: readonly MemberTable[]
+  lbMethod?: 'byrequests' | 'bytraffic' | 'bybusyness'
+  stickySession?: string
+  maxAttempts?: number
+  noFailover?: boolean
+  forceRecovery?: boolean
+  failOnStatus?: readonly number[]
+  /** Seconds; a parameter of each member there. */
+  retry?: number
 }
 
 /** A routes table for both: a virtual host of httpd, and a server of our own. */
 export interface Table {
   routes: readonly Route[]
+  balancers?: Readonly<Record<string, BalancerTable>>
   /** ProxyWebsocketFallbackToProxyHttp, which is a directive of the whole virtual host. Default: true. */
   fallbackToHttp?: boolean
   /** Seconds: `Timeout` and ProxyTimeout there; `timeout`, `handshakeTimeout` and `idleTimeout` here. */
   timeout?: number
+  /** Seconds, where it is another: ProxyTimeout there, `idleTimeout` here. */
+  idleTimeout?: number
+  /** As it stands on both sides: `timeout=` there, `timeout` and `handshakeTimeout` here. */
+  timeoutText?: string
+  /** Seconds. */
+  connectTimeout?: number
   preserveHost?: boolean
   via?: 'on' | 'block'
   forwarded?: false
-  /** `unverified` (httpd's default) against ours, which verifies. */
-  tls?: 'unverified'
+  trustProxy?: true
+  tls?: TlsTable
+  /** Here only: httpd has no such thing. */
+  allowedOrigins?: readonly string[]
+  /** ProxyWebsocketAsync, where httpd knows it: 2.4 does not. */
+  async?: boolean
+  /** Sets X-Proxy and X-Hook on responses: `Header` there; `rewriteHeaders` and a hook here. */
+  setHeaders?: true
+  /** Fastify's prefix; there, the path of every route begins with it. */
+  prefix?: string
+  /** Compares the status in the access log, too. */
+  log?: true
 }
 
 export interface Scenario {

@@ -1,6 +1,6 @@
 /** What many scenarios say: requests, replies, and what they come to. */
-import { bytes, either, ended, fin, ifSwitched, response, send, switching, body } from './exchange.ts'
-import type { ClientStep, UpstreamStep } from './exchange.ts'
+import { bytes, either, ended, fin, ifSwitched, response, send, switching, body } from './steps.ts'
+import type { ClientStep, UpstreamStep } from './ends.ts'
 import { fromUpstream } from './normalise.ts'
 import type { Table } from './table.ts'
 
