@@ -1568,5 +1568,97 @@ export const differences: Readonly<Record<string, Pick<Scenario, 'differs' | 'ou
       '  sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==', '  sec-websocket-version: 13', '  upgrade: websocket',
       '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example', 'A> bytes "ping"', 'A> reset by itself'
     ]
+  },
+  'headers / Connection names Content-Encoding, plain': {
+    differs: 'connection-names',
+    ours: [
+      '< 200 OK', '  x-from: upstream', '  body "plain"', '< kept', 'A> POST /x HTTP/1.1', '  content-encoding: identity', '  host: {A}',
+      '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example', '  body "hello"'
+    ]
+  },
+  'headers / Connection names Content-Type, plain': {
+    differs: 'connection-names',
+    ours: [
+      '< 200 OK', '  x-from: upstream', '  body "plain"', '< kept', 'A> POST /x HTTP/1.1', '  content-type: text/plain', '  host: {A}',
+      '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example', '  body "hello"'
+    ]
+  },
+  'headers / Connection names Via, plain': {
+    differs: 'connection-names',
+    ours: [
+      '< 200 OK', '  x-from: upstream', '  body "plain"', '< kept', 'A> POST /x HTTP/1.1', '  host: {A}', '  via: 1.0 other',
+      '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example', '  body "hello"'
+    ]
+  },
+  'headers / Connection names X-Forwarded-For, plain': {
+    differs: 'connection-names',
+    ours: [
+      '< 200 OK', '  x-from: upstream', '  body "plain"', '< kept', 'A> POST /x HTTP/1.1', '  host: {A}',
+      '  x-forwarded-for: 6.6.6.6, 127.0.0.1', '  x-forwarded-host: front.example', '  body "hello"'
+    ]
+  },
+  'headers / Connection names X-Forwarded-Proto, plain': {
+    differs: 'connection-names',
+    ours: [
+      '< 200 OK', '  x-from: upstream', '  body "plain"', '< kept', 'A> POST /x HTTP/1.1', '  host: {A}', '  x-forwarded-for: 127.0.0.1',
+      '  x-forwarded-host: front.example', '  x-forwarded-proto: https', '  body "hello"'
+    ]
+  },
+  'headers / Connection names traceparent, plain': {
+    differs: 'connection-names',
+    ours: [
+      '< 200 OK', '  x-from: upstream', '  body "plain"', '< kept', 'A> POST /x HTTP/1.1', '  host: {A}',
+      '  traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', '  x-forwarded-for: 127.0.0.1',
+      '  x-forwarded-host: front.example', '  body "hello"'
+    ]
+  },
+  'headers / Connection names tracestate, plain': {
+    differs: 'connection-names',
+    ours: [
+      '< 200 OK', '  x-from: upstream', '  body "plain"', '< kept', 'A> POST /x HTTP/1.1', '  host: {A}', '  tracestate: a=b',
+      '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example', '  body "hello"'
+    ]
+  },
+  'headers / Connection of a response names Content-Encoding': {
+    differs: 'connection-names',
+    ours: [
+      '< 200 OK', '  content-encoding: identity', '  x-from: upstream', '  body "hi"', '< kept', 'A> GET /x HTTP/1.1', '  host: {A}',
+      '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example'
+    ]
+  },
+  'headers / Connection of a response names Content-Type': {
+    differs: 'connection-names',
+    ours: [
+      '< 200 OK', '  content-type: text/plain', '  x-from: upstream', '  body "hi"', '< kept', 'A> GET /x HTTP/1.1', '  host: {A}',
+      '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example'
+    ]
+  },
+  'headers / Connection of a response names Date': {
+    differs: 'connection-names',
+    ours: [
+      '< 200 OK', '  date: Sun, 06 Nov 1994 08:49:37 GMT', '  x-from: upstream', '  body "hi"', '< kept', 'A> GET /x HTTP/1.1',
+      '  host: {A}', '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example'
+    ]
+  },
+  'headers / Connection of a response names Location': {
+    differs: 'connection-names',
+    ours: [
+      '< 200 OK', '  location: /elsewhere', '  x-from: upstream', '  body "hi"', '< kept', 'A> GET /x HTTP/1.1', '  host: {A}',
+      '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example'
+    ]
+  },
+  'headers / Connection of a response names Set-Cookie': {
+    differs: 'connection-names',
+    ours: [
+      '< 200 OK', '  set-cookie: a=1', '  x-from: upstream', '  body "hi"', '< kept', 'A> GET /x HTTP/1.1', '  host: {A}',
+      '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example'
+    ]
+  },
+  'headers / Connection of a response names WWW-Authenticate': {
+    differs: 'connection-names',
+    ours: [
+      '< 200 OK', '  www-authenticate: Basic realm="x"', '  x-from: upstream', '  body "hi"', '< kept', 'A> GET /x HTTP/1.1', '  host: {A}',
+      '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example'
+    ]
   }
 }

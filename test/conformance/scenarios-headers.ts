@@ -1,6 +1,7 @@
 /** Headers on their way to the upstream, and what the server itself refuses. */
 import { response, send } from './steps.ts'
 import { explained } from './explained.ts'
+import { upstreamDate } from './normalise.ts'
 import type { Scenario, Table } from './table.ts'
 import { ask, handshake, head, http, ok, reply, says, willing, ws, wsOff } from './words.ts'
 
@@ -36,6 +37,30 @@ const lines: Record<string, readonly string[]> = {
 const named: readonly string[] = [
   'X-Mine', 'Cookie', 'Authorization', 'Host', 'X-Forwarded-For', 'X-Forwarded-Host', 'Sec-WebSocket-Version', 'Origin', 'Content-Length', 'close', 'keep-alive'
 ]
+
+/** What a request or a response relies on. */
+const needed: Record<'request' | 'response', Record<string, string>> = {
+  request: {
+    'Content-Length': '5',
+    'Content-Type': 'text/plain',
+    'Content-Encoding': 'identity',
+    Via: '1.0 other',
+    Forwarded: 'for=6.6.6.6',
+    'X-Forwarded-For': '6.6.6.6',
+    'X-Forwarded-Proto': 'https',
+    traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+    tracestate: 'a=b'
+  },
+  response: {
+    'Set-Cookie': 'a=1',
+    Location: '/elsewhere',
+    'WWW-Authenticate': 'Basic realm="x"',
+    'Content-Type': 'text/plain',
+    'Content-Encoding': 'identity',
+    Date: upstreamDate,
+    ETag: '"x"'
+  }
+}
 
 const requests: Record<string, string> = {
   'no Host': 'GET /x HTTP/1.1\r\n\r\n',
@@ -86,6 +111,18 @@ export const headers: readonly Scenario[] = explained([
     table: ws,
     client: ask(handshake('/x', `Connection: ${name}`, 'X-Mine: 1', 'X-Other: 2', 'Cookie: a=1', 'Authorization: Bearer abc', 'Origin: https://app.example')),
     upstream: willing
+  })),
+  ...Object.entries(needed.request).map(([name, value]): Scenario => ({
+    name: `headers / Connection names ${name}, plain`,
+    table: { ...http, trustProxy: true },
+    client: ask(head('POST /x', `Connection: ${name}`, `${name}: ${value}`, ...(name === 'Content-Length' ? [] : ['Content-Length: 5'])) + 'hello', 'POST'),
+    upstream: willing
+  })),
+  ...Object.entries(needed.response).map(([name, value]): Scenario => ({
+    name: `headers / Connection of a response names ${name}`,
+    table: http,
+    client: ask(head('GET /x')),
+    upstream: says(ok('hi', `Connection: ${name}`, `${name}: ${value}`))
   })),
   { name: 'headers / Connection names X-Mine, plain', table: http, client: ask(head('GET /x', 'Connection: X-Mine', 'X-Mine: 1', 'X-Other: 2')), upstream: willing },
   ...Object.entries(requests).map(([name, bytes]): Scenario => ({ name: `requests / ${name}`, table: http, client: ask(bytes), upstream: willing })),

@@ -1,6 +1,6 @@
 /** Which offers are accepted: every kind of target with every kind of `Upgrade`, `Connection`, method and version. */
 import type { Scenario, Table } from './table.ts'
-import { ask, forwarded, head, key, refused, switched, upgradeRequired, webSocketFields, willing } from './words.ts'
+import { ask, forwarded, handshake, head, key, refused, switched, upgradeRequired, webSocketFields, willing } from './words.ts'
 
 interface Target {
   name: string
@@ -133,4 +133,31 @@ export const offers: readonly Scenario[] = targets.flatMap((target) => requests.
     ours: ours(target, request),
     ...(row === undefined ? {} : { differs: row })
   }
+}))
+
+const whole = handshake()
+const lineOfKey = `Sec-WebSocket-Key: ${key}\r\n`
+const lineOfVersion = 'Sec-WebSocket-Version: 13\r\n'
+
+/** Handshakes that are not sound, and some that are. */
+const handshakes: Record<string, readonly [bytes: string, row?: string]> = {
+  'no key': [whole.replace(lineOfKey, ''), 'websocket-checks'],
+  'an empty key': [whole.replace(key, ''), 'websocket-checks'],
+  'a key of 15 bytes': [whole.replace(key, 'dGhlIHNhbXBsZSBub25j'), 'websocket-checks'],
+  'a key that is no base64': [whole.replace(key, 'dGhlIHNhbXBsZSBub25*ZQ=='), 'websocket-checks'],
+  'two keys': [whole.replace(lineOfKey, lineOfKey + lineOfKey), 'websocket-checks'],
+  'no version': [whole.replace(lineOfVersion, ''), 'websocket-checks'],
+  'two versions': [whole.replace(lineOfVersion, lineOfVersion + lineOfVersion), 'websocket-checks'],
+  'no Host': [whole.replace('Host: front.example\r\n', '')],
+  '32 offers': [whole.replace('Upgrade: websocket', `Upgrade: ${'x, '.repeat(31)}websocket`), 'offered-list'],
+  '33 offers': [whole.replace('Upgrade: websocket', `Upgrade: ${'x, '.repeat(32)}websocket`), 'offered-list']
+}
+
+export const handshakesOfWebSocket: readonly Scenario[] = Object.entries(handshakes).map(([name, [bytes, row]]): Scenario => ({
+  name: `handshakes / ${name}`,
+  table: { routes: [{ path: '/', upstream: 'ws://A/' }] },
+  client: ask(bytes),
+  upstream: willing,
+  ours: name === '32 offers' ? switched() : refused(400),
+  ...(row === undefined ? {} : { differs: row })
 }))
