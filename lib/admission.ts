@@ -13,6 +13,11 @@ export class Gate {
   readonly #clients: Map<string, number> = new Map()
   readonly #upstreams: Map<Counted, number> = new Map()
 
+  /** How many clients and upstreams have a count: those with a place, and no others. */
+  get counted (): number {
+    return this.#clients.size + this.#upstreams.size
+  }
+
   /**
    * Takes a place for a client.
    * @throws LimitError 503, ClientLimitError 429

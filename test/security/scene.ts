@@ -70,7 +70,7 @@ export async function openScene (t: TestContext, { options = everyKind, fastify,
   }
   const listen = async (name: string, https?: object): Promise<Listener> => {
     const proxy = await startProxy(t, { routes: [{ path: control, upstream: `${upstream.url}/control/` }] }, {
-      fastify: { ...fastify, ...(https === undefined ? {} : { https }) },
+      fastify: { ...fastify, ...(https === undefined ? {} : { https: { ...https, ...(fastify as { http?: object } | undefined)?.http } }) },
       setup: setupAll,
       after: async (app) => {
         const { default: wstunnel } = await import('../../lib/index.ts')
