@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import type { Address } from './address.ts'
 import { ClosedError, ignoreErrors, TimeoutError, TlsError, toProxyError } from './errors.ts'
-import { minVersion, type TlsOptions } from './tls.ts'
+import { tlsDefaults, type TlsOptions } from './tls.ts'
 
 /** What to dial, and how. */
 export interface DialOptions {
@@ -82,7 +82,7 @@ function connectTransport ({ address, keepAlive }: DialOptions): Socket {
 function startTls ({ address, tls }: DialOptions, transport: Socket): Duplex {
   // SNI and the name check go by the upstream's own name, never by the client's Host (RFC 6066, 3: no addresses).
   const servername = tls.servername ?? (isIP(address.hostname) === 0 ? address.hostname : '')
-  const secure = connectTls({ minVersion, ...tls, host: address.hostname, servername, socket: transport })
+  const secure = connectTls({ ...tlsDefaults, ...tls, host: address.hostname, servername, socket: transport })
   secure.allowHalfOpen = true
   // A transport that fails before TLS begins does not tell the stream over it.
   transport.once('error', onTransportError.bind(secure))

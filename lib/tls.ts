@@ -9,14 +9,14 @@ export const tlsOptionNames = [
 /** TLS towards the upstream, as `tls.connect` takes it. Verification is on by default, and at least TLS 1.2. */
 export type TlsOptions = Pick<ConnectionOptions, typeof tlsOptionNames[number]>
 
-/** The oldest version that is spoken where nothing else is set. */
-export const minVersion = 'TLSv1.2'
+/** What holds where nothing else is set, whatever the environment or the process has for a default. */
+export const tlsDefaults = { minVersion: 'TLSv1.2', rejectUnauthorized: true } as const
 
 /** What Node says of TLS options that it cannot use: better now than at every dial. */
 export function tlsFault (tls: TlsOptions | undefined): string | undefined {
   if (tls === undefined) return undefined
   try {
-    createSecureContext({ minVersion, ...tls })
+    createSecureContext({ ...tlsDefaults, ...tls })
     return undefined
   } catch (error) {
     return `expected usable TLS options: ${(error as Error).message}`

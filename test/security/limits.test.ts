@@ -52,17 +52,17 @@ describe('limits', () => {
           { path: '/idle/', upstream: `${ws}/idle/`, idleTimeout: '300ms' },
           { path: '/life/', upstream: `${ws}/life/`, maxLifetime: '300ms' },
           { path: '/stall/', upstream: `${ws}/stall/`, stallTimeout: '500ms' }
-        ] as ProxyOptions['routes']
+        ] as NonNullable<ProxyOptions['routes']>
       })
     })
     trusting = await openScene(suite, {
       fastify: { trustProxy: '127.0.0.1' },
-      options: ({ ws }) => ({ routes: [limited(ws, '/client/', { maxTunnelsPerClient: 1 })] as ProxyOptions['routes'] })
+      options: ({ ws }) => ({ routes: [limited(ws, '/client/', { maxTunnelsPerClient: 1 })] as NonNullable<ProxyOptions['routes']> })
     })
   })
 
   /** Asks for a tunnel; `client` has read the response. */
-  async function ask (t: TestContext, on: Scene, listener: Listener, path: string, ...fields: string[]): Promise<{ client: RawClient, response: RawResponse }> {
+  async function ask (t: TestContext, listener: Listener, path: string, ...fields: string[]): Promise<{ client: RawClient, response: RawResponse }> {
     const client = await listener.connect(t)
     client.write(get(path, ...handshake, ...fields))
     return { client, response: await client.response() }
@@ -75,7 +75,7 @@ describe('limits', () => {
       connection.write(switching(request))
       opened.resolve(connection)
     }
-    const { client, response } = await ask(t, scene, listener, path)
+    const { client, response } = await ask(t, listener, path)
     assert.equal(response.status, 101)
     const upstream = await opened.promise
     scene.upstream.script = undefined
@@ -94,21 +94,21 @@ describe('limits', () => {
   test('L1 one tunnel too many is refused with Retry-After before anybody is dialled, and there is room again when one ends', async (t) => {
     await everywhere(t, scene, { 'of the server': ['/all/', 503], 'of a client': ['/client/', 429], 'of an upstream': ['/upstream/', 503] } as Record<string, [string, number]>, async (t, listener, [path, status]) => {
       await empty(scene)
-      const first = await ask(t, scene, listener, path)
-      const second = await ask(t, scene, listener, path)
+      const first = await ask(t, listener, path)
+      const second = await ask(t, listener, path)
       assert.deepEqual([first.response.status, second.response.status], [101, 101])
       const dials = scene.upstream.connections.length
-      const third = await ask(t, scene, listener, path)
+      const third = await ask(t, listener, path)
       assertLimit(third.response, status, scene)
       assert.equal(scene.upstream.connections.length, dials)
       first.client.destroy()
       await until(() => [...listener.proxy.app.wstunnel.tunnels()].length === 1, 'a tunnel to end')
       third.client.write(get(path, ...handshake))
       assert.equal((await third.client.response()).status, 101)
-      assertLimit((await ask(t, scene, listener, path)).response, status, scene)
+      assertLimit((await ask(t, listener, path)).response, status, scene)
     })
     await empty(scene)
-    for (const listener of scene.listeners) assertLimit((await ask(t, scene, listener, '/none/')).response, 503, scene)
+    for (const listener of scene.listeners) assertLimit((await ask(t, listener, '/none/')).response, 503, scene)
   })
 
   test('L2 a handshake under way counts', async (t) => {
@@ -119,7 +119,7 @@ describe('limits', () => {
       const before = scene.upstream.connections.length
       for (const client of waiting) client.write(get('/client/', ...handshake))
       await until(() => scene.upstream.connections.length === before + 2, 'two dials')
-      assertLimit((await ask(t, scene, listener, '/client/')).response, 429, scene)
+      assertLimit((await ask(t, listener, '/client/')).response, 429, scene)
       assert.equal(scene.upstream.connections.length, before + 2)
       scene.upstream.script = undefined
       for (const client of waiting) client.reset()
@@ -136,9 +136,9 @@ describe('limits', () => {
       'a chain whose left is spoofed': ['192.0.2.1', '6.6.6.6, 192.0.2.1', 429],
       garbage: ['garbage', 'garbage', 429]
     } as Record<string, [string, string, number]>, async (t, listener, [first, second, status]) => {
-      const one = await ask(t, trusting, listener, '/client/', `X-Forwarded-For: ${first}`)
+      const one = await ask(t, listener, '/client/', `X-Forwarded-For: ${first}`)
       assert.equal(one.response.status, 101)
-      const two = await ask(t, trusting, listener, '/client/', `X-Forwarded-For: ${second}`)
+      const two = await ask(t, listener, '/client/', `X-Forwarded-For: ${second}`)
       if (status === 101) assert.equal(two.response.status, 101)
       else assertLimit(two.response, status, trusting)
       one.client.destroy()
@@ -148,7 +148,7 @@ describe('limits', () => {
     for (const listener of scene.listeners) {
       await empty(scene)
       for (const [i, status] of [101, 101, 429].entries()) {
-        const asked = await ask(t, scene, listener, '/client/', `X-Forwarded-For: 192.0.2.${i}`, `Forwarded: for=192.0.2.${i}`, `X-Real-IP: 192.0.2.${i}`)
+        const asked = await ask(t, listener, '/client/', `X-Forwarded-For: 192.0.2.${i}`, `Forwarded: for=192.0.2.${i}`, `X-Real-IP: 192.0.2.${i}`)
         assert.equal(asked.response.status, status)
         t.after(() => asked.client.destroy())
       }
@@ -196,9 +196,9 @@ describe('limits', () => {
         await empty(scene)
       }
       await until(() => [...gates].every(({ counted }) => counted === 0), 'the table to be empty')
-      const two = [await ask(t, scene, listener, '/client/'), await ask(t, scene, listener, '/client/')]
+      const two = [await ask(t, listener, '/client/'), await ask(t, listener, '/client/')]
       assert.deepEqual(two.map(({ response }) => response.status), [101, 101])
-      assertLimit((await ask(t, scene, listener, '/client/')).response, 429, scene)
+      assertLimit((await ask(t, listener, '/client/')).response, 429, scene)
     })
   })
 
@@ -339,7 +339,7 @@ describe('limits', () => {
       await listener.proxy.app.wstunnel.drain({ timeout: '1s' })
       const before = own.upstream.connections.length
       for (const path of ['/ws/', '/raw/']) {
-        const { response } = await ask(t, own, listener, path)
+        const { response } = await ask(t, listener, path)
         assertLimit(response, 503, own)
       }
       assert.equal(own.upstream.connections.length, before)

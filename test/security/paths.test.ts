@@ -157,7 +157,7 @@ describe('paths and targets', () => {
     await everywhere(t, scene, {
       'a path': '/etc/passwd',
       nothing: undefined,
-      'an object': { toString: () => 'ws://evil.example/' },
+      'an object': { toString: (): string => 'ws://evil.example/' },
       'another scheme': 'file:///etc/passwd',
       'a script': 'javascript:alert(1)',
       credentials: 'ws://user:secret@evil.example/',
