@@ -14,3 +14,172 @@ import { tlsOptionNames } from '../lib/tls.ts'
 // The README says what the code does: every option, code, reason and metric has its place there, every link its file.
 
 const root = fileURLToPath(new URL('..', import.meta.url))
+const documents = ['README.md', 'CHANGELOG.md', 'SECURITY.md', 'test/security/README.md', 'docs/README.md', 'docs/life-of-a-request.md', 'docs/differences-from-httpd.md', 'docs/load-balancing.md']
+
+function read (file: string): string {
+  return readFileSync(join(root, file), 'utf8')
+}
+
+const readme = read('README.md')
+
+/** The text below a heading, down to the next one of its level or above. */
+function section (heading: string): string {
+  const lines = readme.split('\n')
+  const start = lines.indexOf(heading)
+  assert.notEqual(start, -1, `README.md has no heading '${heading}'`)
+  const level = heading.indexOf(' ')
+  const rest = lines.slice(start + 1)
+  const end = rest.findIndex((line) => /^#+ /.test(line) && line.indexOf(' ') <= level)
+  return rest.slice(0, end === -1 ? undefined : end).join('\n')
+}
+
+/** The names that stand in the first cell of a table's rows, each between backticks. */
+function firstCells (text: string): Set<string> {
+  const rows = text.split('\n').filter((line) => line.startsWith('| `'))
+  return new Set(rows.flatMap((row) => [...(row.split(' | ')[0] as string).matchAll(/`([^`]+)`/g)].map(([, name]) => name as string)))
+}
+
+/** The properties of the interfaces in lib/options.ts, those that they inherit from each other included. */
+function propertiesOf (name: string): string[] {
+  const source = ts.createSourceFile('options.ts', read('lib/options.ts'), ts.ScriptTarget.ES2023, true)
+  const found = source.statements.find((node): node is ts.InterfaceDeclaration => ts.isInterfaceDeclaration(node) && node.name.text === name)
+  assert.ok(found !== undefined, `lib/options.ts has no interface ${name}`)
+  const inherited = (found.heritageClauses ?? []).flatMap(({ types }) => types.flatMap(({ expression }) => propertiesOf(expression.getText())))
+  return [...found.members.map((member) => (member.name as ts.Identifier).text), ...inherited]
+}
+
+const options = propertiesOf('WstunnelOptions')
+
+test('the schema knows every option of the interfaces', () => {
+  for (const name of options) {
+    // No value is right for all options; a bad one is still not an unknown one.
+    assert.throws(() => resolveOptions({ [name]: Symbol.iterator } as never, ''), (error: Error) => {
+      assert.doesNotMatch(error.message, /unknown option/)
+      return true
+    })
+  }
+})
+
+test('the interfaces know every option of the schema', () => {
+  const source = ts.createSourceFile('resolve.ts', read('lib/resolve.ts'), ts.ScriptTarget.ES2023, true)
+  const names = new Set<string>()
+  const collect = (node: ts.Node): void => {
+    if (ts.isVariableDeclaration(node) && ['common', 'schema', 'durationDefaults'].includes(node.name.getText())) properties(node)
+    ts.forEachChild(node, collect)
+  }
+  const properties = (declaration: ts.VariableDeclaration): void => {
+    let literal = declaration.initializer
+    if (literal !== undefined && ts.isCallExpression(literal)) literal = literal.arguments[0]
+    assert.ok(literal !== undefined && ts.isObjectLiteralExpression(literal))
+    for (const property of literal.properties) if (property.name !== undefined) names.add(property.name.getText())
+  }
+  collect(source)
+  assert.deepEqual([...names].sort(), [...new Set(options)].sort())
+})
+
+test('every option has a row in the README', () => {
+  const rows = firstCells(section('## Options'))
+  assert.deepEqual(options.filter((name) => !rows.has(name)), [])
+})
+
+test('every limit has a row in the README', () => {
+  const rows = firstCells(section('#### `limits`'))
+  assert.deepEqual([...rows].sort(), propertiesOf('Limits').sort())
+})
+
+test('the defaults of durations in the README are those of the code', () => {
+  const { targets, drainTimeout } = resolveOptions({ upstream: 'ws://a/' }, '')
+  const resolved = { ...targets[0], drainTimeout } as unknown as Record<string, unknown>
+  for (const row of section('## Options').split('\n').filter((line) => line.includes('| duration |'))) {
+    const [, name = '', , value = ''] = row.split('|').map((cell) => cell.trim().replace(/[`']/g, ''))
+    const ms = value === '0' ? 0 : Number(value.replace(/s$/, '')) * 1000
+    assert.equal(resolved[name], ms, name)
+  }
+})
+
+test('every TLS option is named in the README', () => {
+  const text = section('#### `tls`')
+  assert.deepEqual(tlsOptionNames.filter((name) => !text.includes(`\`${name}\``)), [])
+})
+
+test('every error has a row with its code, status and source in the README', () => {
+  const text = section('## Errors')
+  const constructors = Object.entries(errors).filter(([name]) => name.endsWith('Error') && !/^(to|is)/.test(name))
+  assert.ok(constructors.length > 15)
+  for (const [, Constructor] of constructors) {
+    const { code, statusCode, source } = new (Constructor as errors.WstunnelErrorConstructor)()
+    assert.ok(text.includes(`| \`${code}\` | ${statusCode} | ${source} |`), `${code} | ${statusCode} | ${source}`)
+  }
+})
+
+test('the README names no error that does not exist', () => {
+  const codes = new Set([...read('lib/errors.ts').matchAll(/FST_WSTUNNEL_[A-Z_]*[A-Z]/g)].map(([code]) => code))
+  const named = new Set([...readme.matchAll(/FST_WSTUNNEL_[A-Z_]*[A-Z]/g)].map(([code]) => code))
+  assert.deepEqual(named, codes)
+})
+
+test('every reason has a row in the README', () => {
+  assert.deepEqual([...firstCells(section('### Outcomes and reasons'))].sort(), [...tunnelReasons].sort())
+})
+
+test('every stage of a refusal is named in the README', () => {
+  const text = section('### `metrics()`')
+  assert.deepEqual(refusalStages.filter((stage) => !text.includes(`\`${stage}\``)), [])
+})
+
+test('every field of a snapshot is named in the README', async () => {
+  const app = fastify()
+  await app.register(wstunnel, { upstream: 'ws://127.0.0.1:9/' })
+  const names = new Set<string>()
+  const walk = (value: unknown): void => {
+    if (Array.isArray(value)) return value.forEach(walk)
+    if (typeof value !== 'object' || value === null) return
+    for (const [name, inner] of Object.entries(value)) {
+      names.add(name)
+      walk(inner)
+    }
+  }
+  walk(app.wstunnel.metrics())
+  await app.close()
+  const text = section('### `metrics()`') + section('### Outcomes and reasons')
+  const missing = [...names].filter((name) => !new RegExp(`\`(routes\\[\\]\\.)?${name}(\\[\\])?\``).test(text))
+  assert.ok(names.size > 30)
+  assert.deepEqual(missing, [])
+})
+
+for (const [name, heading] of [['TunnelInfo', '### `tunnels()`'], ['TunnelOutcome', '### Hooks']] as const) {
+  test(`every field of a ${name} is named in the README`, () => {
+    const text = section(heading)
+    assert.deepEqual(propertiesOf(name).filter((field) => !new RegExp(`\`${field}[\`(]`).test(text)), [])
+  })
+}
+
+for (const file of documents) {
+  test(`every block of code in ${file} is valid`, () => {
+    const blocks = [...read(file).matchAll(/^```(js|ts)\n(.*?)^```$/gms)]
+    if (file === 'README.md') assert.ok(blocks.length >= 5)
+    for (const [, language, code = ''] of blocks) {
+      const { diagnostics = [] } = ts.transpileModule(code, {
+        fileName: `block.m${language as string}`,
+        reportDiagnostics: true,
+        compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023, allowJs: true }
+      })
+      assert.deepEqual(diagnostics.map(({ messageText }) => messageText), [], code)
+    }
+  })
+
+  test(`every link in ${file} leads somewhere`, () => {
+    const text = read(file).replace(/^```.*?^```$/gms, '')
+    for (const [, link = ''] of text.matchAll(/\]\(([^)]+)\)/g)) {
+      if (/^https?:/.test(link)) continue
+      const [path = '', anchor] = link.split('#')
+      const target = path === '' ? file : join(dirname(file), path)
+      assert.ok(existsSync(join(root, target)), `${file}: ${link}`)
+      if (anchor === undefined) continue
+      const anchors = [...read(target).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => (
+        heading.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-')
+      ))
+      assert.ok(anchors.includes(anchor), `${file}: ${link}`)
+    }
+  })
+}
