@@ -1,16 +1,14 @@
 /** The live tunnels of one server: the sweep over their timers, their suspension, their one ending, and the drain. */
 import { randomBytes } from 'node:crypto'
 import type { Admission } from './admission.ts'
+import { DrainPlan, type Drainable } from './drain.ts'
 import { closeFrame, type FrameTracker } from './frames.ts'
 import type { Target, TunnelInfo, TunnelOutcome } from './options.ts'
-import { clock, Tunnel, type Ending, type TunnelEnds, type TunnelOwner } from './tunnel.ts'
+import { clock, Tunnel, type Ending, type SideName, type TunnelEnds, type TunnelOwner } from './tunnel.ts'
 import type { Upstream } from './upstream.ts'
 
 /** How often the timers of all tunnels are looked at, in milliseconds: no timer is later than twice this. */
 const sweepInterval = 100
-
-/** The part of a drain's window in which WebSocket tunnels are told to go, spread so that they do not return as one herd. */
-const farewells = { from: 0.75, to: 0.9 }
 
 /** RFC 6455, 7.4.1: an endpoint is going away. */
 const goingAway = 1001
@@ -30,7 +28,7 @@ export interface TunnelFacts {
 }
 
 /** A live tunnel, as its registry and its users see it. */
-export class OpenTunnel implements TunnelInfo, TunnelOwner {
+export class OpenTunnel implements TunnelInfo, TunnelOwner, Drainable {
   readonly id: string
   readonly openedAt: number = Date.now()
   readonly #facts: TunnelFacts
@@ -94,10 +92,10 @@ export class OpenTunnel implements TunnelInfo, TunnelOwner {
     if (target.async && !this.#suspended && now - this.#tunnel.quietSince >= target.asyncDelay) this.#suspend()
   }
 
-  /** @internal Tells both sides of a WebSocket to go. */
-  farewell (): void {
+  /** @internal Tells one side of a WebSocket to go. */
+  farewell (to: SideName): void {
     if (this.#facts.clientTracker === undefined) return
-    this.#tunnel.farewell(closeFrame(goingAway), closeFrame(goingAway, randomBytes(4)))
+    this.#tunnel.farewell(to, to === 'client' ? closeFrame(goingAway) : closeFrame(goingAway, randomBytes(4)))
   }
 
   /** @internal */
@@ -224,46 +222,27 @@ export class Registry {
    */
   async drain (timeout: number, forwards: boolean): Promise<void> {
     this.draining = true
-    const timers = this.#planEnd(timeout, forwards)
+    const plan = new DrainPlan(timeout, this.#tunnels, {
+      breakOff: () => {
+        for (const upgrade of this.#upgrades) upgrade.abort()
+        if (forwards) for (const forward of this.#forwards) forward.abort()
+      }
+    })
     await new Promise<void>((resolve) => {
       this.#waiting.push({ forwards, done: resolve })
       this.#settle()
     })
-    for (const timer of timers) clearTimeout(timer)
+    plan.cancel()
   }
 
   /** Tells these tunnels to go, spread over `window` milliseconds, and then ends what is left of them. Resolves when none is. */
   async retire (tunnels: readonly OpenTunnel[], window: number): Promise<void> {
     const left = new Set(tunnels.filter((tunnel) => this.#tunnels.has(tunnel)))
     if (left.size === 0) return
-    this.#spreadFarewells([...left], window * farewells.to)
-    const end = setTimeout(() => { for (const tunnel of left) tunnel.drained() }, window)
+    const plan = new DrainPlan(window, left, { tellFrom: 0 })
     await new Promise<void>((resolve) => this.#retiring.set(left, resolve))
     this.#retiring.delete(left)
-    clearTimeout(end)
-  }
-
-  #planEnd (timeout: number, forwards: boolean): NodeJS.Timeout[] {
-    const end = setTimeout(() => {
-      for (const tunnel of this.#tunnels) tunnel.drained()
-      for (const upgrade of this.#upgrades) upgrade.abort()
-      if (forwards) for (const forward of this.#forwards) forward.abort()
-    }, timeout)
-    const begin = setTimeout(() => this.#spreadFarewells([...this.#tunnels], timeout * (farewells.to - farewells.from)), timeout * farewells.from)
-    return [begin, end]
-  }
-
-  /** Each tunnel at its own moment of the window, in the order in which they were opened. */
-  #spreadFarewells (leaving: readonly OpenTunnel[], window: number): void {
-    const startedAt = clock()
-    let next = 0
-    const step = (): void => {
-      const share = window === 0 ? 1 : (clock() - startedAt) / window
-      const until = Math.min(leaving.length, Math.ceil(share * leaving.length))
-      for (; next < until; next++) leaving[next]?.farewell()
-      if (next < leaving.length) setTimeout(step, Math.max(1, window / 50)).unref()
-    }
-    step()
+    plan.cancel()
   }
 
   #settle (): void {

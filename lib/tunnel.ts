@@ -156,13 +156,16 @@ export class Tunnel {
   }
 
   /**
-   * Puts a last frame into each direction at its next boundary, drops what follows there, and ends that direction. One
-   * whose stream is not followed, or that has had its farewell, is left alone.
+   * Puts a last frame into the direction of `to` at its next boundary, drops what follows there, and ends that direction.
+   * One whose stream is not followed, or that has had its farewell, is left alone. The other direction goes on.
    */
-  farewell (toClient: Buffer, toUpstream: Buffer): void {
-    this.#end({ reason: 'drained', by: 'proxy', error: undefined })
-    bidFarewell(this.upstream, toClient)
-    bidFarewell(this.client, toUpstream)
+  farewell (to: SideName, frame: Buffer): void {
+    bidFarewell(this[to].peer, frame)
+  }
+
+  /** @internal A farewell was written. Where a side had said before that it would go, that stays the cause. */
+  bidden (): void {
+    if (this.#firstEnd === undefined) this.#end({ reason: 'drained', by: 'proxy', error: undefined })
   }
 
   /** @internal It has announced its end: whatever comes of that now was its doing. */
@@ -326,8 +329,12 @@ function bidFarewell (side: Side, frame: Buffer): void {
   const { tracker } = side
   if (tracker === undefined || tracker.malformed || tracker.closing || side.ended || side.muted) return
   side.farewell = frame
-  if (!tracker.atBoundary) return
+  if (tracker.atBoundary) sendOff(side, frame)
+}
+
+function sendOff (side: Side, frame: Buffer): void {
   side.muted = true
+  side.tunnel.bidden()
   side.peer.stream.end(frame)
 }
 
@@ -336,7 +343,6 @@ function takeLeave (side: Side, chunk: Buffer, frame: Buffer): void {
   const tracker = side.tracker as Tracker
   const end = tracker.push(chunk, true)
   if (!tracker.atBoundary || tracker.closing) return pass(side, chunk)
-  side.muted = true
   side.peer.stream.write(chunk.subarray(0, end))
-  side.peer.stream.end(frame)
+  sendOff(side, frame)
 }

@@ -10,7 +10,7 @@ import ts from 'typescript'
 const layers: string[][] = [
   ['errors', 'headers', 'path', 'tunnel', 'duration', 'head', 'frames', 'counters', 'connection', 'address', 'tls', 'interim',
     'policies', 'sticky'],
-  ['body', 'waiting', 'schema', 'discovery'],
+  ['body', 'waiting', 'drain', 'schema', 'discovery'],
   ['balancing'],
   ['options', 'resolve-balancer'],
   ['resolve', 'decision', 'dial', 'admission', 'answer'],

@@ -2,7 +2,7 @@
 //
 //   npm run soak                                  two minutes
 //   npm run soak -- --minutes 30 --seed 42        longer, repeated
-//   npm run soak -- --minutes 0.5 --tunnels 1000  as in CI
+//   npm run soak -- --short                       as in CI: half a minute, fewer tunnels and clients
 import { parseArgs } from 'node:util'
 import { chaos } from './chaos.ts'
 import { closing } from './closing.ts'
@@ -10,22 +10,26 @@ import { deploy } from './deploy.ts'
 
 const { values } = parseArgs({
   options: {
-    minutes: { type: 'string', default: '2' },
+    minutes: { type: 'string' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    tunnels: { type: 'string', default: '5000' },
-    clients: { type: 'string', default: '300' },
+    short: { type: 'boolean', default: false },
+    tunnels: { type: 'string' },
+    clients: { type: 'string' },
     only: { type: 'string' }
   }
 })
-const minutes = Number(values.minutes)
+const sizes = values.short ? { minutes: 0.5, tunnels: 1000, clients: 200 } : { minutes: 2, tunnels: 5000, clients: 1000 }
+const minutes = Number(values.minutes ?? sizes.minutes)
+const tunnels = Number(values.tunnels ?? sizes.tunnels)
+const clients = Number(values.clients ?? sizes.clients)
 const seed = Number(values.seed)
 if (!(minutes > 0) || !Number.isInteger(seed)) throw new Error('--minutes takes a number above 0, --seed an integer')
 
-console.log(`soak on ${process.version}: --minutes ${minutes} --seed ${seed} --tunnels ${values.tunnels} --clients ${values.clients}`)
+console.log(`soak on ${process.version}: --minutes ${minutes} --seed ${seed} --tunnels ${tunnels} --clients ${clients}`)
 const parts: Record<string, () => Promise<void>> = {
   chaos: () => chaos(minutes, seed),
-  closing: () => closing(Number(values.tunnels)),
-  deploy: () => deploy(Number(values.clients), seed)
+  closing: () => closing(tunnels),
+  deploy: () => deploy(clients, seed)
 }
 try {
   for (const [name, part] of Object.entries(parts)) {
