@@ -1,7 +1,7 @@
 /** Checks the options of balancers, and those of members that join while the server runs. */
 import { Type, type TSchema } from '@sinclair/typebox'
 import { TypeCompiler, type TypeCheck } from '@sinclair/typebox/compiler'
-import { isIPv6 } from 'node:net'
+import { isIP, isIPv4, isIPv6 } from 'node:net'
 import { expectedAddress, parseAddress, type Address } from './address.ts'
 import type {
   BalancerConfig, BalancerOptions, ConnectionOverrides, DnsMembers, HealthCheck, HealthCheckOptions, MemberChanges, MemberConfig, MemberConnection,
@@ -16,6 +16,7 @@ import { isRoute, isStickyCookie, parseHashBy, parseStickySession, type HashSour
 import { tlsFault, tlsOptionNames } from './tls.ts'
 
 const expectedStatus = "letters of D, S, I, R, H and N, such as '+H' or 'D-N'"
+const expectedAboveZero = 'a duration above 0'
 const expectedRoute = 'a name of letters, digits and . _ ~ -'
 
 const connectionTimeouts = ['connectTimeout', 'timeout', 'handshakeTimeout'] as const
@@ -75,9 +76,9 @@ const balancerSchema = strictObject({
   stickySession: text("a cookie's name, or 'COOKIE|parameter'"),
   stickySessionSep: text("one character, or 'Off'"),
   stickyCookie: stickyCookieSchema,
-  members: Type.Unknown(),
+  members: maybe(Type.Unknown()),
   retry: duration,
-  failOnStatus: maybe(Type.Array(Type.Integer({ minimum: 200, maximum: 599 }), { description: 'an array of statuses such as [503]' })),
+  failOnStatus: maybe(Type.Array(Type.Integer({ minimum: 200, maximum: 599, description: 'a status from 200 to 599' }), { description: 'an array of statuses such as [503]' })),
   failOnTimeout: flag,
   maxAttempts: count,
   noFailover: flag,
@@ -168,8 +169,8 @@ function resolveMembers (list: readonly MemberOptions[], digests: boolean, at: s
     members.push(member)
   })
   const routes = new Set(members.map(({ route }) => route))
-  members.forEach(({ redirect }, i) => {
-    if (redirect !== undefined && !routes.has(redirect)) issues.expected(`${at}.members[${i}].redirect`, 'the route of another member', redirect)
+  members.forEach(({ route, redirect }, i) => {
+    if (redirect !== undefined && (redirect === route || !routes.has(redirect))) issues.expected(`${at}.members[${i}].redirect`, 'the route of another member', redirect)
   })
   return members
 }
@@ -177,12 +178,12 @@ function resolveMembers (list: readonly MemberOptions[], digests: boolean, at: s
 /** What members of one balancer must agree in, and what they must not. */
 function checkBeside (member: MemberConfig, others: readonly MemberConfig[], at: string, issues: Issues): void {
   const { label, webSocket } = member.address
-  if (others.some(({ address }) => address.label === label)) issues.note(`${at}.url`, `expected each member once, got '${label}' again`)
+  if (others.some(({ address }) => address.label === label)) issues.note(below(at, 'url'), `expected each member once, got '${label}' again`)
   if (others.some(({ address }) => address.webSocket !== webSocket)) {
-    issues.note(`${at}.url`, 'expected ws and wss members only, or http and https members only')
+    issues.note(below(at, 'url'), 'expected ws and wss members only, or http and https members only')
   }
   const { route } = member
-  if (route !== undefined && others.some((other) => other.route === route)) issues.note(`${at}.route`, `expected each route once, got '${route}' again`)
+  if (route !== undefined && others.some((other) => other.route === route)) issues.note(below(at, 'route'), `expected each route once, got '${route}' again`)
 }
 
 /**
@@ -195,6 +196,7 @@ export function reconfigured (member: MemberConfig, changes: MemberChanges): Mem
   if (fits(changesSchema, changes, '', issues)) {
     const { loadFactor = member.loadFactor, lbSet = member.lbSet, max = member.max } = changes
     const status = parseStatus(changes.status ?? '', before)
+    if (changes.redirect !== undefined && !isRoute(changes.redirect)) issues.expected('redirect', expectedRoute, changes.redirect)
     if (status === undefined) issues.expected('status', expectedStatus, changes.status)
     else if (issues.areNone) return Object.freeze({ address, route, connection, loadFactor, lbSet, max, status, redirect: changes.redirect ?? redirect })
   }
@@ -286,15 +288,22 @@ function resolveDns (own: DnsMembers, at: string, issues: Issues): BalancerConfi
   }
   if (!fits(dnsSchema, own, at, issues)) return undefined
   const { dns, type = 'A', scheme = 'ws', path = '', servers } = own
-  if (parseAddress(`${scheme}://${dns}/`)?.hostname !== dns.toLowerCase()) issues.expected(`${at}.dns`, 'a name', dns)
-  if (path !== '' && parseTarget(path)?.query !== '') issues.expected(`${at}.path`, "a path such as '/app'", path)
+  if (isIP(dns) !== 0 || parseAddress(`${scheme}://${dns}/`)?.hostname !== dns.toLowerCase()) issues.expected(`${at}.dns`, 'a name', dns)
+  if (path !== '' && parseTarget(path)?.path !== path) issues.expected(`${at}.path`, "a path such as '/app'", path)
   if (type === 'SRV' && own.port !== undefined) issues.note(`${at}.port`, 'expected none: SRV records bring it')
-  for (const server of servers ?? []) {
-    if (!/^(\[[\da-f:]+\]|[\d.]+)(:\d{1,5})?$/i.test(server)) issues.expected(`${at}.servers`, "addresses such as '127.0.0.1:53'", server)
-  }
+  servers?.forEach((server, i) => {
+    if (!isDnsServer(server)) issues.expected(`${at}.servers[${i}]`, "an address such as '127.0.0.1:53'", server)
+  })
   const template = Object.freeze({ ...resolveDefaults(own, at, issues), scheme, port: own.port, path })
-  const refresh = durationOf(own.refresh, 30_000, `${at}.refresh`, issues)
+  const refresh = durationAboveZero(own.refresh, 30_000, `${at}.refresh`, issues)
   return Object.freeze({ source: Object.freeze({ dns, type, refresh, servers }), template })
+}
+
+/** An IP address, IPv6 in brackets where a port follows. Node's resolver ends the process for some that are none. */
+function isDnsServer (text: string): boolean {
+  if (isIP(text) !== 0) return true
+  const [, v6 = '', v4 = '', port = '53'] = /^(?:\[(.+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(text) ?? []
+  return (isIPv6(v6) || isIPv4(v4)) && Number(port) > 0 && Number(port) < 65_536
 }
 
 /** An address that DNS told of, as a member. Its name is sent as Host and verified by TLS; the address alone is dialled. */
@@ -322,17 +331,16 @@ function resolveHealthCheck (own: HealthCheckOptions, at: string, issues: Issues
   if (parseTarget(uri)?.absolute !== false) issues.expected(`${at}.uri`, "a path such as '/health'", uri)
   const status = (own.status ?? ['200-399']).map((item) => {
     const range = /^(\d{3})(?:-(\d{3}))?$/.exec(String(item))
-    if (range === null) issues.expected(`${at}.status`, "statuses and ranges such as [200, '300-399']", item)
-    return [Number(range?.[1]), Number(range?.[2] ?? range?.[1])] as const
+    const [from, to] = [Number(range?.[1]), Number(range?.[2] ?? range?.[1])]
+    if (!(from <= to)) issues.expected(`${at}.status`, "statuses and ranges such as [200, '300-399']", item)
+    return [from, to] as const
   })
   const { body } = own
   if (body !== undefined && typeof body !== 'string' && !(body instanceof RegExp)) issues.expected(`${at}.body`, 'a string or a RegExp', body)
   if (body !== undefined && own.method !== 'GET') issues.expected(`${at}.body`, "the method 'GET' beside it", body)
   for (const name of ['passes', 'fails'] as const) if (own[name] === 0) issues.expected(`${at}.${name}`, 'a whole number of at least 1', 0)
-  const interval = durationOf(own.interval, 30_000, `${at}.interval`, issues)
-  const timeout = durationOf(own.timeout, 5_000, `${at}.timeout`, issues)
-  if (interval === 0) issues.expected(`${at}.interval`, expectedDuration, own.interval)
-  if (timeout === 0) issues.expected(`${at}.timeout`, expectedDuration, own.timeout)
+  const interval = durationAboveZero(own.interval, 30_000, `${at}.interval`, issues)
+  const timeout = durationAboveZero(own.timeout, 5_000, `${at}.timeout`, issues)
   return Object.freeze({
     method: own.method ?? 'TCP', uri, interval, timeout, passes: own.passes ?? 1, fails: own.fails ?? 1, status: Object.freeze(status), body
   })
@@ -343,6 +351,12 @@ function durationOf (value: unknown, byDefault: number, at: string, issues: Issu
   const ms = parseDuration(value)
   if (ms === undefined) issues.expected(at, expectedDuration, value)
   return ms ?? byDefault
+}
+
+function durationAboveZero (value: unknown, byDefault: number, at: string, issues: Issues): number {
+  const ms = durationOf(value, byDefault, at, issues)
+  if (ms === 0) issues.expected(at, expectedAboveZero, value)
+  return ms
 }
 
 function below (at: string, name: string): string {

@@ -95,7 +95,10 @@ export function resolveOptions (input: WstunnelOptions, base: string, others: Ba
   const balancers = resolveBalancers(own, issues)
   for (const { name } of balancers) if (others.has(name)) issues.note(`balancers.${name}`, 'expected a name of its own on this server')
   if (healthPath !== undefined && !isPrefix(healthPath)) issues.expected('healthPath', "a path such as '/health'", healthPath)
-  const kinds: Kinds = new Map([...[...others.values()].map(({ config }) => config), ...balancers].map(({ name, webSocket }) => [name, webSocket]))
+  const kinds: Kinds = new Map([
+    ...Object.keys(own ?? {}).map((name) => [name, false] as const), // also those with findings of their own
+    ...[...[...others.values()].map(({ config }) => config), ...balancers].map(({ name, webSocket }) => [name, webSocket] as const)
+  ])
   const entries = routes ?? (input.upstream === undefined ? [] : [{}])
   const targets = entries.map((entry, i) => resolveTarget(entry, defaults, base, routes === undefined ? '' : `routes[${i}].`, issues, kinds))
   checkSharedPatterns(targets, issues)
