@@ -151,5 +151,21 @@ export const differencesOfSettings: Readonly<Record<string, Pick<Scenario, 'diff
       '  x-forwarded-for: 6.6.6.6, 127.0.0.1', '  x-forwarded-host: outer.example', '  x-forwarded-proto: https', 'A> bytes "ping"',
       'A> fin'
     ]
+  },
+  'settings / trustProxy / plain, a port that Connection names': {
+    differs: 'connection-names',
+    ours: [
+      '< 200 OK', '  x-from: upstream', '  body "plain"', '< kept', 'A> GET /x HTTP/1.1', '  forwarded: for=6.6.6.6', '  host: {A}',
+      '  x-forwarded-for: 6.6.6.6, 127.0.0.1', '  x-forwarded-host: front.example', '  x-forwarded-port: 8443'
+    ]
+  },
+  'settings / trustProxy / upgrade, a port that Connection names': {
+    differs: 'connection-names',
+    ours: [
+      '< 101 Switching Protocols', '  connection: upgrade', '  sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=', '  upgrade: websocket',
+      '< bytes "hellopong"', '< fin', 'A> GET /x HTTP/1.1', '  connection: upgrade', '  forwarded: for=6.6.6.6', '  host: {A}',
+      '  sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==', '  sec-websocket-version: 13', '  upgrade: websocket',
+      '  x-forwarded-for: 6.6.6.6, 127.0.0.1', '  x-forwarded-host: front.example', '  x-forwarded-port: 8443', 'A> bytes "ping"', 'A> fin'
+    ]
   }
 }

@@ -18,6 +18,7 @@ const belowPrefix: Table = { routes: [{ path: '/sub/', upstream: 'http://A/base/
 const quick: Table = { ...ws, timeout: 2 }
 
 const asked = ['X-Forwarded-For: 6.6.6.6', 'X-Forwarded-Host: outer.example', 'X-Forwarded-Proto: https']
+const more = ['X-Forwarded-Port: 8443', 'Forwarded: for=6.6.6.6']
 
 export const settings: readonly Scenario[] = explained([
   {
@@ -58,6 +59,13 @@ export const settings: readonly Scenario[] = explained([
     return [
       { name: `settings / trustProxy / ${what}, X-Forwarded-For`, table: trusting, client: ask(request('X-Forwarded-For: 6.6.6.6, 7.7.7.7')), upstream: willing },
       { name: `settings / trustProxy / ${what}, all three`, table: trusting, client: ask(request(...asked)), upstream: willing },
+      { name: `settings / trustProxy / ${what}, a port and Forwarded`, table: trusting, client: ask(request('X-Forwarded-For: 6.6.6.6', ...more)), upstream: willing },
+      {
+        name: `settings / trustProxy / ${what}, a port that Connection names`,
+        table: trusting,
+        client: ask(request('X-Forwarded-For: 6.6.6.6', 'Connection: X-Forwarded-Port', ...more)),
+        upstream: willing
+      },
       { name: `settings / trustProxy / ${what}, nothing`, table: trusting, client: ask(request()), upstream: willing },
       { name: `settings / allowedOrigins / ${what}, an allowed one`, table: origins, client: ask(request('Origin: https://app.example')), upstream: willing },
       { name: `settings / allowedOrigins / ${what}, another`, table: origins, client: ask(request('Origin: https://evil.example')), upstream: willing },
