@@ -1,5 +1,5 @@
 // A peer that does not read while the other floods: the proxy, in a process of its own, keeps next to nothing of it, and
-// every byte arrives when the peer reads again. FLOOD_MIB=1024 for the whole of it.
+// every byte arrives when the peer reads again. `npm run soak -- --only flood` does it with 1 GiB.
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { connect, createServer } from 'node:net'
@@ -17,7 +17,7 @@ import { ProxyProcess } from './child.ts'
 import { headOn } from './world.ts'
 
 const mib = 1024 * 1024
-const size = Number(process.env.FLOOD_MIB ?? 256) * mib
+const size = Number(process.env.FLOOD_MIB ?? 128) * mib
 const bound = 4 * mib
 const count = 16
 
@@ -63,8 +63,13 @@ async function begin (t: TestContext, secure: boolean): Promise<{ proxy: ProxyPr
   return { proxy, open }
 }
 
-/** Writes as fast as it may. Calls back when the peer has stopped it for a while, once. */
-async function flood (socket: Socket, total: number, onStuck: () => Promise<void>): Promise<string> {
+/** Whether the peer takes nothing more, seen by the proxy's standing still. */
+async function isStuck (proxy: ProxyProcess, drained: Promise<unknown>): Promise<boolean> {
+  return await Promise.race([drained.then(() => false), proxy.still().then(() => true)])
+}
+
+/** Writes as fast as it may. Calls back when the peer has stopped it, once. */
+async function flood (proxy: ProxyProcess, socket: Socket, total: number, onStuck: () => Promise<void>): Promise<string> {
   const hash = createHash('sha1')
   const block = randomBytes(256 * 1024)
   let asked = false
@@ -74,7 +79,7 @@ async function flood (socket: Socket, total: number, onStuck: () => Promise<void
     hash.update(piece)
     if (socket.write(piece)) continue
     const drained = new Promise((resolve) => socket.once('drain', resolve))
-    if (!asked && await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, 500, true))]) === true) {
+    if (!asked && await isStuck(proxy, drained)) {
       asked = true
       await onStuck()
     }
@@ -84,13 +89,13 @@ async function flood (socket: Socket, total: number, onStuck: () => Promise<void
 }
 
 /** Writes until nothing moves any more. */
-async function fill (socket: Socket): Promise<void> {
+async function fill (proxy: ProxyProcess, socket: Socket): Promise<void> {
   const piece = Buffer.alloc(256 * 1024)
   let stuck = false
   while (!stuck) {
     while (socket.write(piece));
     const drained = new Promise((resolve) => socket.once('drain', resolve))
-    stuck = await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, 500, true))]) === true
+    stuck = await isStuck(proxy, drained)
   }
 }
 
@@ -119,19 +124,19 @@ for (const secure of [false, true]) {
         return list
       }
       const [warmTo, warmFrom] = role(await open())
-      await Promise.all([digest(warmTo, 32 * mib), flood(warmFrom, 32 * mib, async () => {})])
+      await Promise.all([digest(warmTo, 32 * mib), flood(proxy, warmFrom, 32 * mib, async () => {})])
       const warm = [[warmTo, warmFrom], ...await several(count)] as const
       for (const [to] of warm) to.pause()
-      await Promise.all(warm.map(([, from]) => fill(from)))
+      await Promise.all(warm.map(([, from]) => fill(proxy, from)))
       for (const [to, from] of warm) for (const socket of [to, from]) socket.destroy()
       const before = await proxy.memory()
       const [silent, flooder] = role(await open())
       silent.pause()
       // More of the kind, so that what the process takes once does not count as what a tunnel takes.
       const others = await several(count - 1)
-      await Promise.all(others.map(([, from]) => fill(from)))
+      await Promise.all(others.map(([, from]) => fill(proxy, from)))
       let received: Promise<string> | undefined
-      const sent = await flood(flooder, size, async () => {
+      const sent = await flood(proxy, flooder, size, async () => {
         const now = await proxy.memory()
         const used = now.used - before.used
         const rss = now.rss - before.rss

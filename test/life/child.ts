@@ -23,7 +23,7 @@ interface Start {
   port?: number
 }
 
-type Request = { id: number } & ({ do: 'start', with: Start } | { do: 'memory' } | { do: 'close' })
+type Request = { id: number } & ({ do: 'start', with: Start } | { do: 'memory' } | { do: 'bytes' } | { do: 'close' })
 
 /** The parent's side. */
 export class ProxyProcess {
@@ -46,6 +46,16 @@ export class ProxyProcess {
     return this.#ask({ do: 'memory' })
   }
 
+  /** Waits until nothing moves any more, though the proxy has had its turns: it is not the proxy that is waited for. */
+  async still (): Promise<void> {
+    let before = -1
+    for (let same = 0; same < 20;) {
+      const bytes = await this.#ask<number>({ do: 'bytes' })
+      same = bytes === before ? same + 1 : 0
+      before = bytes
+    }
+  }
+
   /** Milliseconds that `close()` took; the process ends by itself then. */
   close (): Promise<number> {
     return this.#ask({ do: 'close' })
@@ -57,7 +67,7 @@ export class ProxyProcess {
     await this.exited
   }
 
-  #ask<T> (what: { do: 'start', with: Start } | { do: 'memory' } | { do: 'close' }): Promise<T> {
+  #ask<T> (what: { do: 'start', with: Start } | { do: 'memory' } | { do: 'bytes' } | { do: 'close' }): Promise<T> {
     const id = ++this.#id
     const answer = new Promise<T>((resolve, reject) => {
       const onMessage = (message: { id: number, value: T, error?: string }): void => {
@@ -84,6 +94,12 @@ async function obey (request: Request): Promise<unknown> {
     app.register(wstunnel, options)
     await app.listen({ port, host: '127.0.0.1' })
     return (app.server.address() as AddressInfo).port
+  }
+  if (request.do === 'bytes') {
+    await new Promise((resolve) => setImmediate(resolve))
+    let bytes = 0
+    for (const { bytesFromClient, bytesFromUpstream } of app.wstunnel.tunnels()) bytes += bytesFromClient + bytesFromUpstream
+    return bytes
   }
   if (request.do === 'memory') {
     for (let i = 0; i < 3; i++) {

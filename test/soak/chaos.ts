@@ -187,7 +187,6 @@ class Script {
       if (socket.destroyed) return
       kill(socket, how)
       socket.resume()
-      if (how === 'end') setTimeout(() => socket.destroy(), 500)
     }
     const roll = random()
     socket.on('end', () => socket.end())

@@ -48,7 +48,7 @@ export async function deploy (clients: number, seed: number): Promise<void> {
   const balanced = [await spawn(), await spawn()]
   const state = { over: false }
 
-  /** One session of up to 40 messages, each sent when the one before it has come back. False: there was none. */
+  /** One session of up to 20 messages, each sent when the one before it has come back. False: there was none. */
   const session = async (name: number): Promise<boolean> => {
     const proxy = balanced[Math.floor(random() * balanced.length)] as ProxyProcess
     const socket = new WebSocket(`ws://127.0.0.1:${proxy.port}/`)
@@ -59,7 +59,7 @@ export async function deploy (clients: number, seed: number): Promise<void> {
     socket.on('error', () => {})
     if (!opened) return false
     figures.sessions++
-    const planned = 1 + Math.floor(random() * 40)
+    const planned = 1 + Math.floor(random() * 20)
     let count = 0
     let waiting = ''
     const speak = (): void => {
@@ -73,7 +73,7 @@ export async function deploy (clients: number, seed: number): Promise<void> {
       if (String(data) !== waiting) throw new Error(`another message than ${waiting}`)
       waiting = ''
       figures.echoed++
-      setTimeout(speak, 20 + random() * 60)
+      setTimeout(speak, 100 + random() * 400)
     })
     speak()
     const [code] = await new Promise<[number]>((resolve) => socket.once('close', (...args) => resolve([args[0]])))
@@ -85,6 +85,7 @@ export async function deploy (clients: number, seed: number): Promise<void> {
     return true
   }
   const client = async (name: number): Promise<void> => {
+    await new Promise((resolve) => setTimeout(resolve, random() * 3 * clients)) // not all at once
     while (!state.over) {
       if (await session(name)) continue
       figures.retried++

@@ -2,7 +2,10 @@
 //
 //   npm run soak                                  two minutes
 //   npm run soak -- --minutes 30 --seed 42        longer, repeated
+//   npm run soak -- --only flood                  1 GiB through tunnels whose peers do not read
 //   npm run soak -- --short                       as in CI: half a minute, fewer tunnels and clients
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { parseArgs } from 'node:util'
 import { chaos } from './chaos.ts'
 import { closing } from './closing.ts'
@@ -27,10 +30,17 @@ if (!(minutes > 0) || !Number.isInteger(seed)) throw new Error('--minutes takes 
 
 console.log(`soak on ${process.version}: --minutes ${minutes} --seed ${seed} --tunnels ${tunnels} --clients ${clients}`)
 const parts: Record<string, () => Promise<void>> = {
+  ...(values.short ? {} : { flood: () => testFile('test/life/backpressure.test.ts', { FLOOD_MIB: '1024' }) }),
   chaos: () => chaos(minutes, seed),
   closing: () => closing(tunnels),
   deploy: () => deploy(clients, seed)
 }
+async function testFile (path: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const args = ['--import', 'tsx', '--test', '--test-reporter=spec', path]
+  const [code] = await once(spawn(process.execPath, args, { stdio: 'inherit', env: { ...process.env, ...env } }), 'exit')
+  if (code !== 0) throw new Error(`${path} ended with ${code}`)
+}
+
 try {
   for (const [name, part] of Object.entries(parts)) {
     if (values.only === undefined || values.only === name) await part()
