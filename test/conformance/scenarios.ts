@@ -1,4 +1,5 @@
 /** All scenarios. */
+import { balancers } from './scenarios-balancers.ts'
 import { basic } from './scenarios-basic.ts'
 import { bodies } from './scenarios-bodies.ts'
 import { headers } from './scenarios-headers.ts'
@@ -10,4 +11,4 @@ import { tls } from './scenarios-tls.ts'
 import { tunnels } from './scenarios-tunnels.ts'
 import type { Scenario } from './table.ts'
 
-export const scenarios: readonly Scenario[] = [...basic, ...offers, ...handshakesOfWebSocket, ...paths, ...replies, ...headers, ...bodies, ...tunnels, ...tls, ...settings]
+export const scenarios: readonly Scenario[] = [...basic, ...offers, ...handshakesOfWebSocket, ...paths, ...replies, ...headers, ...bodies, ...tunnels, ...tls, ...settings, ...balancers]
