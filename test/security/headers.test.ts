@@ -293,13 +293,16 @@ describe('headers', () => {
   })
 
   test('H14 too many fields, or too large ones, are a complete 431, and the connection ends', async (t) => {
-    const many = Array.from({ length: 2000 }, (_, i) => `a${i}:`)
+    const many = Array.from({ length: 1300 }, (_, i) => `a${i}:`)
     await everywhere(t, scene, { forward: [], upgrade: handshake }, async (t, listener, offer) => {
-      await refused(t, scene, listener, get('/ws/', ...offer, ...many), 431)
-      await refused(t, scene, listener, get('/ws/', ...many.slice(0, 1100), ...offer, 'Content-Length: 5') + 'hello', 431)
       const seen = await scene.seen(t, async () => {
-        const { responses } = await answersTo(t, listener, get('/ws/', ...offer, `X: ${'x'.repeat(17_000)}`))
-        assert.deepEqual(responses.map(({ status }) => status), [431])
+        for (const fields of [[...offer, ...many], [...many, ...offer, 'Content-Length: 5'], [...offer, `X: ${'x'.repeat(17_000)}`]]) {
+          const { responses } = await answersTo(t, listener, get('/ws/', ...fields) + get('/ws/smuggled'))
+          assert.deepEqual(responses.map(({ status }) => status), [431])
+          const { code } = JSON.parse(String(responses[0]?.body)) as { code?: string }
+          // Some versions of Node refuse what others leave to us; what is ours says that it closes.
+          if (code !== undefined) assert.deepEqual(responses[0]?.headers['connection'], ['close'])
+        }
       })
       assert.deepEqual(seen, [])
     })

@@ -32,6 +32,8 @@ export function get (path: string, ...fields: string[]): string {
 
 export interface Listener {
   name: string
+  /** The URLs of all requests that Fastify was given, those of `seen` left out. */
+  routed: string[]
   proxy: Proxy
   connect: (t: TestContext) => Promise<RawClient>
 }
@@ -64,21 +66,27 @@ export async function openScene (t: TestContext, { options = everyKind, fastify,
   const own = options({ ws: upstream.url, http: upstream.httpUrl })
   // Beside what a test registers: how it is found out that what went before has arrived.
   const control = `/control-${upstream.port}/`
-  const setupAll = async (app: FastifyInstance): Promise<void> => {
+  const setupAll = async (app: FastifyInstance, routed: string[]): Promise<void> => {
+    app.addHook('onRequest', (request, _reply, done) => {
+      const url = request.raw.url ?? ''
+      if (url !== control) routed.push(url)
+      done()
+    })
     app.get('/alive', async () => 'alive')
     await setup?.(app)
   }
   const listen = async (name: string, https?: object): Promise<Listener> => {
+    const routed: string[] = []
     const proxy = await startProxy(t, { routes: [{ path: control, upstream: `${upstream.url}/control/` }] }, {
       fastify: { ...fastify, ...(https === undefined ? {} : { https: { ...https, ...(fastify as { http?: object } | undefined)?.http } }) },
-      setup: setupAll,
+      setup: async (app) => await setupAll(app, routed),
       after: async (app) => {
         const { default: wstunnel } = await import('../../lib/index.ts')
         await app.register(wstunnel, own)
         await after?.(app)
       }
     })
-    return { name, proxy, connect: async (t) => await rawClient(t, proxy.port, https === undefined ? {} : { tls: { ca: certificate.cert } }) }
+    return { name, routed, proxy, connect: async (t) => await rawClient(t, proxy.port, https === undefined ? {} : { tls: { ca: certificate.cert } }) }
   }
   const plain = await listen('plain')
   const listeners = [plain, await listen('TLS', { ...certificate })]
@@ -151,11 +159,13 @@ export function assertRefused ({ responses }: { responses: RawResponse[] }, stat
   assert.deepEqual(response.headers['connection'], ['close'])
 }
 
-/** One refused exchange: what the client got, and that the upstream saw nothing of it. */
+/** One refused exchange: what the client got, that the upstream saw nothing of it, and that it was one request and no more. */
 export async function refused (t: TestContext, scene: Scene, listener: Listener, bytes: string | Buffer, status: number): Promise<RawResponse> {
   let answers: { responses: RawResponse[] } = { responses: [] }
+  const before = listener.routed.length
   const seen = await scene.seen(t, async () => { answers = await answersTo(t, listener, bytes) })
   assertRefused(answers, status, scene)
+  assert.ok(listener.routed.length - before <= 1, `${listener.routed.slice(before).join(' and ')} were read as requests`)
   assert.deepEqual(seen, [])
   return answers.responses[0] as RawResponse
 }

@@ -19,6 +19,9 @@ describe('the upgrade', () => {
   before(async () => {
     scene = await openScene(suite, {
       setup: (app) => {
+        app.addHook('onRequest', async (request, reply) => {
+          if (request.headers.authorization === 'none') return await reply.code(401).send({ statusCode: 401 })
+        })
         app.get('/slow', async () => {
           await gate.slow.promise
           return 'slow'
@@ -353,7 +356,11 @@ describe('the upgrade', () => {
         gate.slow.resolve()
         await over(client)
       })
-      assert.deepEqual((await responsesOf(client)).map(({ status }) => status), [200, 431])
+      const [first, ...rest] = await responsesOf(client)
+      assert.equal(first?.status, 200)
+      // Newer parsers refuse it themselves; Fastify then writes a 431 and destroys, which over TLS may not get out.
+      assert.ok(rest.length <= 1 && rest.every(({ status }) => status === 431))
+      assert.ok(listener.routed.every((url) => url !== '/ws/smuggled'))
       assert.deepEqual(seen, [])
     })
   })
@@ -582,5 +589,19 @@ describe('the upgrade', () => {
         assert.equal(client.unread.length, 0)
       }
     }
+  })
+
+  test('U25 a hook may answer a handshake with a body: the body, when it comes, is no request', async (t) => {
+    await everywhere(t, scene, { 'of a length': [`Content-Length: ${smuggled.length}`], 'in chunks': ['Transfer-Encoding: chunked'] }, async (t, listener, fields) => {
+      const client = await listener.connect(t)
+      const before = listener.routed.length
+      const seen = await scene.seen(t, async () => {
+        client.write(get('/ws/', 'Authorization: none', ...handshake, ...fields))
+        assert.equal((await client.response()).status, 401)
+        client.write(smuggled)
+        await over(client)
+      })
+      assert.deepEqual([client.unread.length, seen, listener.routed.slice(before)], [0, [], ['/ws/']])
+    })
   })
 })
