@@ -40,7 +40,7 @@ export function setHead (request: FastifyRequest, reply: FastifyReply, target: T
     const upgrade = advertised(target, head)
     if (upgrade !== undefined) Object.assign(headers, { upgrade, connection: 'Upgrade' })
     // Answered before the request's body was read: the rest of it is not waited for.
-    if (isUnread(request)) headers.connection = 'close'
+    if (isUnread(request)) headers.connection = upgrade === undefined ? 'close' : 'Upgrade, close'
   }
   for (const name in headers) reply.header(name, headers[name])
   return () => {
@@ -59,7 +59,7 @@ export function sendError (request: FastifyRequest, reply: FastifyReply, cause: 
   const error = cause instanceof Error ? cause : functionFailure(cause)
   resetReason(request, reply)
   if (isProxyError(error) && error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter))
-  if (isUnread(request)) reply.header('connection', 'close')
+  if (isUnread(request)) reply.header('connection', reply.hasHeader('upgrade') ? 'Upgrade, close' : 'close')
   reply.send(error)
 }
 

@@ -604,4 +604,20 @@ describe('the upgrade', () => {
       assert.deepEqual([client.unread.length, seen, listener.routed.slice(before)], [0, [], ['/ws/']])
     })
   })
+
+  test('U26 a 426 to an offer whose body is still to come tells the protocols, and closes', async (t) => {
+    await everywhere(t, scene, { 'of a length': ['Content-Length: 50'], 'in chunks': ['Transfer-Encoding: chunked'] }, async (t, listener, fields) => {
+      const client = await listener.connect(t)
+      const before = listener.routed.length
+      const seen = await scene.seen(t, async () => {
+        client.write(head('POST /raw/ HTTP/1.1', 'Host: h', 'Connection: Upgrade', 'Upgrade: foo', ...fields))
+        const response = await client.response()
+        assertOurs(response, 426, scene)
+        assert.deepEqual([response.headers['upgrade'], response.headers['connection']], [['websocket'], ['Upgrade, close']])
+        client.write(smuggled)
+        await over(client)
+      })
+      assert.deepEqual([client.unread.length, seen, listener.routed.slice(before)], [0, [], ['/raw/']])
+    })
+  })
 })
