@@ -85,7 +85,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     raw.once('close', finish)
     const { socket } = options.request.raw
     if (raw.socket === null) this.#unwatch = whenClosed(socket, finish)
-    const left = raw.socket === null ? socket.destroyed : raw.destroyed || (raw as { stream?: { destroyed: boolean } }).stream?.destroyed === true
+    const left = socket.destroyed || raw.destroyed || (raw as { stream?: { destroyed: boolean } }).stream?.destroyed === true
     if (left) finish() // while hooks were at work: no event is to come
   }
 

@@ -1,6 +1,6 @@
 /** A request as an upstream is to get it: mapped path and rewritten headers. The same for forwards and upgrades. */
 import type { FastifyRequest } from 'fastify'
-import { BadPathError, InvalidHeaderError } from './errors.ts'
+import { BadPathError, ClientGoneError, InvalidHeaderError } from './errors.ts'
 import { droppedFields, forwardedHeaders, fromMap, requestHeaders, toMap, type HeaderList } from './headers.ts'
 import type { Target } from './options.ts'
 import { authorityOf, parseTarget } from './path.ts'
@@ -23,6 +23,7 @@ export function isIdempotent (method: string): boolean {
  * @param matched how much of the path the target's prefix takes up
  * @param body whether the message keeps its `Content-Length`
  * @throws InvalidHeaderError where `rewriteRequestHeaders` returned what cannot be written
+ * @throws ClientGoneError where nobody can say any more who asked
  */
 export function outgoing (request: FastifyRequest, target: Target, choice: Choice, matched: number, body: boolean): Outgoing {
   const { raw } = request
@@ -58,7 +59,11 @@ function hostOf ({ raw: { headers, url = '' } }: FastifyRequest): string {
 function clientFacts (request: FastifyRequest): { addresses: readonly string[], host: string, protocol: string } {
   // Fastify knows no absolute-form; what a trusted proxy said of the host goes before it.
   const host = request.host === request.raw.headers.host ? hostOf(request) : request.host
-  return { host, addresses: (request.ips ?? [request.ip]).filter((address: string | undefined) => address !== undefined), protocol: request.protocol }
+  const addresses = (request.ips ?? [request.ip]).filter((address: string | undefined) => address !== undefined)
+  // A connection that was reset has no peer any more: an upstream must not take that for the absence of a client.
+  const { socket } = request.raw
+  if (addresses.length === 0 && (socket.destroyed || socket.localAddress !== undefined)) throw new ClientGoneError()
+  return { host, addresses, protocol: request.protocol }
 }
 
 /** Whether `trustProxy` holds for the peer: then what it says of those before it may pass. */
