@@ -45,6 +45,8 @@ function declineEarly (state: ServerState, server: Server & { shouldUpgradeCallb
 function accept (state: ServerState, request: IncomingMessage, socket: Duplex, head: Buffer): void {
   socket.on('error', onSocketError)
   socket.allowHalfOpen = true // https and http2 sockets are not: an upstream's last bytes would be lost
+  // Node may have stopped reading for the body of the request before, unknown to the stream: nobody would start it again.
+  request.socket.push('')
   const response = respondOn(request, socket)
   // What framing, and what body, it has cannot be known: it must not be read again.
   if (response !== undefined && isTruncated(request, state.server)) return refuse(state, response, request, 'decision', new TooManyHeadersError())
