@@ -217,7 +217,7 @@ describe('limits', () => {
 
   test('L6 early bytes beyond earlyData are not read before the 101, and not lost', async (t) => {
     await everywhere(t, scene, { 'with the head': true, 'after it': false }, async (t, listener, together) => {
-      const flood = Buffer.alloc(32 * 1024 * 1024)
+      const flood = Buffer.alloc(16 * 1024 * 1024)
       const asked = deferred<{ connection: RawConnection, head: string }>()
       scene.upstream.script = (connection, head) => asked.resolve({ connection, head })
       const client = await listener.connect(t)
@@ -225,7 +225,7 @@ describe('limits', () => {
       const { connection, head } = await asked.promise
       scene.upstream.script = undefined
       if (!together) client.write(flood)
-      const drained = await event(client.socket, 'drain', 200).then(() => true, () => false)
+      const drained = await event(client.socket, 'drain', 500).then(() => true, () => false)
       assert.deepEqual([drained, connection.received.length], [false, head.length])
       let count = 0
       const stream = connection.takeOver()

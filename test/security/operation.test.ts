@@ -118,7 +118,7 @@ describe('operation', () => {
     const shape = (): string => JSON.stringify(listener.proxy.app.wstunnel.metrics(), (_key, value: unknown) => typeof value === 'number' ? 0 : value)
     const before = shape()
     const client = await listener.connect(t)
-    const paths = Array.from({ length: 300 }, (_, i) => get(`/ws/path-${i}?q=${i}`, `Host-${i}: x`, ...(i % 3 === 0 ? ['Connection: Upgrade', `Upgrade: token-${i}`] : [])))
+    const paths = Array.from({ length: 100 }, (_, i) => get(`/ws/path-${i}?q=${i}`, `Host-${i}: x`, ...(i % 3 === 0 ? ['Connection: Upgrade', `Upgrade: token-${i}`] : [])))
     for (const path of paths) {
       client.write(path)
       await client.response()

@@ -220,4 +220,11 @@ describe('paths and targets', () => {
       assert.ok(user < 2_000_000, `${user} µs`) // some ten thousand times what a request takes
     })
   })
+
+  test('P10 where the root is proxied, a target that begins with two slashes is a 400', async (t) => {
+    const rooted = await openScene(t, { options: ({ ws }) => ({ upstream: ws }) })
+    await everywhere(t, rooted, { 'an authority': '//evil.example/x', 'two slashes alone': '//', 'an escape behind them': '//%2e%2e/x', 'a backslash': '/\\evil.example/x' }, async (t, listener, target) => {
+      for (const offer of [[], handshake]) await refused(t, rooted, listener, get(target, ...(offer.length === 0 ? [] : ['Connection: close, Upgrade', ...offer.slice(1)])), 400)
+    })
+  })
 })
