@@ -310,8 +310,12 @@ describe('headers', () => {
 
   test('H15 a response head of an upstream that is too large is a 502', async (t) => {
     await everywhere(t, scene, { forward: [], upgrade: handshake }, async (t, listener, offer) => {
-      for (const fields of [`X: ${'x'.repeat(17_000)}\r\n`, 'X: y\r\n'.repeat(3000)]) {
-        scene.upstream.script = (connection, request) => { connection.write((offer.length > 0 ? switching(request) : 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok').replace('\r\n', `\r\n${fields}`)) }
+      for (const fields of [`X: ${'x'.repeat(17_000)}\r\n`, 'X: y\r\n'.repeat(3000), `X: ${'x'.repeat(40_000)}`]) {
+        const whole = fields.endsWith('\r\n') // the last has no end at all
+        scene.upstream.script = (connection, request) => {
+          const answer = (offer.length > 0 ? switching(request) : 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok').replace('\r\n', `\r\n${fields}`)
+          connection.write(whole ? answer : answer.slice(0, answer.indexOf(fields) + fields.length))
+        }
         const { response } = await sent(t, scene, listener, get(offer.length > 0 ? '/ws/' : '/http/', ...offer))
         scene.upstream.script = undefined
         assertOurs(response, 502, scene)
