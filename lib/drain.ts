@@ -5,10 +5,10 @@ import { clock, type SideName } from './tunnel.ts'
  * The parts of the window in which WebSockets are told to go: first the clients, spread so that they do not return as one herd,
  * and then the upstreams of those that have not passed a client's Close on to them.
  */
-const farewells = { client: { from: 0.75, to: 0.9 }, upstream: { from: 0.9, to: 0.95 } } as const
+const farewells = { client: { from: 0.75, to: 0.82 }, upstream: { from: 0.86, to: 0.9 } } as const
 
 /** What breaking a tunnel off takes of the window's end: milliseconds for each, and at most this part of the window. */
-const breakingOff = { each: 0.1, most: 0.05 }
+const breakingOff = { each: 0.2, most: 0.1 }
 
 /** A tunnel, as a drain sees it. */
 export interface Drainable {

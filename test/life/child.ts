@@ -7,7 +7,7 @@ import Fastify from 'fastify'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import wstunnel from '../../lib/index.ts'
 import type { ProxyOptions } from '../fixtures/proxy.ts'
-import { within } from '../fixtures/wait.ts'
+import { deferred, within } from '../fixtures/wait.ts'
 
 export interface Memory {
   rss: number
@@ -25,17 +25,29 @@ interface Start {
 
 type Request = { id: number } & ({ do: 'start', with: Start } | { do: 'memory' } | { do: 'bytes' } | { do: 'close' })
 
+interface Answer {
+  id: number
+  value?: unknown
+  error?: string
+}
+
 /** The parent's side. */
 export class ProxyProcess {
   readonly process: ChildProcess
   port = 0
   readonly exited: Promise<number | null>
   #id = 0
+  /** What waits for an answer. */
+  readonly #asked = new Map<number, (answer: Answer) => void>()
 
   constructor () {
     const execArgv = [...process.execArgv.filter((arg) => !arg.startsWith('--test')), '--expose-gc']
     this.process = fork(fileURLToPath(import.meta.url), ['as-child'], { execArgv })
     this.exited = new Promise((resolve) => this.process.once('exit', resolve))
+    this.process.on('message', (answer: Answer) => this.#answered(answer))
+    void this.exited.then((code) => {
+      for (const id of [...this.#asked.keys()]) this.#answered({ id, error: `the proxy's process ended with ${code}` })
+    })
   }
 
   async start (how: Start): Promise<void> {
@@ -67,20 +79,20 @@ export class ProxyProcess {
     await this.exited
   }
 
+  #answered (answer: Answer): void {
+    this.#asked.get(answer.id)?.(answer)
+    this.#asked.delete(answer.id)
+  }
+
   #ask<T> (what: { do: 'start', with: Start } | { do: 'memory' } | { do: 'bytes' } | { do: 'close' }): Promise<T> {
     const id = ++this.#id
-    const answer = new Promise<T>((resolve, reject) => {
-      const onMessage = (message: { id: number, value: T, error?: string }): void => {
-        if (message.id !== id) return
-        this.process.off('message', onMessage)
-        if (message.error === undefined) resolve(message.value)
-        else reject(new Error(message.error))
-      }
-      this.process.on('message', onMessage)
-      void this.exited.then((code) => reject(new Error(`the proxy's process ended with ${code}`)))
+    const { promise, resolve, reject } = deferred<unknown>()
+    this.#asked.set(id, (message) => {
+      if (message.error === undefined) resolve(message.value)
+      else reject(new Error(message.error))
     })
     this.process.send({ id, ...what })
-    return within(answer, `the proxy's process to ${what.do}`, 60_000)
+    return within(promise as Promise<T>, `the proxy's process to ${what.do}`, 60_000)
   }
 }
 

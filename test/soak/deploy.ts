@@ -37,7 +37,7 @@ export async function deploy (clients: number, seed: number): Promise<void> {
   })
   server.listen(0, '127.0.0.1')
   await event(server, 'listening')
-  const options = { upstream: `ws://127.0.0.1:${(server.address() as AddressInfo).port}/`, drainTimeout: '4s' as const }
+  const options = { upstream: `ws://127.0.0.1:${(server.address() as AddressInfo).port}/`, drainTimeout: '8s' as const }
   const proxies: ProxyProcess[] = []
   const spawn = async (): Promise<ProxyProcess> => {
     const proxy = new ProxyProcess()
