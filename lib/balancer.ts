@@ -99,7 +99,7 @@ export class Balancer implements Electing, Electorate {
     const member = known ?? new Member(config, this.#rules)
     this.#leaving = this.#leaving.filter((leaving) => leaving !== known)
     member.configure(config)
-    member.join(this.#trafficByWeight())
+    member.join(this.#trafficBeside(member))
     this.#members.push(member)
     if (this.#started) this.#watch(member)
     return member
@@ -176,13 +176,13 @@ export class Balancer implements Electing, Electorate {
   }
 
   #changed (member: Member, from: MemberState, error: Error | undefined): void {
-    if (member.state === 'up') member.join(this.#trafficByWeight())
+    if (member.state === 'up') member.join(this.#trafficBeside(member))
     this.#report({ balancer: this.config.name, member: member.url, from, to: member.state, error })
   }
 
-  /** How much the usable member with the least traffic has had. */
-  #trafficByWeight (): number {
-    const shares = this.#members.filter(({ isUsable }) => isUsable).map(({ traffic, weight }) => traffic / weight)
+  /** How much the usable member with the least traffic, other than this one, has had for its weight. */
+  #trafficBeside (member: Member): number {
+    const shares = this.#members.filter((other) => other !== member && other.isUsable).map(({ traffic, weight }) => traffic / weight)
     return shares.length === 0 ? 0 : Math.min(...shares)
   }
 

@@ -137,14 +137,19 @@ export class Election implements Choice, PolicyContext {
     return this.#electorate.config.random()
   }
 
+  /** What `hashBy` names; the client's address where that is missing or empty, lest all without it go to one member. */
   key (): string {
+    return this.#named || (this.#request.ip ?? '')
+  }
+
+  get #named (): string | undefined {
     const { kind, name } = this.#electorate.config.hashBy
-    const { ip, raw: { url = '', headers } } = this.#request
+    const { url = '', headers } = this.#request.raw
     switch (kind) {
-      case 'client': return ip ?? ''
-      case 'header': return String(headers[name] ?? '')
-      case 'cookie': return cookieValue(headers.cookie, name) ?? ''
-      case 'query': return queryValue(url, name) ?? ''
+      case 'client': return undefined
+      case 'header': return headers[name]?.toString()
+      case 'cookie': return cookieValue(headers.cookie, name)
+      case 'query': return queryValue(url, name)
     }
   }
 
