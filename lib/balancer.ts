@@ -203,7 +203,7 @@ export class Balancer implements Electing, Electorate {
 
   noMember (): Error {
     const now = this.config.clock()
-    const waits = this.#members.flatMap(({ retryAt }) => retryAt === undefined ? [] : [Math.max(1, Math.ceil((retryAt - now) / 1000))])
+    const waits = this.#members.flatMap(({ state, retryAt }) => state !== 'error' || retryAt === undefined ? [] : [Math.max(1, Math.ceil((retryAt - now) / 1000))])
     return noMemberFor(waits.length === 0 ? retryAfterUnknown : Math.min(...waits))
   }
 }

@@ -4,17 +4,15 @@
  */
 import type { FastifyRequest } from 'fastify'
 import type { BalancerConfig } from './balancing.ts'
-import {
-  ClosedError, InvalidUpstreamError, isProxyError, LimitError, NameError, TimeoutError, TlsError, UnavailableError
-} from './errors.ts'
+import { ClosedError, InvalidUpstreamError, isProxyError, LimitError, TimeoutError, TlsError } from './errors.ts'
 import type { Member } from './member.ts'
 import { mapPath } from './path.ts'
 import { advance, type PolicyContext } from './policies.ts'
 import { cookieValue, queryValue, setCookie, stickyRoute } from './sticky.ts'
 import type { Choice, Failure, Upstream, Upstreams } from './upstream.ts'
 
-/** Failures after which another member may do better. */
-const failingOver = [UnavailableError, NameError, TlsError, ClosedError, TimeoutError, LimitError]
+/** Failures after which another member may do better, beside all that kept a connection from being made. */
+const failingOver = [TlsError, ClosedError, TimeoutError, LimitError]
 
 /** Who can be elected. */
 export interface Electorate {
@@ -174,13 +172,14 @@ export class Election implements Choice, PolicyContext {
   failed (error: unknown, failure: Failure): Choice | undefined {
     const { config } = this.#electorate
     const member = this.#member
-    if (isProxyError(error) && error.source === 'upstream') {
+    const isIts = isProxyError(error) && error.source === 'upstream'
+    if (isIts) {
       member.failures++
       if (isBlamed(error, failure, config.failOnTimeout)) member.fail(error)
     }
     this.#tried.push(member)
     if (!failure.again || member.config.status.ignoreErrors || this.#tried.length > config.maxAttempts) return undefined
-    if (!failingOver.some((Known) => error instanceof Known)) return undefined
+    if (!(isIts && !failure.sent) && !failingOver.some((Known) => error instanceof Known)) return undefined
     const next = this.#find()
     if (next === undefined) return undefined
     this.#member = next
@@ -192,5 +191,5 @@ export class Election implements Choice, PolicyContext {
 /** Whether a failure puts the member in error: no connection, or one that was closed before the first byte of an answer. */
 function isBlamed (error: Error, { sent, fresh }: Failure, failOnTimeout: boolean): boolean {
   if (error instanceof TimeoutError) return !sent || failOnTimeout
-  return !sent || (error instanceof ClosedError && fresh)
+  return !sent || error instanceof TlsError || (error instanceof ClosedError && fresh)
 }

@@ -12,7 +12,7 @@ import { isIdempotent, outgoing } from './outgoing.ts'
 import type { Breakable, Registry } from './registry.ts'
 import { sendError, setHead, type Head } from './respond.ts'
 import { clock } from './tunnel.ts'
-import type { Choice, Upstreams } from './upstream.ts'
+import type { Choice, PooledOptions, Upstreams } from './upstream.ts'
 
 /** What a forward needs. */
 export interface ForwardOptions {
@@ -51,8 +51,8 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
   /** Stops watching the connection, where the response waits behind another. */
   #unwatch: (() => void) | undefined = undefined
   #choice: Choice | undefined = undefined
-  /** Set by the connection that took this exchange: whether it had served another one before. */
-  reused = false
+  /** What the pool was asked, the last time. */
+  #asked: PooledOptions | undefined = undefined
   /** Whether some of the request's body has been taken. */
   #bodyTaken = false
   #counters: Counters
@@ -64,7 +64,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
   #broken: Error | undefined = undefined
   #failed = false
   #finished = false
-  /** Whether the upstream's response has begun. */
+  /** Whether the upstream's response has begun, be it with a hint that was sent on. */
   #responding = false
   /** Whether the upstream's response is over, in whichever way. */
   #answered = false
@@ -109,15 +109,16 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     this.#enter(upstream.counters)
     const body = requestBody(request)
     const { path, headers } = outgoing(request, target, choice, matched, body === request.raw || body === null)
+    this.#asked = {
+      path,
+      method: request.method as Dispatcher.HttpMethod,
+      headers: headers as string[],
+      body: body === null ? null : this.#sent(body) as unknown as Readable,
+      // Not the client's Host, which undici would take, and open a connection for each.
+      ...(upstream.address.secure ? { servername: upstream.address.hostname } : {})
+    } as PooledOptions
     try {
-      upstream.pool.dispatch({
-        path,
-        method: request.method as Dispatcher.HttpMethod,
-        headers: headers as string[],
-        body: body === null ? null : this.#sent(body) as unknown as Readable,
-        // Not the client's Host, which undici would take, and open a connection for each.
-        ...(upstream.address.secure ? { servername: upstream.address.hostname } : {})
-      } as Dispatcher.DispatchOptions, this)
+      upstream.pool.dispatch(this.#asked, this)
     } catch (error) {
       this.fail(toProxyError(error))
     }
@@ -135,14 +136,13 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     if (this.#choice === undefined || this.#responding || this.#broken !== undefined || this.#finished) return false
     const sent = this.#controller !== undefined
     const again = !this.#bodyTaken && (!sent || isIdempotent(this.#options.request.method))
-    const next = this.#choice.failed(error, { sent, again, fresh: !this.reused })
-    if (next === undefined) return false
-    this.#controller = undefined
-    this.reused = false
     try {
+      const next = this.#choice.failed(error, { sent, again, fresh: this.#asked?.reused !== true })
+      if (next === undefined) return false
+      this.#controller = undefined
       this.start(next)
     } catch (error) {
-      this.fail(error as Error)
+      this.fail(error as Error) // of a function of the options; undici is to hear of none
     }
     return true
   }
@@ -263,10 +263,15 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     // Behind one that is not finished a response has no socket: Node would put the hint into its body.
     if (raw.headersSent || request.raw.httpVersion === '1.0' || raw.socket === null) return
     try {
-      if (status === 102) raw.writeProcessing()
+      if (status === 102) {
+        this.#responding = true
+        raw.writeProcessing()
+      }
       if (status !== 103) return
       const link = toMap(headers).link
-      if (link !== undefined) raw.writeEarlyHints({ link })
+      if (link === undefined) return
+      this.#responding = true
+      raw.writeEarlyHints({ link })
     } catch {
       // A hint that Node will not write is a hint less; the response is still to come.
     }

@@ -119,10 +119,10 @@ export class Member implements Candidate {
     this.#settle(undefined)
   }
 
-  /** Leaves it out for a while. */
+  /** Leaves it out for a while. Exchanges that fail together are one failure: those that it left in are no news. */
   fail (cause: Error | undefined): void {
-    if (this.#config.status.ignoreErrors) return
     const { retry, clock } = this.#rules
+    if (this.#config.status.ignoreErrors || (this.#errorUntil !== undefined && clock() < this.#errorUntil)) return
     const times = Math.min(2 ** this.#failuresInARow, longestRetry)
     this.#failuresInARow++
     this.#errorUntil = clock() + retry * times

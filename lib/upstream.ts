@@ -112,8 +112,9 @@ export class Upstream implements Choice {
   }
 }
 
-/** An exchange, as its connection sees it. */
-interface Pooled extends Dispatcher.DispatchHandler {
+/** What one exchange asks of a pool. */
+export interface PooledOptions extends Dispatcher.DispatchOptions {
+  /** Set by the connection that takes it: whether it has served another one before. */
   reused?: boolean
 }
 
@@ -139,9 +140,9 @@ class Connection extends Client {
   }
 
   /** A pool gives a connection its next request when the one before is over. */
-  override dispatch (options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+  override dispatch (options: PooledOptions, handler: Dispatcher.DispatchHandler): boolean {
     this.#continues.expect()
-    if (this.#used) (handler as Pooled).reused = true
+    options.reused = this.#used
     this.#used = true
     return super.dispatch(options, handler)
   }
