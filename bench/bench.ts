@@ -56,7 +56,12 @@ async function enter (workload: Workload, contestant: Contestant): Promise<Entry
     async start () {
       if (contestant.kind === 'direct') return { ...common, at: { host, port, ...withCa }, pids: () => [upstream.pid], running: undefined }
       const running = await contestant.start({
-        node, address: addressOf(index), upstream: { host, port }, tls: secure ? tls : undefined, workers: contestant.workers
+        node,
+        address: addressOf(index),
+        upstream: { host, port },
+        tls: secure ? tls : undefined,
+        workers: contestant.workers,
+        build: contestant.build
       })
       return { ...common, at: { host: running.host, port: running.port, ...withCa }, pids: () => running.pids(), running }
     },

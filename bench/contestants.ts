@@ -15,6 +15,8 @@ export interface Setting {
   /** Both legs over TLS. */
   readonly tls?: { readonly key: string, readonly cert: string, readonly ca: string } | undefined
   readonly workers?: number | undefined
+  /** Another build of this plugin. */
+  readonly build?: string | undefined
 }
 
 export type Kind = 'direct' | 'ours' | 'plugin' | 'library' | 'floor' | 'server'
@@ -24,6 +26,7 @@ export interface Contestant {
   readonly kind: Kind
   /** Processes among which connections are shared out. */
   readonly workers?: number
+  readonly build?: string
   /** Why it cannot take part on this machine. */
   readonly missing?: string | undefined
   start (setting: Setting): Promise<Running>
@@ -49,6 +52,7 @@ export const contestants: readonly Contestant[] = [
   { name: 'direct', kind: 'direct', start: () => { throw new Error('there is nothing to start') } },
   node('fastify-wstunnel', 'ours'),
   { ...node('fastify-wstunnel', 'ours'), name: 'fastify-wstunnel, two processes', workers: 2 },
+  ...before(),
   node('fastify-http-proxy', 'plugin', '@fastify/http-proxy'),
   node('http-proxy-3', 'library'),
   node('httpxy', 'library'),
@@ -58,6 +62,12 @@ export const contestants: readonly Contestant[] = [
   server('haproxy', haproxy),
   server('apache', apache)
 ]
+
+/** `BENCH_BEFORE=/path/to/dist/index.js npm run bench -- …` measures that build, too: what a change has brought. */
+function before (): Contestant[] {
+  const build = process.env.BENCH_BEFORE
+  return build === undefined ? [] : [{ ...node('fastify-wstunnel', 'ours'), name: 'before', build }]
+}
 
 function node (file: string, kind: Kind, name: string = file): Contestant {
   return {
@@ -82,9 +92,9 @@ function node (file: string, kind: Kind, name: string = file): Contestant {
   }
 }
 
-/** `BENCH_PROFILE=--cpu-prof npm run bench -- …` profiles this plugin's process. */
+/** `BENCH_PROFILE=--cpu-prof npm run bench -- …` profiles this plugin's process; `BENCH_PROFILED` names another. */
 function profiling (name: string): string[] {
-  return name === 'fastify-wstunnel' ? (process.env.BENCH_PROFILE ?? '').split(' ').filter((flag) => flag !== '') : []
+  return name === (process.env.BENCH_PROFILED ?? 'fastify-wstunnel') ? (process.env.BENCH_PROFILE ?? '').split(' ').filter((flag) => flag !== '') : []
 }
 
 function server (name: string, { missing, start }: Server): Contestant {

@@ -1,9 +1,10 @@
 /** Dials an upstream: TCP or a unix socket, and TLS over it. The only place where a connection is made. */
-import { connect, isIP, type Socket } from 'node:net'
+import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import type { Address } from './address.ts'
 import { ClosedError, ignoreErrors, TimeoutError, TlsError, toProxyError } from './errors.ts'
+import { Intake } from './intake.ts'
 import { tlsDefaults, type TlsOptions } from './tls.ts'
 
 /** What to dial, and how. */
@@ -16,6 +17,9 @@ export interface DialOptions {
   readonly keepAlive: number
 }
 
+/** What a stream may buffer: Node 20's default, a quarter of it, would stop and start reading at every chunk. */
+const highWaterMark = 65_536
+
 /** A connection to an upstream. */
 export interface Dialled {
   /** What to speak on. */
@@ -26,11 +30,14 @@ export interface Dialled {
 
 /**
  * Dials. Calls back once, with a connection that is ready to be written to (for TLS: verified), or an error.
+ * @param direct for a tunnel: what is read need not go through a stream
  * @returns gives up: nothing is called back after that
  */
-export function dial (options: DialOptions, callback: (error: Error | null, dialled: Dialled | null) => void): () => void {
+export function dial (
+  options: DialOptions, callback: (error: Error | null, dialled: Dialled | null) => void, direct = false
+): () => void {
   const { address, connectTimeout } = options
-  const transport = connectTransport(options)
+  const transport = direct && !address.secure ? connectDirectly(options) : connect(connectOptions(options))
   // TLS goes over a socket that we dialled, so that the socket can be reset: a TLS stream cannot.
   let stream: Duplex
   try {
@@ -72,11 +79,16 @@ export function dial (options: DialOptions, callback: (error: Error | null, dial
   }
 }
 
-function connectTransport ({ address, keepAlive }: DialOptions): Socket {
-  const common = { allowHalfOpen: true, noDelay: true, keepAlive: keepAlive > 0, keepAliveInitialDelay: keepAlive }
+function connectDirectly (options: DialOptions): Socket {
+  const intake = new Intake()
+  return intake.serve(connect({ ...connectOptions(options), onread: intake.onread }))
+}
+
+function connectOptions ({ address, keepAlive }: DialOptions): NetConnectOpts {
+  const common = { highWaterMark, allowHalfOpen: true, noDelay: true, keepAlive: keepAlive > 0, keepAliveInitialDelay: keepAlive }
   return address.socketPath === undefined
-    ? connect({ ...common, host: address.hostname, port: address.port })
-    : connect({ ...common, path: address.socketPath })
+    ? { ...common, host: address.hostname, port: address.port }
+    : { ...common, path: address.socketPath }
 }
 
 function startTls ({ address, tls }: DialOptions, transport: Socket): Duplex {

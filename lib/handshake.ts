@@ -76,7 +76,7 @@ export class Handshake {
           dialled = connection
           this.connected = true
           release = this.#converse(connection, resolve, reject)
-        })
+        }, true)
       })
     } catch (error) {
       if (dialled === undefined) giveUp()

@@ -6,7 +6,8 @@
  * the scope that it was made in alive, and with it the request, for as long as the tunnel lives.
  */
 import type { Duplex } from 'node:stream'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
+import { intakeOf } from './intake.ts'
 
 export type SideName = 'client' | 'upstream'
 
@@ -228,7 +229,14 @@ export function clock (): number {
 function attach (side: Side): void {
   const { stream } = side
   stream[kSide] = side
-  stream.on('data', onData)
+  const intake = intakeOf(stream)
+  if (intake === undefined) stream.on('data', onData)
+  else {
+    intake.take = (bytes) => {
+      receive(side, bytes)
+      return isKept(side.peer.stream)
+    }
+  }
   stream.on('end', onEnd)
   stream.on('drain', onDrain)
   stream.on('error', onError)
@@ -257,11 +265,20 @@ function receive (side: Side, chunk: Buffer): void {
   pass(side, chunk)
 }
 
-/** Writes to the other side, and waits for it where it cannot take more. */
+/**
+ * Writes to the other side, and waits for it where it cannot take more. A chunk as large as a high-water mark is too much by
+ * what `write` says, even where the kernel took all of it at once: to stop reading then would cost more than the copy.
+ */
 function pass (side: Side, chunk: Buffer): void {
-  if (side.peer.stream.write(chunk)) return
+  const { stream } = side.peer
+  if (stream.write(chunk) || stream.writableLength === 0) return
   side.paused = true
   side.stream.pause()
+}
+
+/** Whether a stream may still refer to what was written to it. Not a socket that has handed all of it to the kernel. */
+function isKept (stream: Duplex): boolean {
+  return !(stream instanceof Socket) || stream.writableLength > 0
 }
 
 function onDrain (this: Stream): void {

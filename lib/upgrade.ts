@@ -76,6 +76,7 @@ class UpgradeExchange implements Breakable {
 
   /** A response was sent on this exchange's connection: by us, at its end, or by someone else, in its middle. */
   answered (): void {
+    if (!this.#client.watching) return // its own end: a switch, or an error that was sent
     if (this.#body === undefined) this.#client.abort(new ClientGoneError())
     else this.#body.destroy() // an onSend hook may have put another one in its place
     this.#client.release()

@@ -21,6 +21,11 @@ export class WaitingClient {
     this.#size = head.length
   }
 
+  /** Whether its leaving would be noticed. */
+  get watching (): boolean {
+    return this.#watching
+  }
+
   get signal (): AbortSignal {
     return this.#controller.signal
   }

@@ -1,10 +1,10 @@
 import cluster from 'node:cluster'
 import { once } from 'node:events'
-import wstunnel from '../../dist/index.js'
 import { serveApplication } from './application.js'
 import { ready, setting, upstreamUrl } from './serve.js'
 
-const { workers = 1, tls } = setting
+const { workers = 1, build = '../../dist/index.js', tls } = setting
+const { default: wstunnel } = await import(build)
 const options = { upstream: upstreamUrl('ws'), ...(tls === undefined ? {} : { tls: { ca: tls.ca } }) }
 
 if (workers > 1 && cluster.isPrimary) {

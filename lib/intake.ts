@@ -1,0 +1,57 @@
+/**
+ * Reading without a stream. A socket that we dial for a tunnel hands over what it reads by a call: that saves the stream's
+ * machinery, and an allocation of 64 KiB for every read, however little it brings. Sockets that a server has accepted cannot
+ * do that.
+ */
+import type { OnReadOpts } from 'node:net'
+import type { Duplex } from 'node:stream'
+
+/** What one read may bring: a little more than 64 KiB, so that a message of that size is not read, and written, in two pieces. */
+const size = 66_560
+
+/** A read of less is copied out of the buffer that all sockets share; after one of more a socket gets a buffer of its own. */
+const small = 16_384
+
+const shared = Buffer.allocUnsafeSlow(size)
+const kIntake: unique symbol = Symbol('fastify-wstunnel.intake')
+
+type WithIntake = object & { [kIntake]?: Intake }
+
+/** Where the bytes of a socket go that was connected with its `onread`. Nothing is buffered here. */
+export class Intake {
+  /** Whoever gets the bytes. Returns whether it still needs them afterwards: else their memory is read into again. */
+  take: (bytes: Buffer) => boolean = keep
+  /** What the next read goes into. */
+  #next = shared
+
+  /** An option of `net.connect`. */
+  readonly onread: OnReadOpts = {
+    buffer: () => this.#next,
+    callback: (length) => this.#read(length)
+  }
+
+  /** Until somebody else takes them, the bytes come as `'data'`. */
+  serve<Stream extends WithIntake & Duplex> (socket: Stream): Stream {
+    this.take = (bytes) => socket.emit('data', bytes)
+    socket[kIntake] = this
+    return socket
+  }
+
+  #read (length: number): boolean {
+    const buffer = this.#next
+    const bytes = buffer.subarray(0, length)
+    // Nobody may keep what is shared: other sockets read into it, too.
+    const kept = this.take(buffer === shared ? Buffer.from(bytes) : bytes)
+    if (length < small) this.#next = shared
+    else if (kept || buffer === shared) this.#next = Buffer.allocUnsafeSlow(size)
+    return true
+  }
+}
+
+export function intakeOf (stream: WithIntake): Intake | undefined {
+  return stream[kIntake]
+}
+
+function keep (): boolean {
+  return true
+}
