@@ -13,6 +13,9 @@ import { DrainingError, TooManyHeadersError, type WstunnelError } from './errors
 import { replaceUpgradeToken } from './headers.ts'
 import type { ServerState } from './state.ts'
 
+/** Node 26 reads the body of an upgrade itself. Older ones leave it on the socket, to be given back with the head. */
+const leavesBodies = Number.parseInt(process.versions.node, 10) < 26
+
 /** Listens. Returns the remover. */
 export function listen (state: ServerState): () => void {
   const server = state.server as Server
@@ -35,6 +38,8 @@ function declineEarly (state: ServerState, server: Server & { shouldUpgradeCallb
   server.shouldUpgradeCallback = function (request) {
     const fate = state.foresee(request)
     if (fate === 'switch') return true
+    // Node's parser does not tell of a bad chunk in a request that it once took for an upgrade; one that is given back, it does.
+    if (fate === 'ordinary' && leavesBodies && request.headers['transfer-encoding'] !== undefined && server.listenerCount('upgrade') === 1) return true
     if (readFacts(request).body) return server.listenerCount('upgrade') > 1 && fate === undefined && before.call(server, request)
     // Someone else may want it.
     return server.listenerCount('upgrade') > 1 && before.call(server, request)

