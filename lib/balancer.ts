@@ -4,6 +4,7 @@
  * are down the client hears so at once, with a Retry-After.
  */
 import type { FastifyRequest } from 'fastify'
+import { setTimeout } from 'node:timers/promises'
 import type { BalancerConfig, BalancerMetrics, MemberChanges, MemberConfig, MemberInfo, MemberOptions, MemberState } from './balancing.ts'
 import { InvalidOptionsError, noMemberFor } from './errors.ts'
 import { Discovery, type Endpoint } from './discovery.ts'
@@ -11,7 +12,10 @@ import { HealthMonitor } from './health.ts'
 import { Election, type Electorate } from './election.ts'
 import { Member, type MemberRules } from './member.ts'
 import { discoveredMember, joiningMember, parseStatus, reconfigured } from './resolve-balancer.ts'
-import type { Choice, Electing, Upstream, Upstreams } from './upstream.ts'
+import { tlsTowards, type Choice, type Electing, type Upstream, type Upstreams } from './upstream.ts'
+
+/** Milliseconds that a server that starts waits for the first look-up: Fastify's own patience is 10 s. */
+const patience = 5000
 
 /** Seconds that a client is told to wait where no member will be back at a known time. */
 const retryAfterUnknown = 5
@@ -36,7 +40,7 @@ export class Balancer implements Electing, Electorate {
     this.#members = config.members.map((member) => new Member(member, this.#rules))
   }
 
-  /** Begins health checks and look-ups. Resolves after the first look-up. */
+  /** Begins health checks and look-ups. Resolves after the first look-up, or when that has taken too long. */
   async start (): Promise<void> {
     this.#started = true
     for (const member of this.#members) this.#watch(member)
@@ -45,7 +49,9 @@ export class Balancer implements Electing, Electorate {
     this.#discovery = new Discovery(dns.source, (endpoints) => this.#follow(endpoints), (error) => {
       this.#report({ balancer: this.config.name, name: dns.source.dns, error })
     })
-    await this.#discovery.start()
+    const enough = new AbortController()
+    await Promise.race([this.#discovery.start(), setTimeout(patience, undefined, { signal: enough.signal, ref: false }).catch(() => {})])
+    enough.abort()
   }
 
   async stop (): Promise<void> {
@@ -57,6 +63,7 @@ export class Balancer implements Electing, Electorate {
   }
 
   elect (request: FastifyRequest, home: Upstreams, path: string): Choice {
+    this.#dismiss()
     return new Election(this, request, home, path)
   }
 
@@ -82,9 +89,9 @@ export class Balancer implements Electing, Electorate {
 
   get size (): number { return this.#members.length }
 
-  /** @internal Whether an upstream is one of a member's. */
-  owns (url: string, upstream: Upstream): boolean {
-    return [...this.#members, ...this.#leaving].some((member) => member.url === url && member.has(upstream))
+  /** @internal What a member's exchanges go through, also those from before it was removed. */
+  upstreamsAt (url: string): Upstream[] {
+    return [...this.#members, ...this.#leaving].filter((member) => member.url === url).flatMap((member) => member.upstreams)
   }
 
   add (options: MemberOptions): MemberInfo {
@@ -99,6 +106,7 @@ export class Balancer implements Electing, Electorate {
     const member = known ?? new Member(config, this.#rules)
     this.#leaving = this.#leaving.filter((leaving) => leaving !== known)
     member.configure(config)
+    member.setHealth(true, undefined) // its checks begin anew
     member.join(this.#trafficBeside(member))
     this.#members.push(member)
     if (this.#started) this.#watch(member)
@@ -157,8 +165,9 @@ export class Balancer implements Electing, Electorate {
     }))
     for (const { url } of [...this.#members]) if (!wanted.has(url)) this.remove(url)
     for (const member of this.#members) {
-      const { loadFactor, lbSet } = wanted.get(member.url) as MemberConfig
-      member.configure({ ...member.config, loadFactor, lbSet })
+      const { loadFactor, lbSet, address, connection } = wanted.get(member.url) as MemberConfig
+      const renamed = address.authority === member.config.address.authority ? {} : { address, connection }
+      member.configure({ ...member.config, loadFactor, lbSet, ...renamed })
       wanted.delete(member.url)
     }
     for (const config of wanted.values()) this.#join(config)
@@ -169,7 +178,7 @@ export class Balancer implements Electing, Electorate {
     const { healthCheck, random } = this.config
     if (healthCheck === undefined) return
     const { address, connection } = member.config
-    const dialling = { address, tls: connection.tls ?? {}, connectTimeout: healthCheck.timeout, keepAlive: 0 }
+    const dialling = { address, tls: tlsTowards(connection, {}), connectTimeout: healthCheck.timeout, keepAlive: 0 }
     const monitor = new HealthMonitor(healthCheck, dialling, (healthy, error) => member.setHealth(healthy, error), random)
     this.#monitors.set(member, monitor)
     monitor.start()

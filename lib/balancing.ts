@@ -235,6 +235,8 @@ export interface MemberConfig {
 /** What a member says differently from its route. */
 export interface ConnectionOverrides {
   readonly tls?: TlsOptions
+  /** The name that a certificate is verified for, where `tls` says none: that which DNS was asked for. */
+  readonly servername?: string
   /** Milliseconds. */
   readonly connectTimeout?: number
   /** Milliseconds. */

@@ -12,9 +12,9 @@ export function controlOf (balancer: Balancer, registry: Registry): BalancerCont
     if (closeTunnels !== undefined && window === undefined) {
       throw new InvalidOptionsError(`closeTunnels: expected a duration such as '30s', got '${closeTunnels}'`)
     }
-    const tunnels = [...registry.values()].filter((tunnel) => balancer.owns(url, tunnel.facts.upstream))
+    const upstreams = balancer.upstreamsAt(url)
     change()
-    if (window !== undefined) await registry.retire(tunnels, window)
+    if (window !== undefined) await registry.retire(upstreams, window)
   }
   return {
     name: balancer.config.name,

@@ -45,11 +45,12 @@ export class Discovery {
   #stopped = false
   #last: readonly Endpoint[] = []
   #known = ''
+  #failing = false
 
   /**
    * @param found hears of each set that differs from the last one, sorted. It is empty only where the service is
    *   declared not to exist: one SRV record with the target `.`
-   * @param failed hears of each look-up that failed or found nothing. The last set stands
+   * @param failed hears of a look-up that failed or found nothing, once until one succeeds. The last set stands
    * @throws TypeError where a server is no address
    */
   constructor (source: DnsSource, found: (endpoints: readonly Endpoint[]) => void, failed: (error: Error) => void) {
@@ -75,14 +76,17 @@ export class Discovery {
 
   async #lookUp (): Promise<void> {
     let report: () => void
+    let failing = false
     try {
       const endpoints = distinct(await this.#resolve())
       report = () => this.#tell(endpoints)
     } catch (cause) {
-      report = () => this.#failed(new NameError({ cause }))
+      failing = true
+      report = () => { if (!this.#failing) this.#failed(new NameError({ cause })) }
     }
     if (this.#stopped) return
     report()
+    this.#failing = failing
     if (this.#stopped) return // by who was told
     this.#timer = setTimeout(() => { void this.#lookUp() }, this.#source.refresh).unref()
   }

@@ -108,14 +108,17 @@ export class Member implements Candidate {
     return this.#upstreams.get(home)
   }
 
-  has (upstream: Upstream): boolean {
-    for (const own of this.#upstreams.values()) if (own === upstream) return true
-    return false
+  get upstreams (): Upstream[] {
+    return [...this.#upstreams.values()]
   }
 
-  /** Other options, from now on. What its connections were dialled with stays. */
+  /** Other options, from now on. Connections that live stay as they are. */
   configure (config: MemberConfig): void {
+    const { address, connection } = this.#config
     this.#config = config
+    if (config.address !== address || config.connection !== connection) {
+      for (const upstream of this.#upstreams.values()) upstream.reconnect(config.address, config.connection)
+    }
     this.#settle(undefined)
   }
 

@@ -91,13 +91,14 @@ export function snapshot (registry: Registry, metered: readonly Metered[], uptim
     if (target.upstream === false) continue
     let route = routes.get(target.route)
     if (route === undefined) routes.set(target.route, route = { counters: new Counters(), upstreams: [] })
-    route.counters.add(upstreams.rest)
-    total.add(upstreams.rest)
     for (const { label, counters } of upstreams.values()) {
       route.counters.add(counters)
       total.add(counters)
       route.upstreams.push({ upstream: label, tunnels: tunnelsOf(counters), forwards: forwardsOf(counters) })
     }
+    // After them: what has gone since has left its counters here.
+    route.counters.add(upstreams.rest)
+    total.add(upstreams.rest)
   }
   return {
     draining: registry.draining,

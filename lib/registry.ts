@@ -157,6 +157,15 @@ export interface Breakable {
   abort (): void
 }
 
+/** Upstreams whose tunnels were asked to go. */
+interface Retirement {
+  readonly upstreams: readonly Upstream[]
+  readonly left: Set<OpenTunnel>
+  /** Whether their time is over: what comes yet is ended at once. */
+  readonly over: boolean
+  readonly done: () => void
+}
+
 export class Registry {
   /** Whether new upgrades are refused. */
   draining = false
@@ -167,8 +176,7 @@ export class Registry {
   readonly #forwards: Set<Breakable> = new Set()
   #sweeper: NodeJS.Timeout | undefined = undefined
   #nextId = 1
-  /** Tunnels that were asked to go, each set with whom to tell when it is empty. */
-  readonly #retiring: Map<Set<OpenTunnel>, () => void> = new Map()
+  readonly #retiring: Set<Retirement> = new Set()
   /** Called back when the last exchange that they wait for has ended. */
   #waiting: Array<{ readonly forwards: boolean, readonly done: () => void }> = []
 
@@ -185,6 +193,11 @@ export class Registry {
   open (ends: TunnelEnds, facts: TunnelFacts, complete: () => void): OpenTunnel {
     const tunnel = new OpenTunnel(this, (this.#nextId++).toString(36), ends, facts, complete)
     this.#tunnels.add(tunnel)
+    for (const { upstreams, left, over } of this.#retiring) {
+      if (!upstreams.includes(facts.upstream)) continue
+      left.add(tunnel)
+      if (over) setImmediate(() => tunnel.drained())
+    }
     this.#sweeper ??= setInterval(sweep, sweepInterval, this).unref()
     return tunnel
   }
@@ -192,7 +205,7 @@ export class Registry {
   /** @internal */
   remove (tunnel: OpenTunnel): void {
     this.#tunnels.delete(tunnel)
-    for (const [tunnels, done] of this.#retiring) if (tunnels.delete(tunnel) && tunnels.size === 0) done()
+    for (const { left } of this.#retiring) left.delete(tunnel)
     if (this.#tunnels.size === 0) {
       clearInterval(this.#sweeper)
       this.#sweeper = undefined
@@ -235,17 +248,29 @@ export class Registry {
     plan.cancel()
   }
 
-  /** Tells these tunnels to go, spread over `window` milliseconds, and then ends what is left of them. Resolves when none is. */
-  async retire (tunnels: readonly OpenTunnel[], window: number): Promise<void> {
-    const left = new Set(tunnels.filter((tunnel) => this.#tunnels.has(tunnel)))
-    if (left.size === 0) return
-    const plan = new DrainPlan(window, left, { tellFrom: 0 })
-    await new Promise<void>((resolve) => this.#retiring.set(left, resolve))
-    this.#retiring.delete(left)
+  /**
+   * Tells the tunnels of these upstreams to go, spread over `window` milliseconds, and then ends what is left of them, also
+   * those whose upgrades are still under way. Resolves when there is none.
+   */
+  async retire (upstreams: readonly Upstream[], window: number): Promise<void> {
+    const left = new Set([...this.#tunnels].filter(({ facts }) => upstreams.includes(facts.upstream)))
+    const retirement = { upstreams, left, over: false, done: () => {} }
+    const plan = new DrainPlan(window, left, { tellFrom: 0, breakOff: () => { retirement.over = true } })
+    await new Promise<void>((resolve) => {
+      retirement.done = resolve
+      this.#retiring.add(retirement)
+      this.#settle()
+    })
     plan.cancel()
   }
 
   #settle (): void {
+    for (const retirement of this.#retiring) {
+      const { upstreams, left, done } = retirement
+      if (left.size > 0 || upstreams.some(({ counters }) => counters.pending > 0)) continue
+      this.#retiring.delete(retirement)
+      done()
+    }
     if (this.#tunnels.size > 0 || this.#upgrades.size > 0) return
     const rest = this.#waiting.filter(({ forwards }) => forwards && this.#forwards.size > 0)
     const over = this.#waiting.filter((waiter) => !rest.includes(waiter))

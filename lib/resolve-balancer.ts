@@ -313,14 +313,13 @@ export function discoveredMember ({ address, port, name, weight }: Endpoint, lbS
   const suffix = at === undefined ? '' : `:${at}`
   const dialled = parseAddress(`${scheme}://${isIPv6(address) ? `[${address}]` : address}${suffix}${path}`) as Address
   const named = parseAddress(`${scheme}://${name}${suffix}${path}`)
-  const tls = dialled.secure ? { tls: Object.freeze({ servername: name, ...connection.tls }) } : {}
   return Object.freeze({
     ...template,
     address: Object.freeze({ ...dialled, authority: named?.authority ?? dialled.authority }),
     // RFC 2782: a weight of 0 is for where there is little to choose.
     loadFactor: port === undefined ? template.loadFactor : Math.max(weight, 0.1),
     lbSet: template.lbSet + lbSet,
-    connection: Object.freeze({ ...connection, ...tls }),
+    connection: Object.freeze({ ...connection, servername: name }),
     route: digests ? hash32(dialled.label).toString(36) : undefined,
     redirect: undefined
   })

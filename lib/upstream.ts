@@ -10,6 +10,7 @@ import { InvalidUpstreamError } from './errors.ts'
 import { Continues } from './interim.ts'
 import type { Target, UpstreamFunction } from './options.ts'
 import { mapPath } from './path.ts'
+import type { TlsOptions } from './tls.ts'
 
 /** Where one exchange goes, told of how that went. */
 export interface Choice {
@@ -44,27 +45,46 @@ export interface Electing {
 
 /** One upstream of one target, and its live state. httpd: a worker. By itself it is its own and only choice. */
 export class Upstream implements Choice {
-  readonly address: Address
   readonly counters: Counters = new Counters()
-  readonly dialling: DialOptions
-  /** Milliseconds. */
-  readonly timeout: number
-  /** Milliseconds. */
-  readonly handshakeTimeout: number
   readonly cookie: undefined = undefined
   readonly #target: Target
-  /** What the matched prefix is replaced by. */
-  readonly #base: string
+  #address: Address
+  #own: ConnectionOverrides
   #pool: Pool | undefined = undefined
 
   constructor (address: Address, target: Target, own: ConnectionOverrides = {}) {
-    this.address = address
     this.#target = target
-    const { tls, connectTimeout, keepAlive } = target
-    this.dialling = { address, tls: own.tls ?? tls, connectTimeout: own.connectTimeout ?? connectTimeout, keepAlive }
-    this.timeout = own.timeout ?? target.timeout
-    this.handshakeTimeout = own.handshakeTimeout ?? target.handshakeTimeout
-    this.#base = target.atRoot ? address.path.replace(/\/$/, '') : address.path
+    this.#address = address
+    this.#own = own
+  }
+
+  get address (): Address {
+    return this.#address
+  }
+
+  get dialling (): DialOptions {
+    const { tls, connectTimeout, keepAlive } = this.#target
+    return {
+      address: this.#address, tls: tlsTowards(this.#own, tls), connectTimeout: this.#own.connectTimeout ?? connectTimeout, keepAlive
+    }
+  }
+
+  /** Milliseconds. */
+  get timeout (): number {
+    return this.#own.timeout ?? this.#target.timeout
+  }
+
+  /** Milliseconds. */
+  get handshakeTimeout (): number {
+    return this.#own.handshakeTimeout ?? this.#target.handshakeTimeout
+  }
+
+  /** Other options, from the next connection on; the exchanges under way end on theirs. */
+  reconnect (address: Address, own: ConnectionOverrides): void {
+    this.#address = address
+    this.#own = own
+    void this.#pool?.close()
+    this.#pool = undefined
   }
 
   get label (): string {
@@ -81,7 +101,8 @@ export class Upstream implements Choice {
   }
 
   pathFor (path: string, matched: number): string {
-    return mapPath(path, matched, this.#base)
+    const { path: base } = this.#address
+    return mapPath(path, matched, this.#target.atRoot ? base.replace(/\/$/, '') : base)
   }
 
   answered (): void {}
@@ -110,6 +131,12 @@ export class Upstream implements Choice {
   async destroy (): Promise<void> {
     await this.#pool?.destroy()
   }
+}
+
+/** TLS towards a member, by its own options or those of its route. */
+export function tlsTowards ({ tls, servername }: ConnectionOverrides, byDefault: TlsOptions): TlsOptions {
+  const options = tls ?? byDefault
+  return servername === undefined ? options : { servername, ...options }
 }
 
 /** What one exchange asks of a pool. */
