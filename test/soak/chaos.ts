@@ -196,7 +196,8 @@ class Script {
     }
     socket.write(head + (random() < 0.2 ? 'x'.repeat(upTo(random, 30_000)) : ''))
     if (roll < 0.3) {
-      setTimeout(leave, upTo(random, 20))
+      const soon = setTimeout(leave, upTo(random, 20))
+      socket.once('close', () => clearTimeout(soon))
       return
     }
     const answer = await headOn(socket).catch(() => '')
@@ -208,8 +209,9 @@ class Script {
       await new Promise((resolve) => setTimeout(resolve, upTo(random, 20)))
     }
     // Some are left to the proxy's timers.
-    if (random() < 0.1) setTimeout(() => { socket.destroy() }, 4000)
-    else leave()
+    if (random() >= 0.1) return leave()
+    const late = setTimeout(() => { socket.destroy() }, 4000)
+    socket.once('close', () => clearTimeout(late))
   }
 }
 
