@@ -51,7 +51,7 @@ export function memory (running: Running): { pss: number, peak: number, cpu: num
 export const contestants: readonly Contestant[] = [
   { name: 'direct', kind: 'direct', start: () => { throw new Error('there is nothing to start') } },
   node('fastify-wstunnel', 'ours'),
-  { ...node('fastify-wstunnel', 'ours'), name: 'fastify-wstunnel, two processes', workers: 2 },
+  { ...node('fastify-wstunnel', 'ours'), name: 'fastify-wstunnel × 2', workers: 2 },
   ...before(),
   node('fastify-http-proxy', 'plugin', '@fastify/http-proxy'),
   node('http-proxy-3', 'library'),

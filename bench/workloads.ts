@@ -13,6 +13,8 @@ export interface Target {
   readonly text: string
   readonly limit: number
   readonly rule: 'at most' | 'at least'
+  /** It goes by the clock, and so by whatever else the machine does: not for a short run to fail on. */
+  readonly clock?: true
   /** `undefined` where a contestant that it needs has not taken part. */
   value (of: Medians): number | undefined
 }
@@ -57,7 +59,7 @@ export interface Workload {
 }
 
 const ours = 'fastify-wstunnel'
-const twoProcesses = 'fastify-wstunnel, two processes'
+const twoProcesses = 'fastify-wstunnel × 2'
 const plugin = '@fastify/http-proxy'
 const pipe = 'bare pipe'
 const nodeRivals = [plugin, 'http-proxy-3', 'httpxy', 'http-proxy-middleware']
@@ -104,7 +106,7 @@ const cpuAtMost = (limit: number, text: string, other: (of: Medians) => Round | 
 const cpuAtLeast = (limit: number, text: string, other: (of: Medians) => Round | undefined): Target =>
   ({ text: `per CPU second, × ${text}`, limit, rule: 'at least', value: (of) => ratio(other(of), of(ours), 'cpu') })
 const rateAtLeast = (limit: number, name: string): Target =>
-  ({ text: `per second, × ${name}`, limit, rule: 'at least', value: (of) => ratio(of(ours), of(name), 'rate') })
+  ({ text: `per second, × ${name}`, limit, rule: 'at least', clock: true, value: (of) => ratio(of(ours), of(name), 'rate') })
 const peakAtMost = (limit: number): Target =>
   ({ text: 'MiB resident at most', limit, rule: 'at most', value: (of) => of(ours)?.peak })
 

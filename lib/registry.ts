@@ -7,8 +7,11 @@ import type { Target, TunnelInfo, TunnelOutcome } from './options.ts'
 import { clock, Tunnel, type Ending, type SideName, type TunnelEnds, type TunnelOwner } from './tunnel.ts'
 import type { Upstream } from './upstream.ts'
 
-/** How often the timers of all tunnels are looked at, in milliseconds: no timer is later than twice this. */
-const sweepInterval = 100
+/**
+ * How often the timers of all tunnels are looked at, in milliseconds: at a fortieth of the shortest timer of any, within these
+ * bounds. No timer is later than twice that, and thousands of idle tunnels cost next to nothing.
+ */
+const pace = { fastest: 100, slowest: 1000, share: 1 / 40 }
 
 /** RFC 6455, 7.4.1: an endpoint is going away. */
 const goingAway = 1001
@@ -175,6 +178,8 @@ export class Registry {
   readonly #upgrades: Set<Breakable> = new Set()
   readonly #forwards: Set<Breakable> = new Set()
   #sweeper: NodeJS.Timeout | undefined = undefined
+  /** Milliseconds between sweeps; of no meaning without a sweeper. */
+  #pace = pace.slowest
   #nextId = 1
   readonly #retiring: Set<Retirement> = new Set()
   /** Called back when the last exchange that they wait for has ended. */
@@ -198,8 +203,15 @@ export class Registry {
       left.add(tunnel)
       if (over) setImmediate(() => tunnel.drained())
     }
-    this.#sweeper ??= setInterval(sweep, sweepInterval, this).unref()
+    this.#keepPace(paceFor(facts.target))
     return tunnel
+  }
+
+  #keepPace (wanted: number): void {
+    if (this.#sweeper !== undefined && this.#pace <= wanted) return
+    clearInterval(this.#sweeper)
+    this.#pace = wanted
+    this.#sweeper = setInterval(sweep, wanted, this).unref()
   }
 
   /** @internal */
@@ -277,6 +289,12 @@ export class Registry {
     this.#waiting = rest
     for (const { done } of over) done()
   }
+}
+
+function paceFor ({ timers: { idle, halfClose, lifetime, stall }, asyncDelay }: Target): number {
+  let shortest = Infinity
+  for (const timer of [idle, halfClose, lifetime, stall, asyncDelay]) if (timer > 0 && timer < shortest) shortest = timer
+  return Math.max(pace.fastest, Math.min(pace.slowest, shortest * pace.share))
 }
 
 function sweep (registry: Registry): void {

@@ -3,6 +3,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { upgradeHead } from '../fixtures/client.ts'
+import { startProxy } from '../fixtures/proxy.ts'
+import { openTunnel, recordTunnels } from '../fixtures/tunnel.ts'
+import { startRawUpstream } from '../fixtures/upstream.ts'
 import { event, within } from '../fixtures/wait.ts'
 import { headOn, settles, world } from './world.ts'
 
@@ -151,4 +154,18 @@ test('handshakeTimeout is a 504 on time, and the dial is destroyed', async (t) =
     assert.equal(all.app.wstunnel.metrics().tunnels.refused.handshake, 1)
     await all.tunnel() // its place is free again
   }
+})
+
+test('a tunnel with a short timer is on time beside one that has long ones only', async (t) => {
+  const upstream = await startRawUpstream(t)
+  const record = recordTunnels()
+  const routes = [{ path: '/long/', upstream: upstream.url }, { path: '/', upstream: upstream.url, maxLifetime: '400ms' }]
+  const proxy = await startProxy(t, { routes, ...record.hooks })
+  const lag = watchLag(t)
+  await openTunnel(t, proxy, upstream, '/long/')
+  const start = performance.now()
+  await openTunnel(t, proxy, upstream)
+  const { reason } = await record.nextOutcome()
+  assert.equal(reason, 'max_lifetime')
+  onTime(performance.now() - start, 400, lag())
 })
