@@ -183,6 +183,8 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     this.#choice?.answered(status)
     if (this.#options.reply.sent) return this.#break(new ClientGoneError()) // answered by someone else: Fastify's handlerTimeout
     this.#pending = { head: { status, reason, headers: list }, chunks: [] }
+    // RFC 9112, 6.3: these have no body, whatever their Content-Length says; undici would miss it.
+    if (status === 204 || status === 304) return this.onResponseEnd()
     // What came in one read with its end is sent whole, at half the cost of a stream; for more is not waited.
     process.nextTick(startStream, this)
   }
