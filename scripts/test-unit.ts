@@ -16,7 +16,7 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 
 // These take minutes, or a server that is not an npm package; each has a script of its own.
-const apart = ['test/conformance/', 'test/fuzz/', 'test/soak/']
+const apart = ['test/conformance/', 'test/soak/']
 
 function findTests (): string[] {
   return readdirSync(join(root, 'test'), { recursive: true, withFileTypes: true })

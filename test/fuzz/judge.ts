@@ -1,0 +1,220 @@
+// What must hold of every exchange, whatever the client and the upstream do.
+import { isOffer } from './offer.ts'
+import { membersOf, readResponses, valuesOf, type Request, type Response, type Stream } from './strict.ts'
+import { behindHead, markerOf, type Seen } from './upstream.ts'
+
+/** What happened, at both ends of the wire. */
+export interface Played {
+  readonly sent: string
+  /** What a strict reader makes of it. */
+  readonly requests: Stream<Request>
+  readonly leaves: 'fin' | 'rst' | undefined
+  readonly valid: boolean
+  readonly received: string
+  readonly responses: Stream<Response>
+  readonly seen: readonly Seen[]
+  readonly faults: readonly string[]
+  readonly upstreamPort: number
+}
+
+/** Returns the first thing that is wrong. */
+export function judge (played: Played): string | undefined {
+  if (played.faults.length > 0) return `the upstream got what is no request: ${played.faults[0]}`
+  return judgeRequests(played) ?? judgeResponses(played) ?? judgeTunnel(played)
+}
+
+/** The request that switched, and with which all HTTP on the connection ended. */
+function switchedAt ({ responses: { messages } }: Played): number {
+  return messages.findIndex(({ status }) => status === 101)
+}
+
+/** The target as the upstream must get it: origin-form, the prefix as configured. */
+export function mappedTarget (target: string): string {
+  const origin = /^https?:\/\/[^/?]*(.*)$/i.exec(target)?.[1] ?? target
+  const [, prefix, rest = ''] = /^\/([^/?]*)(.*)$/.exec(origin) ?? []
+  if (prefix === undefined) return origin
+  return `/${prefix.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)))}${rest}`
+}
+
+/** At most one request upstream for each that was sent; none that a strict reader does not see; each with its own body. */
+function judgeRequests (played: Played): string | undefined {
+  const switched = switchedAt(played)
+  const left = played.requests.messages.slice(0, switched === -1 ? undefined : switched + 1)
+  for (const seen of played.seen) {
+    const { request } = seen
+    const at = left.findIndex((each) => each.method === request.method && mappedTarget(each.target) === request.target)
+    if (at === -1) return `the upstream got a request that nobody sent: ${JSON.stringify(request.start)}`
+    const [original] = left.splice(at, 1) as [Request]
+    const problem = judgeBody(original, seen) ?? judgeFields(original, seen, played.upstreamPort)
+    if (problem !== undefined) return problem
+  }
+  return undefined
+}
+
+function judgeBody (original: Request, { request, handshake, before }: Seen): string | undefined {
+  if (handshake) return before === '' ? undefined : `bytes before the 101: ${JSON.stringify(before.slice(0, 80))}`
+  if (!original.body.startsWith(request.body)) return `another body: ${JSON.stringify(request.body.slice(0, 80))}`
+  if (request.complete && !original.complete) return 'a body that was cut short arrived as a whole one'
+  if (request.complete && request.body !== original.body) return 'a body arrived cut short, as a whole one'
+  return undefined
+}
+
+const never = ['keep-alive', 'proxy-connection', 'te', 'trailer', 'http2-settings', 'proxy-authorization', 'expect']
+const kept = ['x-keep', 'cookie', 'authorization', 'origin', 'x-inject', 'x-evil']
+
+function judgeFields (original: Request, { request, handshake }: Seen, port: number): string | undefined {
+  const [route] = /^\/\w*/.exec(request.target) ?? ['']
+  const wrong = (name: string): string => `${name} is ${JSON.stringify(valuesOf(request, name))} upstream, for ${JSON.stringify(request.start)}`
+  for (const name of never) if (valuesOf(request, name).length > 0) return wrong(name)
+  const hosts = valuesOf(request, 'host')
+  if (hosts.length !== 1 || (route !== '/n' && hosts[0] !== `127.0.0.1:${port}`)) return wrong('host')
+  const connection = membersOf(request, 'connection').join()
+  if (handshake ? connection !== 'upgrade' : !['', 'keep-alive', 'close'].includes(connection)) return wrong('connection')
+  const protocol = valuesOf(request, 'upgrade').join()
+  if (handshake ? /^$|,|^(?:h2c?|tls)(?:\/|$)/.test(protocol) || !isOffer(original, route) : protocol !== '') return wrong('upgrade')
+  const codings = valuesOf(request, 'transfer-encoding').join()
+  if (codings !== '' && (handshake || codings !== 'chunked')) return wrong('transfer-encoding')
+  if (valuesOf(request, 'x-forwarded-for').join() !== '127.0.0.1') return wrong('x-forwarded-for')
+  if (valuesOf(request, 'x_forwarded_for').length > 0) return wrong('x_forwarded_for')
+  if (valuesOf(request, 'forwarded').length > (route === '/a' ? 1 : 0)) return wrong('forwarded')
+  const named = membersOf(original, 'connection')
+  if (named.includes('x-hop') && valuesOf(request, 'x-hop').length > 0) return wrong('x-hop')
+  for (const name of kept) {
+    if (named.includes(name) && name.startsWith('x-')) continue
+    const separator = name === 'cookie' ? '; ' : ', '
+    if (valuesOf(request, name).join(separator) !== valuesOf(original, name).join(separator)) return wrong(name)
+  }
+  if (route === '/r') return judgeInjected(original, request)
+  return undefined
+}
+
+/** What a rewrite function put in is there as one field, or the whole request is refused. */
+function judgeInjected (original: Response | Request, got: Response | Request): string | undefined {
+  const values = valuesOf(original, 'x-inject')
+  if (values.length !== 1) return undefined
+  const wanted = Buffer.from(values[0] as string, 'base64').toString('latin1').replace(/^[ \t]+|[ \t]+$/g, '')
+  return valuesOf(got, 'x-injected').join() === wanted ? undefined : `x-injected is not ${JSON.stringify(wanted)}`
+}
+
+/** Answers come in the order of the requests, each whole or visibly not, and none that nobody asked for. */
+function judgeResponses (played: Played): string | undefined {
+  const { requests, responses, leaves, received } = played
+  if (responses.fault !== undefined && !isCut(played)) return `the client got what is no response: ${responses.fault}`
+  const sent = requests.messages
+  // Behind the last one nobody reads: what Fastify says to bytes that it cannot parse may stand there.
+  const over = responses.messages.findIndex((response) => response.complete && membersOf(response, 'connection').includes('close'))
+  const answers = over === -1 ? responses.messages : responses.messages.slice(0, over + 1)
+  if (responses.messages.slice(answers.length).some((response) => valuesOf(response, 'x-marker').length > 0)) return 'an answer after the last'
+  // Node hands a request with broken framing on, and finds that out thereafter.
+  const mostAnswers = sent.length + (requests.fault !== undefined ? 2 : requests.end < played.sent.length || sent.at(-1)?.complete === false ? 1 : 0)
+  if (answers.length > mostAnswers) return `${answers.length} responses to ${sent.length} requests`
+  for (const [i, response] of answers.entries()) {
+    const problem = judgeResponse(played, response, sent[i])
+    if (problem !== undefined) return problem
+  }
+  // Bytes that are no request end a connection at once (Fastify's `clientErrorHandler`), whatever is pending on it.
+  if (leaves !== undefined || requests.fault !== undefined) return undefined
+  // A response that the upstream cuts short ends the connection, also where nothing of it had been sent yet.
+  if (played.seen.some((seen) => !seen.handshake && !repliesWhole(seen))) return undefined
+  const complete = sent.filter((request) => request.complete).length
+  const last = answers.at(-1)
+  if (complete > 0 && last === undefined) return `the connection was closed without a response${received === '' ? '' : ', after half of one'}`
+  if (last !== undefined && answers.length < complete && last.status !== 101 && last.complete && !isLast(last) && !isRaw(played, answers.length - 1)) {
+    return `${answers.length} of ${complete} requests were answered, and nothing said that the connection would be closed`
+  }
+  return undefined
+}
+
+/** Whether what is wrong is only that the connection ended within a head. */
+function isCut ({ responses, received }: Played): boolean {
+  return responses.end === received.length
+}
+
+function repliesWhole ({ reply, request }: Seen): boolean {
+  return readResponses(asUndiciReads(reply), [request.method], true).messages[0]?.complete === true
+}
+
+/** Whether a response was relayed as it came (`fallbackToHttp: false`), and the connection ended with it. */
+function isRaw ({ requests, seen }: Played, at: number): boolean {
+  const target = requests.messages[at]?.target ?? ''
+  return seen.some(({ request, handshake }) => handshake && request.target.startsWith('/l/') && markerOf(request.target) === markerOf(target))
+}
+
+/** Whether a response says that none follows. Fastify's own answer to what is no request does not. */
+function isLast (response: Response): boolean {
+  return membersOf(response, 'connection').includes('close') || valuesOf(response, 'x-marker').length === 0
+}
+
+function judgeResponse (played: Played, response: Response, request: Request | undefined): string | undefined {
+  const marker = valuesOf(response, 'x-marker').join()
+  if (marker === '') return played.valid ? `no answer of the upstream, but ${JSON.stringify(response.start)}` : undefined
+  if (request === undefined) return `an answer to nobody: ${marker}`
+  const path = mappedTarget(request.target)
+  if (path.startsWith('/own/')) return marker === request.target ? undefined : `the answer of ${marker} to ${request.target}`
+  if (marker !== markerOf(request.target)) return `the answer to ${marker} came to ${markerOf(request.target) || request.target}`
+  const seen = played.seen.find((each) => markerOf(each.request.target) === marker && each.request.method === request.method)
+  if (seen === undefined) return 'an answer that the upstream did not give'
+  const scripted = readResponses(seen.handshake ? seen.reply : asUndiciReads(seen.reply), [request.method], seen.closed)
+  const [original] = scripted.messages
+  if (original === undefined) return `the upstream sent no response (${scripted.fault}), the client got one`
+  if (response.status !== original.status) return `the upstream said ${original.status}, the client got ${response.status}`
+  if (response.status === 101) return judgeSwitch(request, response, original)
+  if (!original.body.startsWith(response.body)) return `another body than the upstream's: ${JSON.stringify(response.body.slice(0, 80))}`
+  if (response.complete && !original.complete) return 'a response that the upstream cut short came as a whole one'
+  if (response.complete && response.body !== original.body) return 'a response came cut short, as a whole one'
+  return path.startsWith('/l/') && seen.handshake ? undefined : judgeResponseFields(path, response, original)
+}
+
+/**
+ * undici does not look at the name and the version of a response's protocol, and does not show them; nor does it look at the
+ * reason phrase, which we do.
+ */
+function asUndiciReads (reply: string): string {
+  return reply.replace(/^((?:HTTP\/1\.1 1[^]*?\r\n\r\n)*)(?:HTTP\/[12]\.[01]|RTSP\/1\.0) ([0-9]{3})(?: [^\r\n]*)?/, '$1HTTP/1.1 $2')
+}
+
+function judgeResponseFields (path: string, response: Response, original: Response): string | undefined {
+  const wrong = (name: string): string => `${name} is ${JSON.stringify(valuesOf(response, name))} in a response`
+  for (const name of ['proxy-authenticate', 'te', 'trailer', 'proxy-connection', 'x-evil']) if (valuesOf(response, name).length > 0) return wrong(name)
+  if (valuesOf(response, 'keep-alive').some((value) => value.includes('666'))) return wrong('keep-alive')
+  if (membersOf(original, 'connection').includes('x-hop') && valuesOf(response, 'x-hop').length > 0) return wrong('x-hop')
+  const allowed = response.status === 426 ? ['close', 'keep-alive', 'upgrade'] : ['close', 'keep-alive']
+  if (membersOf(response, 'connection').some((member) => !allowed.includes(member))) return wrong('connection')
+  if (response.status !== 426 && valuesOf(response, 'upgrade').length > 0) return wrong('upgrade')
+  if (valuesOf(response, 'set-cookie').join('\n') !== valuesOf(original, 'set-cookie').join('\n')) return wrong('set-cookie')
+  return path.startsWith('/r/') ? judgeInjected(original, response) : undefined
+}
+
+function judgeSwitch (request: Request, response: Response, original: Response): string | undefined {
+  const [route] = /^\/\w*/.exec(mappedTarget(request.target)) ?? ['']
+  if (!isOffer(request, route)) return 'a 101 to a request that offered nothing'
+  const token = valuesOf(original, 'upgrade').join().toLowerCase()
+  if (!membersOf(original, 'connection').includes('upgrade') || token === '' || token.includes(',')) return 'a 101 that the upstream did not properly send'
+  if (valuesOf(response, 'upgrade').join().toLowerCase() !== token) return 'a 101 to another protocol than the upstream\'s'
+  return undefined
+}
+
+/** Nothing goes upstream before a 101 but the head; behind it every byte, both ways, as it is. */
+function judgeTunnel (played: Played): string | undefined {
+  const switched = switchedAt(played)
+  const request = played.requests.messages[switched]
+  const response = played.responses.messages[switched]
+  for (const seen of played.seen) {
+    if (!seen.handshake) continue
+    const isIt = request !== undefined && markerOf(seen.request.target) === markerOf(request.target)
+    if (!isIt) {
+      // A client that leaves may have missed its 101.
+      if (seen.after !== '' && played.leaves === undefined) return `bytes without a 101: ${JSON.stringify(seen.after.slice(0, 80))}`
+      continue
+    }
+    const up = played.sent.slice(request.headEnd)
+    const down = behindHead(seen.reply)
+    const got = played.received.slice(response?.headEnd)
+    if (!up.startsWith(seen.after)) return `other bytes upstream than the client's: ${JSON.stringify(seen.after.slice(0, 80))}`
+    if (!down.startsWith(got)) return `other bytes to the client than the upstream's: ${JSON.stringify(got.slice(0, 80))}`
+    if (played.valid && (seen.after !== up || got !== down)) {
+      return `a tunnel that lost bytes: upstream got ${seen.after.length} of ${up.length}, the client ${got.length} of ${down.length}`
+    }
+  }
+  return undefined
+}

@@ -1,0 +1,188 @@
+// An upstream that answers from a script and records every byte it gets.
+import { createHash } from 'node:crypto'
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { membersOf, readHead, readRequests, readResponses, valuesOf, type Request } from './strict.ts'
+
+/** How one request is answered. `{marker}` stands for the request's marker, `{accept}` for its Sec-WebSocket-Accept. */
+export interface Reply {
+  readonly bytes: string
+  /** Instead of them, for a request that asks for an upgrade. */
+  readonly handshake?: string
+  /** Where the bytes are cut into writes. */
+  readonly splits?: readonly number[]
+  /** What comes after the bytes. A connection whose response has not come to its end is never kept. */
+  readonly end?: 'keep' | 'fin' | 'rst'
+  /** Answers as soon as the head is there. */
+  readonly early?: boolean
+}
+
+/** A request as it came. */
+export interface Seen {
+  readonly request: Request
+  readonly handshake: boolean
+  /** The script's bytes for it, as they were sent. */
+  readonly reply: string
+  /** Bytes behind the head of a handshake: before it was answered, and after. */
+  before: string
+  after: string
+  answered: boolean
+  closed: boolean
+}
+
+const marker = /~[0-9a-z]{4}~\d+/
+const webSocketGuid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
+const plain: Reply = { bytes: 'HTTP/1.1 200 OK\r\nX-Marker: {marker}\r\nContent-Length: 2\r\n\r\nok' }
+
+export function markerOf (target: string): string {
+  return marker.exec(target)?.[0] ?? ''
+}
+
+/** As the bytes of a socket: latin1. */
+export function bytesOf (text: string): Buffer {
+  return Buffer.from(text, 'latin1')
+}
+
+export function acceptFor (key: string): string {
+  return createHash('sha1').update(key + webSocketGuid).digest('base64')
+}
+
+/** Writes text in pieces, each in a turn of its own. */
+export async function writePieces (socket: Socket, text: string, splits: readonly number[], pause?: (written: number) => Promise<void>): Promise<void> {
+  const ends = [...new Set([...splits.filter((at) => at > 0 && at < text.length), text.length])].sort((a, b) => a - b)
+  let from = 0
+  for (const end of ends) {
+    if (!socket.writable) return
+    socket.write(bytesOf(text.slice(from, end)))
+    from = end
+    await new Promise((resolve) => setImmediate(resolve))
+    await pause?.(end)
+  }
+}
+
+export class Upstream {
+  seen: Seen[] = []
+  faults: string[] = []
+  /** Answers by the last number of a marker. */
+  replies: readonly Reply[] = []
+  /** Called whenever something has happened. */
+  onEvent: () => void = () => {}
+  readonly #server: Server
+  readonly #sockets = new Set<Socket>()
+
+  constructor () {
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#serve(socket))
+  }
+
+  listen (): Promise<number> {
+    return new Promise((resolve) => this.#server.listen(0, '127.0.0.1', () => resolve((this.#server.address() as AddressInfo).port)))
+  }
+
+  /** For the next case. */
+  script (replies: readonly Reply[]): void {
+    this.seen = []
+    this.faults = []
+    this.replies = replies
+  }
+
+  /** Connections of handshakes that are still open. */
+  get tunnels (): number {
+    return this.seen.filter(({ handshake, closed }) => handshake && !closed).length
+  }
+
+  close (): void {
+    this.#server.close()
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  #serve (socket: Socket): void {
+    this.#sockets.add(socket)
+    let text = ''
+    let tunnel: Seen | undefined
+    let current: Seen | undefined
+    let writing = false
+    const own: Seen[] = []
+    socket.on('error', () => {})
+    socket.on('close', () => {
+      this.#sockets.delete(socket)
+      for (const seen of own) seen.closed = true
+      this.onEvent()
+    })
+    socket.on('end', () => {
+      if (!writing) socket.end()
+      this.onEvent()
+    })
+    socket.on('data', (chunk) => {
+      const data = chunk.toString('latin1')
+      if (tunnel !== undefined) {
+        tunnel[tunnel.answered ? 'after' : 'before'] += data
+        return this.onEvent()
+      }
+      text += data
+      look()
+      this.onEvent()
+    })
+
+    // One request at a time: what comes behind one that is not answered would be a pipeline, which nobody asked for.
+    const look = (): void => {
+      if (current?.answered === false) {
+        const again = readRequests(text)
+        Object.assign(current, { request: again.messages[0] ?? current.request })
+        if (again.messages.length > 1) this.faults.push('a second request before the first was answered')
+        return
+      }
+      if (current !== undefined) return // answered, and not to be kept
+      const { messages, fault } = readRequests(text)
+      if (fault !== undefined && messages.length === 0) {
+        this.faults.push(`${fault}: ${JSON.stringify(text.slice(0, 300))}`)
+        socket.destroy()
+        return
+      }
+      const request = messages[0]
+      if (request === undefined) return
+      const handshake = membersOf(request, 'connection').includes('upgrade')
+      const reply = this.replies[Number(/\d+$/.exec(markerOf(request.target))?.[0])] ?? plain
+      const bytes = (handshake ? reply.handshake ?? reply.bytes : reply.bytes)
+        .replaceAll('{marker}', markerOf(request.target))
+        .replaceAll('{accept}', acceptFor(valuesOf(request, 'sec-websocket-key')[0] ?? ''))
+      const seen: Seen = { request, handshake, reply: bytes, before: text.slice(request.headEnd), after: '', answered: false, closed: false }
+      current = seen
+      own.push(seen)
+      this.seen.push(seen)
+      if (handshake) tunnel = seen
+      void answer(seen, reply)
+    }
+
+    const answer = async (seen: Seen, reply: Reply): Promise<void> => {
+      // Time enough for bytes that should not come.
+      if (seen.handshake) await new Promise((resolve) => setTimeout(resolve, 2))
+      else while (reply.early !== true && !seen.request.complete && !socket.readableEnded && !socket.destroyed) await new Promise((resolve) => socket.once('data', resolve).once('end', resolve).once('close', resolve))
+      if (seen.handshake) seen.answered = true
+      writing = true
+      await writePieces(socket, seen.reply, reply.splits ?? [])
+      writing = false
+      seen.answered = true
+      const { messages } = readResponses(seen.reply, [seen.request.method], false)
+      const [response] = messages
+      const kept = reply.end !== 'fin' && reply.end !== 'rst' && response?.complete === true && (seen.request.complete || seen.handshake)
+      if (reply.end === 'rst') socket.resetAndDestroy()
+      else if (!kept || socket.readableEnded || (seen.handshake && response?.status !== 101)) socket.end()
+      else if (!seen.handshake) {
+        text = text.slice(seen.request.end)
+        current = undefined
+        if (text !== '') look()
+      }
+      this.onEvent()
+    }
+  }
+}
+
+/** The head of a final response, for what stands behind it. */
+export function behindHead (reply: string): string {
+  let at = 0
+  for (;;) {
+    const head = readHead(reply, at)
+    if (head === undefined || typeof head === 'string') return ''
+    at = head.headEnd
+    if (!/^HTTP\/1\.[01] (?:10[02-9]|1[1-9]\d)/.test(head.start) && !head.start.startsWith('HTTP/1.1 100')) return reply.slice(at)
+  }
+}
