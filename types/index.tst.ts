@@ -3,7 +3,7 @@ import fastify from 'fastify'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { describe, expect, test } from 'tstyche'
 import wstunnel, { fastifyWstunnel, wstunnel as named } from '../lib/index.ts'
-import type { TunnelInfo, TunnelOutcome, WstunnelOptions } from '../lib/index.ts'
+import type { BalancerControl, BalancerOptions, DnsMembers, MemberInfo, MemberOptions, TunnelInfo, TunnelOutcome, WstunnelOptions } from '../lib/index.ts'
 
 const app = fastify()
 const upstream = 'ws://backend/'
@@ -184,5 +184,78 @@ describe('the decorator', () => {
     expect(app.wstunnel.drain).type.not.toBeCallableWith({ timeout: true })
     expect(app.wstunnel.drain).type.not.toBeCallableWith('30s')
     expect(app.wstunnel.drain()).type.toBe<Promise<void>>()
+  })
+})
+
+describe('balancers', () => {
+  const members = [{ url: 'ws://10.0.0.1/' }]
+
+  test('are options of a registration', () => {
+    expect(app.register).type.toBeCallableWith(wstunnel, {
+      balancers: {
+        app: {
+          lbMethod: 'bybusyness',
+          stickySession: 'ROUTEID|routeid',
+          stickyCookie: { path: '/', httpOnly: true, sameSite: 'lax' },
+          members: [{ url: 'ws://10.0.0.1:9080', loadFactor: 2, route: 'a' }, { url: 'ws://10.0.0.9:9080', status: '+H' }],
+          retry: '60s',
+          failOnStatus: [503],
+          healthCheck: { method: 'GET', uri: '/health', interval: '5s', status: [200, '300-399'], body: /ok/ },
+        },
+      },
+      routes: [{ path: '/', upstream: 'balancer://app/' }],
+    })
+    expect(app.register).type.toBeCallableWith(wstunnel, { upstream: 'balancer://app/', healthPath: '/healthz' })
+    expect(app.register).type.not.toBeCallableWith(wstunnel, { balancers: { app: {} } })
+  })
+
+  test('have members by URL or by DNS', () => {
+    expect<BalancerOptions>().type.toBeAssignableWith({ members })
+    expect<BalancerOptions>().type.toBeAssignableWith({ members: { dns: 'backend.internal', type: 'SRV' as const, refresh: '10s', servers: ['127.0.0.1:53'] } })
+    expect<BalancerOptions>().type.not.toBeAssignableWith({ members: 'backend.internal' })
+    expect<MemberOptions>().type.not.toBeAssignableWith({ loadFactor: 1 })
+    expect<MemberOptions>().type.not.toBeAssignableWith({ url: 'ws://a/', loadfactor: 1 })
+    expect<DnsMembers>().type.not.toBeAssignableWith({ dns: 'a', route: 'b' })
+    expect<DnsMembers>().type.not.toBeAssignableWith({ dns: 'a', type: 'MX' })
+  })
+
+  test('choose by a name or by a function', () => {
+    for (const lbMethod of ['bybusyness', 'byrequests', 'bytraffic', 'random', 'p2c', 'hash'] as const) {
+      expect<BalancerOptions>().type.toBeAssignableWith({ members, lbMethod })
+    }
+    expect<BalancerOptions>().type.not.toBeAssignableWith({ members, lbMethod: 'heartbeat' })
+    app.register(wstunnel, {
+      balancers: {
+        app: {
+          members,
+          lbMethod: (candidates, context) => {
+            expect(context.key()).type.toBe<string>()
+            expect(context.random()).type.toBe<number>()
+            expect(candidates[0]?.busy).type.toBe<number | undefined>()
+            return candidates[0] as NonNullable<typeof candidates[0]>
+          },
+        },
+      },
+    })
+    expect<BalancerOptions>().type.not.toBeAssignableWith({ members, lbMethod: () => undefined })
+  })
+
+  test('are changed while they run', () => {
+    const control = app.wstunnel.balancer('app')
+    expect(control).type.toBe<BalancerControl>()
+    expect(control.members()).type.toBe<MemberInfo[]>()
+    expect(control.members()[0]?.state).type.toBe<'up' | 'error' | 'unhealthy' | 'draining' | 'disabled' | 'stopped' | undefined>()
+    expect(control.add).type.toBeCallableWith({ url: 'ws://10.0.0.3/', loadFactor: 2 })
+    expect(control.add).type.not.toBeCallableWith('ws://10.0.0.3/')
+    expect(control.remove('ws://10.0.0.1/', { closeTunnels: '30s' })).type.toBe<Promise<void>>()
+    expect(control.drain('ws://10.0.0.1/')).type.toBe<Promise<void>>()
+    expect(control.set).type.toBeCallableWith('ws://10.0.0.1/', { loadFactor: 3, status: '-H' })
+    expect(control.set).type.not.toBeCallableWith('ws://10.0.0.1/', { url: 'ws://10.0.0.2/' })
+    expect(control.disable('ws://10.0.0.1/')).type.toBe<void>()
+    expect(app.wstunnel.balancer).type.not.toBeCallableWith()
+  })
+
+  test('show in the metrics', () => {
+    expect(app.wstunnel.metrics().balancers[0]?.members).type.toBe<MemberInfo[] | undefined>()
   })
 })
