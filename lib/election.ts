@@ -111,7 +111,11 @@ export class Election implements Choice, PolicyContext {
   #find (): Member | undefined {
     const { config: { policy, noFailover }, members } = this.#electorate
     const bound = this.#route === undefined ? undefined : memberOf(members, this.#route, this.#tried)
-    if (bound !== undefined) return bound
+    if (bound !== undefined) {
+      // It is a turn of that member all the same, and the others are owed theirs.
+      advance(members.filter((member) => member.isUsable && !this.#tried.includes(member)), bound)
+      return bound
+    }
     if (noFailover && this.#isBound) return undefined
     const candidates = candidatesOf(members, this.#tried)
     if (candidates.length === 0) return undefined

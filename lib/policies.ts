@@ -48,11 +48,11 @@ export const policies: Readonly<Record<'byrequests' | 'bytraffic' | 'bybusyness'
 })
 
 /**
- * The weight as a whole number of ten-thousandths: sums and quotients of these are exact, so that equals stay equal and
- * weights with decimals give the same sequence as httpd, which counts in hundredths.
+ * The weight in whole hundredths, the rest cut off as httpd does: sums are exact, so that equals stay equal and weights with
+ * decimals give the same sequence.
  */
 function share (candidate: Candidate): number {
-  return Math.round(candidate.weight * 10_000) || 1
+  return Math.trunc(candidate.weight * 100) || 1
 }
 
 /** The one with the least load for its weight; of equals, the one whose turn it is; of equals, the first. */
@@ -114,9 +114,9 @@ function hash (candidates: readonly Candidate[], context: PolicyContext): Candid
 
 /**
  * The bookkeeping of smooth weighted round robin, after every choice by whatever policy: every candidate gains its
- * weight, the chosen one pays the sum (in ten-thousandths of a weight). What a policy that goes by other things has let
+ * weight, the chosen one pays the sum (in hundredths of a weight). What a policy that goes by other things has let
  * grow is cut off at 16 rounds: else a member that a long tunnel kept away would afterwards be taken for as many times as
- * it was passed over. By turns alone, none comes near that.
+ * it was passed over. By turns alone, none comes near that; by sessions (`stickySession`) it may.
  */
 export function advance (candidates: readonly Candidate[], chosen: Candidate): void {
   let sum = 0

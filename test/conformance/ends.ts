@@ -1,5 +1,9 @@
 /** The two ends of an exchange, the raw client and a raw upstream: they follow their scripts and write down what they saw. */
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import type { Socket } from 'node:net'
 import { RawConnection } from '../fixtures/raw.ts'
+import type { RawResponse } from '../fixtures/raw.ts'
 import { headerOf } from '../fixtures/upstream.ts'
 import { within } from '../fixtures/wait.ts'
 
@@ -127,6 +131,30 @@ export class Client extends End {
   switched = false
   unparsed = false
   sequence: string | undefined
+  /** Tunnels that a script holds. */
+  readonly held: RawConnection[] = []
+  readonly #others: RawConnection[] = []
+
+  /** One more connection to the same proxy. */
+  async another (): Promise<RawConnection> {
+    const { remotePort } = this.connection.socket as Socket
+    const socket = connect({ port: remotePort as number, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
+    await once(socket, 'connect')
+    const connection = new RawConnection(socket)
+    this.#others.push(connection)
+    return connection
+  }
+
+  /** A response on any connection; `undefined` where none comes in time. */
+  async answer (connection: RawConnection): Promise<RawResponse | undefined> {
+    let response: RawResponse | undefined
+    await soft(connection.response().then((read) => { response = read }), 'an answer in a sequence', this)
+    return response
+  }
+
+  hangUp (): void {
+    for (const connection of [this.connection, ...this.#others]) connection.destroy()
+  }
 
   /** A final response or a 101, with the interim ones before it; or bytes that are none; or the end. */
   async response (method: string): Promise<void> {
@@ -164,6 +192,7 @@ export class Client extends End {
   async conclude (): Promise<string> {
     const { connection } = this
     if (this.end !== undefined) return this.end
+    if (this.sequence !== undefined && this.responses.length === 0) return 'open' // a sequence goes over many connections
     if (connection.error !== undefined || connection.socket.readableEnded) return this.howEnded()
     const last = this.responses.at(-1)
     if (this.switched || last === undefined) return 'open'

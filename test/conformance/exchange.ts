@@ -21,7 +21,7 @@ export async function play (port: number, upstreams: Upstreams, client: readonly
     const tunnel = end.switched || end.unparsed || end.responses.length === 0 ? end.connection.unread.toString('latin1') : ''
     return { responses: end.responses, tunnel, end: how, missed: end.missed, requests, ...(end.sequence === undefined ? {} : { sequence: end.sequence }) }
   } finally {
-    end.connection.destroy()
+    end.hangUp()
     await upstreams.hangUp()
   }
 }

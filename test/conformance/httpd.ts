@@ -70,6 +70,7 @@ function balancer (name: string, table: BalancerTable, ports: VirtualHost['ports
   const settings = parametersOf({
     lbmethod: table.lbMethod,
     stickysession: table.stickySession,
+    stickysessionsep: table.stickySessionSep,
     maxattempts: table.maxAttempts,
     nofailover: onOff(table.noFailover),
     forcerecovery: onOff(table.forceRecovery),

@@ -11,8 +11,8 @@ import { located } from './httpd.ts'
 import type { Scenario, Table } from './table.ts'
 import { Upstreams } from './upstreams.ts'
 
-/** tcpmux: a port that is never given away by chance. */
-const nobodyListens = 1
+/** tcpmux and compressnet: ports that are never given away by chance. */
+const nobodyListens: Readonly<Record<string, number>> = { refused: 1, gone: 2 }
 /** So many scenarios of one table are played in one lane. */
 const perLane = 12
 
@@ -56,7 +56,8 @@ export async function openLane (lane: Lane): Promise<void> {
   }
   for (const side of [lane.theirs, lane.ours]) {
     for (const [name, secure] of names) {
-      if (name === 'refused') side.ports[name] = nobodyListens
+      const closed = nobodyListens[name]
+      if (closed !== undefined) side.ports[name] = closed
       else if (name === 'deaf') await side.listenDeaf(name)
       else if (name === 'plain') await side.listenPlain(name)
       else if (name !== 'nowhere') await side.listen(name, secure ? serverOptions(table.tls ?? { verify: 'unset' }) : undefined)

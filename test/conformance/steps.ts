@@ -122,28 +122,79 @@ export function pass (ms: number): () => Promise<void> {
   return async () => { await sleep(ms) }
 }
 
-/** So many requests, one after the other on one connection. What is compared is who answered each: the first letter of its body, or its status. */
+/**
+ * So many requests, one after the other; a connection that was closed is replaced. What is compared is who answered each: the
+ * first letter of its body where it is a 200, its status where it is not.
+ */
 export function sequence (count: number, request: (i: number) => string): ClientStep {
   return async (client) => {
     client.sequence ??= ''
+    let connection = client.connection
     for (let i = 0; i < count; i++) {
-      const before = client.responses.length
-      client.write(request(i))
-      await client.response('GET')
-      const last = client.responses.splice(before).at(-1)
-      if (last === undefined) {
+      if (connection.socket.readableEnded || connection.socket.destroyed) connection = await client.another()
+      connection.write(request(i))
+      const answer = await client.answer(connection)
+      if (answer === undefined) {
         client.sequence += '!'
         return
       }
-      client.sequence += last.start.startsWith('200 ') ? last.body.slice(0, 1) : `(${last.start.slice(0, 3)})`
+      client.sequence += answer.status === 200 ? answer.body.toString('latin1', 0, 1) : `(${answer.status})`
+      if (/close/i.test(answer.headers.connection?.[0] ?? '')) connection = await client.another()
     }
   }
 }
 
-/** Answers with its name, and does not write the request down. */
+/** A tunnel on a connection of its own, which stays open; what is compared is the first letter that comes through it. */
+export function hold (request: string): ClientStep {
+  return async (client) => {
+    const connection = await client.another()
+    client.held.push(connection)
+    connection.write(request)
+    const status = (await client.answer(connection))?.status
+    client.sequence = `${client.sequence ?? ''}+${status === 101 ? (await connection.read(1)).toString('latin1') : `(${status})`}`
+  }
+}
+
+/** Sends so many bytes through the tunnel that is held longest, and lets time pass, in which they are counted. */
+export function through (count: number): ClientStep {
+  return async (client) => {
+    client.held[0]?.write('x'.repeat(count))
+    await sleep(300)
+  }
+}
+
+/** Ends the tunnel that is held longest, and lets time pass, in which both forget it. */
+export function release (): ClientStep {
+  return async (client) => {
+    const connection = client.held.shift()
+    connection?.socket.end()
+    await connection?.ended
+    client.sequence += '-'
+    await sleep(300)
+  }
+}
+
+/** Answers with its name, and with the status that the path says, if any; does not write the request down. A tunnel it opens with its name. */
 export function name (): UpstreamStep {
-  return (end) => {
+  return async (end) => {
     end.recorded = false
-    end.write(`HTTP/1.1 200 OK\r\nContent-Length: ${end.request.upstream.length}\r\n\r\n${end.request.upstream}`)
+    const { upstream } = end.request
+    if (end.asksForUpgrade) {
+      await switching({}, upstream)(end)
+      await end.connection.ended.catch(() => {})
+      end.connection.socket.end()
+      return
+    }
+    const [, status = '200'] = /^\S+ \/(\d{3})\b/.exec(end.head) ?? []
+    end.write(`HTTP/1.1 ${status} Said\r\nContent-Length: ${upstream.length}\r\n\r\n${upstream}`)
+  }
+}
+
+/** What only the upstream of this name does. */
+export function only (upstream: string, ...steps: UpstreamStep[]): UpstreamStep {
+  return async (end) => {
+    if (end.request.upstream !== upstream) return await name()(end)
+    end.recorded = false
+    for (const step of steps) await step(end)
   }
 }

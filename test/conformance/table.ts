@@ -6,7 +6,7 @@ import type { RuleName } from './normalise.ts'
 export interface Route {
   path: string
   /**
-   * `ws://A/`: a scripted upstream, over TLS for `wss` and `https`; `http://refused/`: nobody listens; `http://nowhere/`: no such name;
+   * `ws://A/`: a scripted upstream, over TLS for `wss` and `https`; `http://refused/`, `http://gone/`: nobody listens; `http://nowhere/`: no such name;
    * `http://deaf/`: takes no connection; `wss://plain/`: speaks no TLS; `balancer://x/`: one of the table's; `false`: not proxied.
    */
   upstream: string | false
@@ -37,11 +37,14 @@ export interface MemberTable {
 /** `<Proxy balancer://…>`, and one of our `balancers`, in our words. */
 export interface BalancerTable {
   members: readonly MemberTable[]
-  lbMethod?: 'byrequests' | 'bytraffic' | 'bybusyness'
+  lbMethod?: 'byrequests' | 'bytraffic' | 'bybusyness' | undefined
   stickySession?: string
+  stickySessionSep?: string
+  /** Here only: httpd has no such thing. */
+  stickyCookie?: object
   maxAttempts?: number
   noFailover?: boolean
-  forceRecovery?: boolean
+  forceRecovery?: boolean | undefined
   failOnStatus?: readonly number[]
   /** Seconds; a parameter of each member there. */
   retry?: number
