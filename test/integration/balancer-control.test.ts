@@ -192,23 +192,30 @@ describe('closeTunnels', () => {
     })
   }
 
-  test('an upgrade that was under way is told, too', async (t) => {
-    const record = recordTunnels()
-    const a = await startRawUpstream(t)
-    const proxy = await balanced(t, [{ url: a.url }], {}, record.hooks)
-    const first = await openTunnel(t, proxy, a)
-    const client = await rawClient(t, proxy.port)
-    client.write(upgradeHead('/'))
-    const late = await a.next()
-    const head = await late.head()
-    const closing = proxy.app.wstunnel.balancer('app').remove(`${a.url}/`, { closeTunnels: 500 })
-    late.write(switching(head))
-    assert.equal((await client.response()).status, 101)
-    await closing
-    assert.equal((await record.nextOutcome()).reason, 'drained')
-    assert.equal((await record.nextOutcome()).reason, 'drained')
-    await Promise.all([over(client), over(first.client)])
-  })
+  for (const when of ['in time', 'too late']) {
+    test(`an upgrade that was under way, and switches ${when}, is ended, too`, async (t) => {
+      const record = recordTunnels()
+      const a = await startRawUpstream(t)
+      const proxy = await balanced(t, [{ url: a.url }], {}, record.hooks)
+      const first = await openTunnel(t, proxy, a)
+      const client = await rawClient(t, proxy.port)
+      client.write(upgradeHead('/'))
+      const late = await a.next()
+      const head = await late.head()
+      const startedAt = performance.now()
+      const closing = proxy.app.wstunnel.balancer('app').remove(`${a.url}/`, { closeTunnels: 300 })
+      if (when === 'too late') {
+        assert.equal((await record.nextOutcome()).reason, 'drained')
+        await until(() => performance.now() > startedAt + 400, 'the time to be over')
+      }
+      late.write(switching(head))
+      assert.equal((await client.response()).status, 101)
+      await closing
+      if (when === 'in time') assert.equal((await record.nextOutcome()).reason, 'drained')
+      assert.equal((await record.nextOutcome()).reason, 'drained')
+      await Promise.all([over(client), over(first.client)])
+    })
+  }
 
   test('is over at once where there is nothing to close', async (t) => {
     const a = await named(t, 'a')

@@ -67,6 +67,17 @@ test('tunnels of an unhealthy member live on', async (t) => {
   await roundTrip({ client, upstream: connection })
 })
 
+test('a draining member that is unhealthy does not get its sessions either', async (t) => {
+  const [a, b] = [await patient(t, 'a'), await patient(t, 'b')]
+  const proxy = await balanced(t, [{ url: a.url, route: 'a', status: 'N' }, { url: b.url }], { healthCheck, stickySession: 'S' })
+  const bound = { headers: { Cookie: 'S=x.a' } }
+  assert.equal(await sequence(t, proxy, 'request', 1, bound), 'a')
+  a.well = false
+  const wanted = a.probes + 2
+  await until(() => a.probes > wanted, 'the check to fail')
+  assert.equal(await sequence(t, proxy, 'request', 1, bound), 'b')
+})
+
 test('a check that passes again ends an error', async (t) => {
   const a = await patient(t, 'a')
   const proxy = await balanced(t, [{ url: a.url }], { healthCheck, retry: '1h', failOnStatus: [503] })
