@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util'
 import { authority } from '../test/fixtures/tls.ts'
 import { Child } from './child.ts'
 import { contestants, type Contestant, type Running } from './contestants.ts'
-import { judge, mediansOf, table, verdicts, type Judged, type Result } from './report.ts'
+import { judge, mediansOf, summary, table, verdicts, type Judged, type Result } from './report.ts'
 import type { Listening } from './upstream.ts'
 import { workloads, type Stage, type Workload } from './workloads.ts'
 
@@ -134,7 +134,7 @@ async function main (): Promise<void> {
   const version = spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.trim()
   const taking = chosen(contestants, given.contestant, 'contestant')
   const failures: string[] = []
-  const report: Array<{ workload: string, figures: Record<string, unknown>, judged: Judged[] }> = []
+  const report: Array<{ workload: string, title: string, figures: Record<string, unknown>, judged: Judged[] }> = []
   console.log(`Node ${version}, ${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}`)
   for (const { name, missing } of taking) if (missing !== undefined) console.log(`!!! ${name} is skipped: ${missing}`)
   for (const workload of chosen(workloads, given.workload, 'workload')) {
@@ -152,9 +152,9 @@ async function main (): Promise<void> {
       if (verdict === 'broken' && !(short && target.clock === true)) failures.push(`${workload.name}: ${value?.toFixed(2) ?? ''} ${target.text} is worse than half of ${target.limit}`)
     }
     const figures = Object.fromEntries(results.map(({ contestant, rounds }) => [contestant.name, { medians: mediansOf(rounds), rounds }]))
-    report.push({ workload: workload.name, figures, judged })
+    report.push({ workload: workload.name, title: workload.title, figures, judged })
   }
-  console.log(`\n${save({ node: version, cpus: cpus().length, short, report })}`)
+  console.log(`\n${summary(report)}\n\n${save({ node: version, cpus: cpus().length, short, report })}`)
   for (const failure of failures) console.error(`FAILED  ${failure}`)
   if (failures.length > 0) process.exitCode = 1
 }

@@ -63,6 +63,13 @@ export function verdicts (judged: readonly Judged[]): string {
     `  ${show(value, 2)} ${text}: ${rule} ${limit}, ${verdict}`).join('\n')
 }
 
+/** All verdicts, as a table for a README. */
+export function summary (report: ReadonlyArray<{ readonly title: string, readonly judged: readonly Judged[] }>): string {
+  const rows = report.flatMap(({ title, judged }) => judged.map(({ target: { text, rule, limit }, value, verdict }) =>
+    `| ${title} | ${text} | ${rule} ${limit} | ${show(value, 2)} | ${verdict} |`))
+  return ['| workload | figure | target | measured | |', '|---|---|---|---|---|', ...rows].join('\n')
+}
+
 function show (value: number | undefined, digits: number): string {
   if (value === undefined || Number.isNaN(value)) return '–'
   return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits })
