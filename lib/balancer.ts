@@ -17,6 +17,14 @@ import { tlsTowards, type Choice, type Electing, type Upstream, type Upstreams }
 /** Milliseconds that a server that starts waits for the first look-up: Fastify's own patience is 10 s. */
 const patience = 5000
 
+/** How old the bytes of live tunnels may be for an election, in milliseconds. */
+const accountInterval = 100
+
+/** What counts the bytes of live tunnels. */
+export interface Accounts {
+  account (): void
+}
+
 /** Seconds that a client is told to wait where no member will be back at a known time. */
 const retryAfterUnknown = 5
 
@@ -30,11 +38,17 @@ export class Balancer implements Electing, Electorate {
   readonly #monitors: Map<Member, HealthMonitor> = new Map()
   #discovery: Discovery | undefined = undefined
   #started = false
+  readonly #accounts: Accounts
+  #accountedAt = -Infinity
 
-  /** @param report told of each change of a member's state, and of look-ups that begin or cease to fail */
-  constructor (config: BalancerConfig, report: (change: MemberChange) => void) {
+  /**
+   * @param accounts brings the counters of members up to date
+   * @param report told of each change of a member's state, and of look-ups that begin or cease to fail
+   */
+  constructor (config: BalancerConfig, accounts: Accounts, report: (change: MemberChange) => void) {
     const { retry, slowStart, clock } = config
     this.config = config
+    this.#accounts = accounts
     this.#report = report
     this.#rules = { retry, slowStart, clock, onChange: (member, from, cause) => this.#changed(member, from, cause) }
     this.#members = config.members.map((member) => new Member(member, this.#rules))
@@ -64,7 +78,16 @@ export class Balancer implements Electing, Electorate {
 
   elect (request: FastifyRequest, home: Upstreams, path: string): Choice {
     this.#dismiss()
+    if (this.config.byTraffic) this.#account()
     return new Election(this, request, home, path)
+  }
+
+  /** Bytes of live tunnels are counted when somebody asks: for elections, not each time. */
+  #account (): void {
+    const now = performance.now()
+    if (now - this.#accountedAt < accountInterval) return
+    this.#accountedAt = now
+    this.#accounts.account()
   }
 
   * upstreamsOf (home: Upstreams): Generator<Upstream> {
@@ -79,6 +102,7 @@ export class Balancer implements Electing, Electorate {
 
   metrics (): BalancerMetrics {
     const { name, lbMethod } = this.config
+    this.#accounts.account()
     return { balancer: name, lbMethod, up: this.up, members: this.members.map((member) => member.info()) }
   }
 

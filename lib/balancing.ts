@@ -260,6 +260,8 @@ export interface BalancerConfig {
   /** As shown; `custom` for a function. */
   readonly lbMethod: string
   readonly policy: Policy
+  /** Whether the policy looks at traffic. */
+  readonly byTraffic: boolean
   readonly hashBy: HashSource
   readonly stickiness: Stickiness | undefined
   readonly stickyCookie: StickyCookie | undefined

@@ -84,7 +84,7 @@ export interface Metered {
 }
 
 export function snapshot (registry: Registry, metered: readonly Metered[], uptime: number, balancers: BalancerMetrics[]): MetricsSnapshot {
-  for (const tunnel of registry.values()) tunnel.account()
+  registry.account()
   const total = new Counters()
   const routes = new Map<string, { counters: Counters, upstreams: UpstreamMetrics[] }>()
   for (const { target, upstreams } of metered) {

@@ -91,7 +91,6 @@ export class OpenTunnel implements TunnelInfo, TunnelOwner, Drainable {
   sweep (now: number): void {
     this.#tunnel.sweep(now)
     const { target } = this.#facts
-    this.account()
     if (target.async && !this.#suspended && now - this.#tunnel.quietSince >= target.asyncDelay) this.#suspend()
   }
 
@@ -232,6 +231,11 @@ export class Registry {
     return () => {
       if (set.delete(exchange)) this.#settle()
     }
+  }
+
+  /** Tells the counters of all bytes that live tunnels have moved so far. */
+  account (): void {
+    for (const tunnel of this.#tunnels) tunnel.account()
   }
 
   /** @internal */

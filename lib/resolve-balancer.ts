@@ -132,6 +132,7 @@ function resolveBalancer (name: string, own: BalancerOptions, at: string, issues
     name,
     webSocket: dns === undefined ? members[0]?.address.webSocket ?? false : dns.template.scheme.startsWith('ws'),
     lbMethod: typeof own.lbMethod === 'function' ? 'custom' : own.lbMethod ?? 'bybusyness',
+    byTraffic: own.lbMethod === 'bytraffic' || typeof own.lbMethod === 'function',
     policy: typeof own.lbMethod === 'function' ? own.lbMethod : policies[own.lbMethod ?? 'bybusyness'],
     hashBy: hashBy ?? byClient,
     stickiness,

@@ -85,7 +85,7 @@ export class ServerState {
     // A registration that only decorates has nothing to drain.
     if (config.targets.length > 0) this.#drainTimeout = Math.max(this.#drainTimeout ?? 0, config.drainTimeout)
     else this.#rootDrainTimeout = config.drainTimeout
-    for (const balancer of config.balancers) this.balancers.set(balancer.name, new Balancer(balancer, (change) => this.#tell(change)))
+    for (const balancer of config.balancers) this.balancers.set(balancer.name, new Balancer(balancer, this.registry, (change) => this.#tell(change)))
     const table = new Table(config.targets, caseSensitive, this.balancers)
     this.#tables.push(table)
     return table

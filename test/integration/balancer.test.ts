@@ -214,7 +214,7 @@ describe('what only tunnels have', () => {
     assert.equal(member, 'a')
     client.write(Buffer.concat([Buffer.from([0x82, 0xfe, 0x40, 0x00, 0, 0, 0, 0]), Buffer.alloc(0x4000)])) // comes back as an echo
     await client.waitFor((bytes) => bytes.length > 0x4000)
-    await until(() => infoOf(proxy).bytesFromUpstream === 0x4004, 'a sweep to count the echo, with nobody asking for metrics')
+    await until(() => infoOf(proxy).bytesFromUpstream === 0x4004, 'the echo to be counted')
     assert.equal(await sequence(t, proxy, 'upgrade', 3), 'bbb')
     assert.deepEqual([infoOf(proxy).bytesFromClient, infoOf(proxy).bytesFromUpstream], [0x4008, 0x4004])
   })
