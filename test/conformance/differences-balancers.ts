@@ -14,6 +14,12 @@ export const differencesOfBalancers: Readonly<Record<string, Pick<Scenario, 'dif
       '< sequence +ABBBB', '< open'
     ]
   },
+  'balancers / bytraffic / bytes of tunnels': {
+    differs: 'tunnel-traffic',
+    ours: [
+      '< sequence +ABBBB', '< open'
+    ]
+  },
   'balancers / failures / a reset without a byte': {
     differs: 'fails-over',
     ours: [

@@ -1,5 +1,5 @@
 /** Who of a balancer's members gets which request: in turn, by session, and where some of them fail. */
-import { ended, fin, hold, name, only, pass, release, reset, sequence, soon } from './steps.ts'
+import { ended, fin, hold, name, only, pass, release, reset, sequence, soon, through } from './steps.ts'
 import { differencesOfBalancers } from './differences-balancers.ts'
 import type { ClientStep, UpstreamStep } from './ends.ts'
 import type { BalancerTable, MemberTable, Scenario, Table } from './table.ts'
@@ -164,6 +164,9 @@ const busyness: Scenario[] = [
     hold(handshake()), hold(handshake()), hold(handshake()), hold(handshake())
   ]),
   scenario('bybusyness / unless said otherwise', { lbMethod: undefined, members: [tunnelling('A'), tunnelling('B')] }, [hold(handshake()), plain(4)]),
+  scenario('bytraffic / bytes of tunnels', { lbMethod: 'bytraffic', members: [tunnelling('A'), tunnelling('B')] }, [
+    hold(handshake()), through(10_000), plain(4)
+  ]),
   scenario('max / all have as many', { members: [tunnelling('A', { max: 1 })] }, [hold(handshake()), soon(1_000, at('/x'))])
 ]
 

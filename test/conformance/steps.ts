@@ -155,6 +155,14 @@ export function hold (request: string): ClientStep {
   }
 }
 
+/** Sends so many bytes through the tunnel that is held longest, and lets time pass, in which they are counted. */
+export function through (count: number): ClientStep {
+  return async (client) => {
+    client.held[0]?.write('x'.repeat(count))
+    await sleep(300)
+  }
+}
+
 /** Ends the tunnel that is held longest, and lets time pass, in which both forget it. */
 export function release (): ClientStep {
   return async (client) => {
