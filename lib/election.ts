@@ -120,7 +120,11 @@ export class Election implements Choice, PolicyContext {
     const candidates = candidatesOf(members, this.#tried)
     if (candidates.length === 0) return undefined
     const chosen = policy(candidates, this) as Member
-    if (!candidates.includes(chosen)) throw new InvalidUpstreamError()
+    if (!candidates.includes(chosen)) {
+      // An async function is none that can choose; what it rejects with is nobody else's to hear.
+      Promise.resolve(chosen).catch(() => {})
+      throw new InvalidUpstreamError()
+    }
     advance(candidates, chosen)
     return chosen
   }

@@ -229,7 +229,7 @@ function resolveMember (own: MemberOptions, digests: boolean, at: string, issues
   }
   const common = resolveDefaults(own, at, issues)
   if (address === undefined) return undefined
-  // The digest tells nobody the address.
+  // A digest is the same in every process, and does not show the address.
   const route = own.route ?? (digests ? hash32(address.label).toString(36) : undefined)
   return Object.freeze({ ...common, address, route, redirect: own.redirect })
 }

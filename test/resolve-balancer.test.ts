@@ -42,6 +42,7 @@ describe('defaults', () => {
       name: 'app',
       webSocket: true,
       lbMethod: 'bybusyness',
+      byTraffic: false,
       hashBy: { kind: 'client', name: '' },
       stickiness: undefined,
       stickyCookie: undefined,

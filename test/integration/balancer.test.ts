@@ -44,6 +44,7 @@ for (const kind of kinds) {
       ['returns nothing', () => undefined],
       ['returns a copy', ([first]: readonly object[]) => ({ ...first })],
       ['throws', () => { throw new Error('10.0.0.1 is on fire') }],
+      ['is async', async () => { throw new Error('late') }],
       ['throws no Error', () => { throw 'fire' }] // eslint-disable-line no-throw-literal
     ] as const) {
       test(`a function that ${what}: 500, and the server goes on`, async (t) => {
