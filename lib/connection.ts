@@ -136,6 +136,17 @@ export function whenFree (socket: Duplex, callback: () => void): void {
   socket.on('removeListener', onRemoved)
 }
 
+const over = new WeakSet<EventEmitter>()
+
+/** Marks a connection of HTTP/1 as one that ends with the answer to this request: where it ends cannot be trusted. */
+export function keepOver (request: IncomingMessage): void {
+  if (request.httpVersionMajor === 1) over.add(request.socket)
+}
+
+export function isOver (request: IncomingMessage): boolean {
+  return over.has(request.socket)
+}
+
 const closing = new WeakMap<EventEmitter, Set<() => void>>()
 
 /**

@@ -5,10 +5,10 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { METHODS, type Server } from 'node:http'
 import type { BalancerControl } from './balancing.ts'
-import { offerOf, UpgradeResponse } from './connection.ts'
+import { isOver, keepOver, offerOf, UpgradeResponse } from './connection.ts'
 import { isHttp2, isTruncated, readFacts, type Decision } from './decision.ts'
 import { parseDuration, type Duration } from './duration.ts'
-import { InvalidOptionsError, TooManyHeadersError, UpgradeRequiredError } from './errors.ts'
+import { BadRequestError, InvalidOptionsError, TooManyHeadersError, UpgradeRequiredError, type WstunnelError } from './errors.ts'
 import { forward } from './forward.ts'
 import { listen } from './listener.ts'
 import type { MetricsSnapshot } from './metrics.ts'
@@ -131,10 +131,7 @@ function routes (scope: FastifyInstance, state: ServerState, table: Table, confi
   scope.addContentTypeParser('*', (_, payload, done) => done(null, payload))
   scope.decorateRequest(kDecision as unknown as string, null)
   scope.addHook('onRequest', (request: Decided, _, done) => {
-    const decision = table.decide(readFacts(request.raw))
-    request[kDecision] = decision.kind !== 'none' && isTruncated(request.raw, state.server as Server)
-      ? { kind: 'refuse', target: decision.target, error: new TooManyHeadersError() }
-      : decision
+    request[kDecision] = decideOn(table, request.raw, state.server as Server)
     done()
   })
   const method = methods(scope)
@@ -148,6 +145,22 @@ function routes (scope: FastifyInstance, state: ServerState, table: Table, confi
       scope.route({ ...target.settings, preHandler: lastOf(target), method, url, handler, exposeHeadRoute: false, schema: { hide: true } as object })
     }
   }
+}
+
+function decideOn (table: Table, raw: FastifyRequest['raw'], server: Server): Decision {
+  const decision = table.decide(readFacts(raw))
+  if (decision.kind === 'none') return decision
+  const { target } = decision
+  if (isTruncated(raw, server)) return refusal(target, raw, new TooManyHeadersError())
+  // RFC 9112, 9.6: nothing that comes behind the request whose answer says `close` is to be processed.
+  if (isOver(raw)) return refusal(target, raw, new BadRequestError('behind a request that was refused'))
+  if (decision.kind === 'refuse' && !(decision.error instanceof UpgradeRequiredError)) keepOver(raw)
+  return decision
+}
+
+function refusal (target: Target, raw: FastifyRequest['raw'], error: WstunnelError): Decision {
+  keepOver(raw)
+  return { kind: 'refuse', target, error }
 }
 
 /** Every method that Node parses; TRACE would show an upstream's view of credentials, CONNECT asks for another server. */

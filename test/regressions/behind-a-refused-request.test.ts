@@ -1,0 +1,34 @@
+// What is pipelined behind a request that is refused with `Connection: close` must not be processed (RFC 9112, 9.6): where the
+// refused one ends is just what nobody can be sure of.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { rawClient, requestHead, upgradeHead } from '../fixtures/client.ts'
+import { startProxy } from '../fixtures/proxy.ts'
+import { startRawUpstream } from '../fixtures/upstream.ts'
+
+const refused = {
+  'a transfer coding': requestHead('POST', '/x', { 'Transfer-Encoding': 'gzip, chunked' }) + '0\r\n\r\n',
+  'two Hosts': requestHead('GET', '/x', { Host: ['a', 'b'] }),
+  'a path that climbs': requestHead('GET', '/a/../b'),
+  'too many fields': requestHead('GET', '/x').replace('\r\n\r\n', `\r\n${'a:\r\n'.repeat(1050)}\r\n`)
+}
+const behind = { 'a request': requestHead('GET', '/smuggled'), 'an upgrade': upgradeHead('/smuggled') }
+
+for (const [what, first] of Object.entries(refused)) {
+  for (const [kind, second] of Object.entries(behind)) {
+    test(`${kind} behind ${what} does not get to the upstream`, async (t) => {
+      const upstream = await startRawUpstream(t)
+      const proxy = await startProxy(t, { upstream: upstream.url.replace('http', 'ws') })
+      const client = await rawClient(t, proxy.port)
+      client.write(first + second)
+      const response = await client.response()
+      assert.ok([400, 431, 501].includes(response.status), response.rawHead)
+      assert.deepEqual(response.headers.connection, ['close'])
+      client.end()
+      await client.closed
+      await proxy.app.close()
+      assert.equal(upstream.connections.length, 0)
+    })
+  }
+}
