@@ -2,7 +2,7 @@
  * The server's `'upgrade'` event: whose an offer is, and how it gets to its owner. With any such listener Node gives
  * every request that asks for an upgrade here; those that will not switch are given back, and become plain requests.
  */
-import { STATUS_CODES, type IncomingMessage, type Server } from 'node:http'
+import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import {
   handBack, handedBack, keepOffer, keepResponse, rebuildHead, respondOn, whenFree, type Offered, type UpgradeResponse
@@ -23,12 +23,21 @@ export function listen (state: ServerState): () => void {
   // First of all listeners, so that no client error finds the socket without one.
   server.prependListener('upgrade', onUpgrade)
   server.prependListener('request', keepResponse)
+  server.on('checkContinue', onCheckContinue)
   const undecline = declineEarly(state, server)
   return () => {
     server.off('upgrade', onUpgrade)
     server.off('request', keepResponse)
+    server.off('checkContinue', onCheckContinue)
     undecline()
   }
+}
+
+/** What Node does by itself, but for a response behind one that is not finished: it would put the `100` into its body. */
+function onCheckContinue (this: Server, request: IncomingMessage, response: ServerResponse): void {
+  if (this.listenerCount('checkContinue') > 1) return // the user's own, and the answer is theirs
+  if (response.socket !== null) response.writeContinue()
+  this.emit('request', request, response)
 }
 
 /** Newer Nodes ask before they take a request for an upgrade: what is declined there needs no giving back. */
