@@ -33,13 +33,23 @@ export class World {
   #upstreamPorts: number[] = []
   readonly #credentials = selfSigned()
   #count = 0
+  #last: Promise<void> = Promise.resolve()
   /** What the last cases have sent: of a client that left, a request may still be on its way upstream. */
   readonly #recent: Array<{ nonce: string, sent: string }> = []
   /** What came of the cases, so that it can be seen that they do not all die early. */
   readonly tally: Record<string, number> = {}
 
-  /** @throws Error with everything that went wrong */
-  async play (cases: readonly Case[]): Promise<void> {
+  /**
+   * One batch after the other: fast-check does not wait for one that its time limit overtakes.
+   * @throws Error with everything that went wrong
+   */
+  play (cases: readonly Case[]): Promise<void> {
+    const playing = this.#last.then(() => this.#playAll(cases))
+    this.#last = playing.catch(() => {})
+    return playing
+  }
+
+  async #playAll (cases: readonly Case[]): Promise<void> {
     await this.#start()
     const child = this.#child as Child
     const problems: string[] = []
@@ -60,6 +70,7 @@ export class World {
 
   /** Ends the child as a user would. Returns what is wrong with its end. */
   async close (): Promise<string | undefined> {
+    await this.#last
     const left = await this.#child?.close()
     this.#child = undefined
     for (const upstream of this.#upstreams) upstream.close()
@@ -96,6 +107,7 @@ export class World {
       requests,
       leaves: leave?.by,
       valid: each.valid === true,
+      reset: client.reset,
       received: client.received,
       responses: client.responses(),
       seen: upstream.seen.filter(({ request }) => !this.#isLate(request.target, nonce)),
@@ -167,7 +179,7 @@ class Client {
   readonly #transport: Socket
   readonly #methods: readonly string[]
   readonly #waiting = new Set<() => void>()
-  #error = false
+  reset = false
   #parsed: { length: number, ended: boolean, responses: ReturnType<typeof readResponses> } | undefined
 
   constructor (port: number, secure: boolean, methods: readonly string[]) {
@@ -176,8 +188,8 @@ class Client {
     this.socket = secure ? connectTls({ socket: this.#transport, rejectUnauthorized: false }) : this.#transport
     this.socket.allowHalfOpen = true
     this.connected = new Promise((resolve) => this.socket.once(secure ? 'secureConnect' : 'connect', resolve).once('close', resolve))
-    this.socket.on('error', () => { this.#error = true })
-    if (secure) this.#transport.on('error', () => { this.#error = true })
+    this.socket.on('error', () => { this.reset = true })
+    if (secure) this.#transport.on('error', () => { this.reset = true })
     this.socket.on('data', (chunk) => {
       this.received += chunk.toString('latin1')
       this.wake()
@@ -194,7 +206,7 @@ class Client {
 
   responses (): ReturnType<typeof readResponses> {
     const { length } = this.received
-    const ended = this.ended && !this.#error
+    const ended = this.ended && !this.reset
     if (this.#parsed?.length !== length || this.#parsed.ended !== ended) {
       this.#parsed = { length, ended, responses: readResponses(this.received, this.#methods, ended) }
     }

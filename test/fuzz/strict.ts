@@ -70,8 +70,12 @@ export function readHead (text: string, at: number): Head | string | undefined {
 
 interface Body { body: string, end: number, complete: boolean, fault?: string }
 
-/** Chunked framing: extensions and trailers are read over. */
-export function readChunks (text: string, from: number): Body {
+/** An extension as llhttp takes it: tokens, or something in quotes. */
+// eslint-disable-next-line no-control-regex
+const plainExtension = /^(?:[ \t]*;[ \t]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+|"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t\x20-\x7e\x80-\xff])*"))?)*$/
+
+/** Chunked framing: extensions and trailers are read over; those of a request (`plainExtension`) have to be well-formed. */
+export function readChunks (text: string, from: number, extensions: RegExp = /^/): Body {
   let at = from
   let body = ''
   const broken = (fault: string): Body => ({ body, end: at, complete: false, fault })
@@ -82,8 +86,8 @@ export function readChunks (text: string, from: number): Body {
     if (lineEnd === -1) {
       return /^(?:[0-9a-f]{0,16}|[0-9a-f]{1,16};.*)\r?$/i.test(line) && line !== '\r' ? { body, end: at, complete: false } : broken('a chunk size')
     }
-    const size = /^([0-9a-f]{1,16})(?:;.*)?$/i.exec(line)
-    if (size === null) return broken('a chunk size')
+    const size = /^([0-9a-f]{1,16})(;.*)?$/i.exec(line)
+    if (size === null || !extensions.test(size[2] ?? '')) return broken('a chunk size')
     const length = parseInt(size[1] as string, 16)
     at = lineEnd + 2
     if (length === 0) break
@@ -102,6 +106,7 @@ export function readChunks (text: string, from: number): Body {
     if (lineEnd === -1) return { body, end: at, complete: false }
     at = lineEnd + 2
     if (line === '') return { body, end: at, complete: true }
+    if (extensions === plainExtension && !(token.test(line.split(':', 1)[0] as string) && line.includes(':') && content.test(line))) return broken('a trailer')
   }
 }
 
@@ -130,8 +135,8 @@ function responseFraming (head: Head): ReturnType<typeof readFraming> {
   return coded && !membersOf(head, 'transfer-encoding').includes('chunked') ? 'close' : readFraming(head)
 }
 
-function readBody (text: string, at: number, framing: Framing | undefined): Body {
-  if (framing === 'chunked') return readChunks(text, at)
+function readBody (text: string, at: number, framing: Framing | undefined, extensions?: RegExp): Body {
+  if (framing === 'chunked') return readChunks(text, at, extensions)
   if (framing === 'close') return { body: text.slice(at), end: text.length, complete: false }
   return framing === undefined ? { body: '', end: at, complete: true } : readLength(text, at, framing.length)
 }
@@ -152,7 +157,7 @@ export function readRequests (text: string, from = 0): Stream<Request> {
     const framing = readFraming(head)
     if (typeof framing === 'object' && 'fault' in framing) return { messages, fault: framing.fault, end: at }
     const [, method = '', target = '', version = ''] = line
-    const body = readBody(text, head.headEnd, framing)
+    const body = readBody(text, head.headEnd, framing, plainExtension)
     messages.push({ ...head, ...body, at, method, target, version })
     at = body.end
     if (!body.complete) return { messages, end: at, ...(body.fault === undefined ? {} : { fault: body.fault }) }

@@ -63,7 +63,8 @@ export class Upstream {
   seen: Seen[] = []
   faults: string[] = []
   /** Answers by the last number of a marker. */
-  replies: readonly Reply[] = []
+  #replies: readonly Reply[] = []
+  #otherwise: Reply = plain
   /** Called whenever something has happened. */
   onEvent: () => void = () => {}
   readonly #server: Server
@@ -78,10 +79,11 @@ export class Upstream {
   }
 
   /** For the next case. */
-  script (replies: readonly Reply[]): void {
+  script (replies: readonly Reply[], otherwise: Reply = plain): void {
     this.seen = []
     this.faults = []
-    this.replies = replies
+    this.#replies = replies
+    this.#otherwise = otherwise
   }
 
   /** Connections of handshakes that are still open. */
@@ -140,7 +142,7 @@ export class Upstream {
       const request = messages[0]
       if (request === undefined) return
       const handshake = membersOf(request, 'connection').includes('upgrade')
-      const reply = this.replies[Number(/\d+$/.exec(markerOf(request.target))?.[0])] ?? plain
+      const reply = this.#replies[Number(/\d+$/.exec(markerOf(request.target))?.[0])] ?? this.#otherwise
       const bytes = (handshake ? reply.handshake ?? reply.bytes : reply.bytes)
         .replaceAll('{marker}', markerOf(request.target))
         .replaceAll('{accept}', acceptFor(valuesOf(request, 'sec-websocket-key')[0] ?? ''))
