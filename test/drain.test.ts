@@ -50,7 +50,10 @@ test('thousands begin to be broken off a little before the end, and none is left
   assert.deepEqual([client.length, drained.length], [5000, 5000])
   const [first = 0, last = 0] = [drained[0], drained.at(-1)]
   assert.ok(first >= 0.899 && first < 0.91 && last <= 1, `from ${first} to ${last}`)
-  assert.ok((client.at(-1) as number) - (client[0] as number) > 0.06, 'told one after the other')
+  const begin = client[0] as number
+  const share = (client.at(-1) as number) - begin
+  assert.ok(share > 0.06, 'told one after the other')
+  for (let i = 1; i < 10; i++) assert.ok(Math.abs(((client[500 * i] as number) - begin) / share - i / 10) < 0.05, 'evenly')
 })
 
 test('who has left is not told', (t) => {
