@@ -34,6 +34,7 @@ export class Child {
       this.#waiting.get(id)?.(value)
       this.#waiting.delete(id)
     })
+    this.#process.on('error', () => {}) // an order to a process that has just died
     this.exited = new Promise((resolve) => this.#process.once('close', (code, signal) => {
       if (!this.#closing) this.failure = `the process has ended (${signal ?? code})\n${this.#stderr}`
       for (const answer of this.#waiting.values()) answer(undefined)

@@ -102,15 +102,18 @@ export class Upstream {
     let tunnel: Seen | undefined
     let current: Seen | undefined
     let writing = false
+    let onProgress = (): void => {}
     const own: Seen[] = []
     socket.on('error', () => {})
     socket.on('close', () => {
       this.#sockets.delete(socket)
       for (const seen of own) seen.closed = true
+      onProgress()
       this.onEvent()
     })
     socket.on('end', () => {
       if (!writing) socket.end()
+      onProgress()
       this.onEvent()
     })
     socket.on('data', (chunk) => {
@@ -121,6 +124,7 @@ export class Upstream {
       }
       text += data
       look()
+      onProgress()
       this.onEvent()
     })
 
@@ -157,7 +161,7 @@ export class Upstream {
     const answer = async (seen: Seen, reply: Reply): Promise<void> => {
       // Time enough for bytes that should not come.
       if (seen.handshake) await new Promise((resolve) => setTimeout(resolve, 2))
-      else while (reply.early !== true && !seen.request.complete && !socket.readableEnded && !socket.destroyed) await new Promise((resolve) => socket.once('data', resolve).once('end', resolve).once('close', resolve))
+      else if (reply.early !== true) await new Promise<void>((resolve) => { onProgress = () => { if (seen.request.complete || socket.readableEnded || socket.destroyed) resolve() }; onProgress() })
       if (seen.handshake) seen.answered = true
       writing = true
       await writePieces(socket, seen.reply, reply.splits ?? [])
