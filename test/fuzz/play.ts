@@ -138,7 +138,8 @@ export class World {
 /** Without what only makes it long. */
 function show (text: string): string {
   const short = text.replace(/(.|a:\r\n)\1{30,}/gs, (run, unit: string) => `${unit}{${run.length / unit.length}}`)
-  return JSON.stringify(short.length < 3000 ? short : `${short.slice(0, 1500)} … ${short.slice(-1500)}`)
+  const visible = JSON.stringify(short.length < 3000 ? short : `${short.slice(0, 1500)} ... ${short.slice(-1500)}`)
+  return visible.replace(/[\x7f-\xff]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16)}`)
 }
 
 /** Returns what did not happen in time. */
