@@ -182,12 +182,15 @@ export function handBack (server: EventEmitter, socket: Duplex, bytes: Buffer): 
   socket.resume() // it may have been paused while it waited for an upstream
 }
 
+/** Node 26 reads the body of an upgrade into the request. Older ones leave it on the socket, behind the head. */
+const readsBodies = Number.parseInt(process.versions.node, 10) >= 26
+
 /**
- * A request's head again.
+ * A request again, as far as Node has read it: where the body is left on the socket, its head.
  * @param connection changes the value of `Connection`; then `Proxy-Connection`, in which Node's parser finds an upgrade as
  *   well, is left out
  */
-export function rebuildHead (request: IncomingMessage, connection?: (value: string) => string): Buffer {
+export function rebuild (request: IncomingMessage, connection?: (value: string) => string): Buffer {
   const { rawHeaders } = request
   let head = `${request.method} ${request.url} HTTP/${request.httpVersion}\r\n`
   for (let i = 0; i < rawHeaders.length; i += 2) {
@@ -197,5 +200,15 @@ export function rebuildHead (request: IncomingMessage, connection?: (value: stri
     if (connection !== undefined && key === 'proxy-connection') continue
     head += `${name}: ${connection !== undefined && key === 'connection' ? connection(value) : value}\r\n`
   }
-  return Buffer.from(`${head}\r\n`, 'latin1')
+  return Buffer.concat([Buffer.from(`${head}\r\n`, 'latin1'), ...readsBodies ? rebuildBody(request) : []])
+}
+
+function rebuildBody (request: IncomingMessage): Buffer[] {
+  const body: Buffer = request.read() ?? Buffer.alloc(0)
+  if (request.headers['transfer-encoding'] === undefined) return [body]
+  const { rawTrailers } = request
+  let trailers = ''
+  for (let i = 0; i < rawTrailers.length; i += 2) trailers += `${rawTrailers[i]}: ${rawTrailers[i + 1]}\r\n`
+  const chunk = body.length === 0 ? [] : [Buffer.from(`${body.length.toString(16)}\r\n`), body, Buffer.from('\r\n')]
+  return [...chunk, Buffer.from(`0\r\n${trailers}\r\n`, 'latin1')]
 }

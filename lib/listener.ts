@@ -5,16 +5,13 @@
 import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import {
-  handBack, handedBack, keepOffer, keepResponse, rebuildHead, respondOn, whenFree, type Offered, type UpgradeResponse
+  handBack, handedBack, keepOffer, keepResponse, rebuild, respondOn, whenFree, type Offered, type UpgradeResponse
 } from './connection.ts'
 import type { RefusalStage } from './counters.ts'
 import { isTruncated, readFacts } from './decision.ts'
 import { DrainingError, TooManyHeadersError, type WstunnelError } from './errors.ts'
 import { replaceUpgradeToken } from './headers.ts'
 import type { ServerState } from './state.ts'
-
-/** Node 26 reads the body of an upgrade itself. Older ones leave it on the socket, to be given back with the head. */
-const leavesBodies = Number.parseInt(process.versions.node, 10) < 26
 
 /** Listens. Returns the remover. */
 export function listen (state: ServerState): () => void {
@@ -24,12 +21,12 @@ export function listen (state: ServerState): () => void {
   server.prependListener('upgrade', onUpgrade)
   server.prependListener('request', keepResponse)
   server.on('checkContinue', onCheckContinue)
-  const undecline = declineEarly(state, server)
+  const untake = takeAll(state, server)
   return () => {
     server.off('upgrade', onUpgrade)
     server.off('request', keepResponse)
     server.off('checkContinue', onCheckContinue)
-    undecline()
+    untake()
   }
 }
 
@@ -40,36 +37,35 @@ function onCheckContinue (this: Server, request: IncomingMessage, response: Serv
   this.emit('request', request, response)
 }
 
-/** Newer Nodes ask before they take a request for an upgrade: what is declined there needs no giving back. */
-function declineEarly (state: ServerState, server: Server & { shouldUpgradeCallback?: (request: IncomingMessage) => boolean }): () => void {
+/**
+ * From 24.9 on Node asks before it takes a request for an upgrade. Where we are the only ones to hear of those, all are taken:
+ * of one that is declined here, Node loses what it has read behind it, and a request that was cut in two is read from its middle.
+ */
+function takeAll (state: ServerState, server: Server & { shouldUpgradeCallback?: (request: IncomingMessage) => boolean }): () => void {
   const before = server.shouldUpgradeCallback
   if (before === undefined) return () => {}
   server.shouldUpgradeCallback = function (request) {
-    const fate = state.foresee(request)
-    if (fate === 'switch') return true
-    // Node's parser does not tell of a bad chunk in a request that it once took for an upgrade; one that is given back, it does.
-    if (fate === 'ordinary' && leavesBodies && request.headers['transfer-encoding'] !== undefined && server.listenerCount('upgrade') === 1) return true
-    if (readFacts(request).body) return server.listenerCount('upgrade') > 1 && fate === undefined && before.call(server, request)
-    // Someone else may want it.
-    return server.listenerCount('upgrade') > 1 && before.call(server, request)
+    return server.listenerCount('upgrade') === 1 || state.foresee(request) === 'switch' || before.call(server, request)
   }
   return () => { server.shouldUpgradeCallback = before }
 }
 
-function accept (state: ServerState, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+/** @param stream the connection; on Node 26, what comes behind a body that is still to be read */
+function accept (state: ServerState, request: IncomingMessage, stream: Duplex, head: Buffer): void {
+  const { socket } = request
   socket.on('error', onSocketError)
+  if (stream !== socket) stream.on('error', onSocketError)
   socket.allowHalfOpen = true // https and http2 sockets are not: an upstream's last bytes would be lost
   // Node may have stopped reading for the body of the request before, unknown to the stream: nobody would start it again.
-  request.socket.push('')
+  socket.push('')
   const response = respondOn(request, socket)
   // What framing, and what body, it has cannot be known: it must not be read again.
   if (response !== undefined && isTruncated(request, state.server)) return refuse(state, response, request, 'decision', new TooManyHeadersError())
   if (response === undefined) {
     // Pipelined behind a request that is not answered yet: a 101 now would come before that answer. Heard again in order.
     whenFree(socket, () => {
-      const own = isTruncated(request, state.server) ? respondOn(request, socket) : undefined
-      if (own !== undefined) refuse(state, own, request, 'decision', new TooManyHeadersError())
-      else giveBack(state, request, socket, Buffer.concat([rebuildHead(request), head]))
+      if (stream !== socket || isTruncated(request, state.server)) accept(state, request, stream, head)
+      else giveBack(state, request, Buffer.concat([rebuild(request), head]))
     })
     return
   }
@@ -80,15 +76,15 @@ function accept (state: ServerState, request: IncomingMessage, socket: Duplex, h
   if (fate === 'switch' && state.registry.closing) return refuse(state, response, request, 'limit', new DrainingError())
   const alone = state.server.listenerCount('upgrade') === 1
   if (alone && fate === 'switch') return route(state, response, request, offered)
-  response.detachSocket(socket as IncomingMessage['socket'])
-  if (alone) return decline(state, request, socket, head)
+  response.detachSocket(socket)
+  if (alone) return decline(state, request, stream, head)
   process.nextTick(() => {
     // Another listener may have taken it: @fastify/websocket, say, which puts it through the router as we do.
     const own = socket.destroyed ? undefined : respondOn(request, socket)
     if (own === undefined) return
     if (fate === 'switch') return route(state, own, request, offered)
-    own.detachSocket(socket as IncomingMessage['socket'])
-    if (fate === 'ordinary') decline(state, request, socket, head)
+    own.detachSocket(socket)
+    if (fate === 'ordinary') decline(state, request, stream, head)
   })
 }
 
@@ -108,12 +104,16 @@ function refuse (state: ServerState, response: UpgradeResponse, request: Incomin
 
 /** Through the router, on a response of its own: whatever answers there, answers this client. */
 function route (state: ServerState, response: UpgradeResponse, request: IncomingMessage, offered: Offered): void {
+  attend(state, response, request, offered)
+  state.routing(request, response)
+}
+
+function attend (state: ServerState, response: UpgradeResponse, request: IncomingMessage, offered: Offered): void {
   if (offered.eager) response.setHeader('connection', 'close')
   const untrack = state.registry.track('upgrade', { abort: () => setImmediate(dismiss, response, offered) })
   response.once('finish', () => settle(state, response, request, offered))
   response.once('finish', untrack)
   response.once('close', untrack)
-  state.routing(request, response)
 }
 
 /** A drain is over, and whoever has the request has not answered: a hook that waits, or a route that is not ours. */
@@ -127,25 +127,37 @@ function settle (state: ServerState, response: UpgradeResponse, request: Incomin
   response.detachSocket(socket as IncomingMessage['socket'])
   const over = eager || response.closes || state.registry.closing || /\bclose\b/i.test(request.headers.connection ?? '')
   if (over || request.httpVersion !== '1.1' || !request.complete) request.socket.destroySoon()
-  else giveBack(state, request, socket, Buffer.alloc(0))
+  else giveBack(state, request, Buffer.alloc(0))
 }
 
 /** No upgrade: the request becomes a plain one, with its body, and the decision is taken again in its route. */
-function decline (state: ServerState, request: IncomingMessage, socket: Duplex, head: Buffer): void {
-  if (request.socket !== socket || !request.complete) {
-    // Node 26 reads the body of such a request itself. It has nothing to be given back, only to be routed.
-    const response = respondOn(request, socket)
-    if (response !== undefined) route(state, response, request, { socket, head, eager: true })
-    return
-  }
-  const plain = rebuildHead(request, (value) => replaceUpgradeToken(value, handedBack))
-  giveBack(state, request, socket, Buffer.concat([plain, head]))
+function decline (state: ServerState, request: IncomingMessage, stream: Duplex, head: Buffer): void {
+  if (stream !== request.socket) return serve(state, request, stream)
+  const plain = rebuild(request, (value) => replaceUpgradeToken(value, handedBack))
+  giveBack(state, request, Buffer.concat([plain, head]))
 }
 
-function giveBack (state: ServerState, request: IncomingMessage, socket: Duplex, bytes: Buffer): void {
+/** Answers a request that Node is still to read the body of. What comes behind it is read no more, and the connection ends. */
+function serve (state: ServerState, request: IncomingMessage, behind: Duplex): void {
+  const { socket, headers: { expect }, httpVersion } = request
+  const response = respondOn(request, socket)
+  if (response === undefined) return
+  attend(state, response, request, { socket, head: Buffer.alloc(0), eager: true })
+  // Not before: to read what is behind the body is to read the body.
+  request.once('end', () => behind.once('end', endToo).resume())
+  const waits = httpVersion === '1.1' && expect !== undefined && /^100-continue$/i.test(expect)
+  state.server.emit(waits ? 'checkContinue' : 'request', request, response)
+}
+
+function endToo (this: Duplex): void {
+  this.end()
+}
+
+function giveBack (state: ServerState, request: IncomingMessage, bytes: Buffer): void {
+  const { socket } = request
   socket.off('error', onSocketError)
-  state.returned(request.socket)
-  handBack(state.server, request.socket, bytes)
+  state.returned(socket)
+  handBack(state.server, socket, bytes)
 }
 
 function onSocketError (this: Duplex): void {

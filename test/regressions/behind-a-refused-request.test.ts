@@ -24,7 +24,9 @@ for (const [what, first] of Object.entries(refused)) {
       client.write(first + second)
       const response = await client.response()
       assert.ok([400, 431, 501].includes(response.status), response.rawHead)
-      assert.deepEqual(response.headers.connection, ['close'])
+      // Newer parsers refuse so many fields themselves, and Fastify's words for that are few.
+      const byParser = what === 'too many fields' && !String(response.body).includes('FST_WSTUNNEL_')
+      assert.deepEqual(response.headers.connection, byParser ? undefined : ['close'])
       client.end()
       await client.closed
       await proxy.app.close()
