@@ -155,6 +155,8 @@ function endToo (this: Duplex): void {
 
 function giveBack (state: ServerState, request: IncomingMessage, bytes: Buffer): void {
   const { socket } = request
+  // Node would wait for the end that has come already, and ends what a client has ended at once.
+  if (socket.readableEnded) return socket.destroySoon()
   socket.off('error', onSocketError)
   state.returned(socket)
   handBack(state.server, socket, bytes)

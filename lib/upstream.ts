@@ -158,6 +158,7 @@ class Connection extends Client {
         dial(dialling, (error, dialled) => {
           if (error !== null || dialled === null) return callback(error as Error, null)
           continues.watch(dialled.stream)
+          dialled.stream.on('error', toldFromEnd)
           callback(null, dialled.stream as Socket)
         })
       }
@@ -173,6 +174,14 @@ class Connection extends Client {
     this.#used = true
     return super.dispatch(options, handler)
   }
+}
+
+/**
+ * undici takes a reset for the regular end of a response without a length, which it is not (RFC 9112, 8); of no other error
+ * it does. Hears of it before undici.
+ */
+function toldFromEnd (error: NodeJS.ErrnoException): void {
+  if (error.code === 'ECONNRESET') error.code = 'ECONNABORTED'
 }
 
 /** How many upstreams a function may name before those without an exchange are forgotten, oldest first. */

@@ -13,6 +13,7 @@ import { startProxy } from '../fixtures/proxy.ts'
 import type { Proxy, ProxyOptions, ProxySetup } from '../fixtures/proxy.ts'
 import type { RawConnection } from '../fixtures/raw.ts'
 import { over } from '../fixtures/stage.ts'
+import { selfSigned } from '../fixtures/tls.ts'
 import { closedPort, headerOf, headersOf, startHttpUpstream, startRawUpstream } from '../fixtures/upstream.ts'
 import type { HttpUpstream, RawUpstream } from '../fixtures/upstream.ts'
 import { deferred, event, until, within } from '../fixtures/wait.ts'
@@ -607,21 +608,27 @@ test('after a failure of the upstream the connection of the client goes on', asy
   assert.deepEqual([failed.status, next.status], [502, 200])
 })
 
-const deaths: Array<[how: string, framing: string, die: (connection: RawConnection) => void]> = [
-  ['ends', 'Content-Length: 100\r\n\r\npartial', (connection) => connection.end()],
-  ['resets', 'Content-Length: 100\r\n\r\npartial', (connection) => connection.reset()],
-  ['ends', 'Transfer-Encoding: chunked\r\n\r\n7\r\npartial\r\n', (connection) => connection.end()],
-  ['resets', 'Transfer-Encoding: chunked\r\n\r\n7\r\npartial\r\n', (connection) => connection.reset()]
-]
+const length = 'Content-Length: 100\r\n\r\npartial'
+const chunks = 'Transfer-Encoding: chunked\r\n\r\n7\r\npartial\r\n'
+// Only a FIN ends a response that has neither (RFC 9112, 8).
+const neither = 'Connection: close\r\n\r\npartial'
+const ends = (connection: RawConnection): void => connection.end()
+const resets = (connection: RawConnection): void => connection.reset()
 
-for (const [how, framing, die] of deaths) {
-  test(`an upstream that ${how} in the middle of a body with ${framing.slice(0, framing.indexOf(':'))} cuts the response`, async (t) => {
-    const { client, upstream, proxy } = await rawForwarding(t, answering(`HTTP/1.1 200 OK\r\n${framing}`))
+for (const [die, framing, secure] of [
+  [ends, length], [resets, length], [ends, chunks], [resets, chunks], [resets, neither], [resets, length, 'over TLS'], [resets, neither, 'over TLS']
+] as const) {
+  test(`an upstream ${secure ?? ''} that ${die.name} in the middle of a body with ${framing.slice(0, framing.indexOf('\r'))} cuts the response`, async (t) => {
+    const tls = secure === undefined ? {} : { tls: selfSigned() }
+    const upstream = await startRawUpstream(t, answering(`HTTP/1.1 200 OK\r\n${framing}`), tls)
+    const proxy = await startProxy(t, { upstream: `${upstream.httpUrl}/`, tls: { rejectUnauthorized: false } })
+    const client = await rawClient(t, proxy.port)
     client.write(requestHead('GET', '/'))
     await client.waitFor('partial')
     die(upstream.connections[0] as RawConnection)
     await assert.rejects(client.response(), /ended before an HTTP response/)
     await until(() => proxy.app.wstunnel.metrics().forwards.inFlight === 0, 'the forward to end')
+    assert.equal(proxy.app.wstunnel.metrics().forwards.failed, 1)
   })
 }
 
