@@ -11,7 +11,7 @@ import type { Target } from './options.ts'
 import { isIdempotent, outgoing } from './outgoing.ts'
 import type { Breakable, Registry } from './registry.ts'
 import { sendError, setHead, type Head } from './respond.ts'
-import { clock } from './tunnel.ts'
+import { clock, reset } from './tunnel.ts'
 import type { Choice, PooledOptions, Upstreams } from './upstream.ts'
 
 /** What a forward needs. */
@@ -160,6 +160,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
   abort (): void {
     this.#break(new DrainingError())
     this.#finish()
+    cutShort(this.#options.reply.raw)
     this.#options.reply.raw.destroy()
   }
 
@@ -255,8 +256,12 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     this.#failed = isProxyError(error) && error.source === 'upstream'
     this.#pending = undefined
     const { request, reply } = this.#options
-    if (this.#body !== undefined) this.#body.destroy(error) // cuts the response short, visibly
-    else if (!reply.sent) sendError(request, reply, error)
+    if (this.#body === undefined) {
+      if (!reply.sent) sendError(request, reply, error)
+      return
+    }
+    cutShort(reply.raw)
+    this.#body.destroy(error)
   }
 
   /** RFC 9110, 15.2: 102 and 103 are for the client; it is HTTP/1.1 or later that may get them. */
@@ -306,6 +311,11 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
 /** Whether the client was sent all of it. Of a stream that was reset, HTTP/2 says that its writing has finished. */
 function isComplete (raw: FastifyReply['raw'] & { stream?: { rstCode?: number } }): boolean {
   return raw.writableFinished && (raw.stream?.rstCode ?? 0) === 0
+}
+
+/** HTTP/1.0 has no chunks: a body of no length that just ends is a whole one (RFC 9112, 8). */
+function cutShort (raw: FastifyReply['raw']): void {
+  if (raw.req.httpVersion === '1.0' && raw.headersSent && raw.socket !== null) reset(raw.socket)
 }
 
 function flushHeaders (this: FastifyReply['raw']): void {

@@ -309,7 +309,7 @@ function dismiss (side: Side, how: 'reset' | 'destroy'): void {
   side.dying = how
   side.muted = true
   const { stream } = side
-  const leave = (): void => how === 'reset' ? reset(side) : destroy(side)
+  const leave = (): void => how === 'reset' ? reset(side.stream, side.transport) : destroy(side)
   if (stream.writableLength === 0 || stream.destroyed) leave()
   else if (stream.writableEnded) stream.once('finish', leave)
   else stream.write(nothing, leave) // not at 'drain', which comes only after more than a high-water mark
@@ -317,16 +317,15 @@ function dismiss (side: Side, how: 'reset' | 'destroy'): void {
 
 const nothing = Buffer.alloc(0)
 
-/** A reset where the outgoing leg is TCP, or TLS over a socket that we dialled; it throws on all others. */
-function reset (side: Side): void {
-  const transport = side.transport as Partial<Pick<Socket, 'resetAndDestroy'>>
+/** Closes a connection with a reset where its outgoing leg is TCP, or TLS over a socket that we dialled; others just so. */
+export function reset (stream: Duplex, transport: Duplex = stream): void {
   try {
     // Not after our FIN: libuv cannot reset a socket that is being shut down, and Node then forgets to close it.
-    if (!side.stream.writableEnded) transport.resetAndDestroy?.()
+    if (!stream.writableEnded) (transport as Partial<Pick<Socket, 'resetAndDestroy'>>).resetAndDestroy?.()
   } catch {
     // a TLS stream or a unix socket: destroyed below
   }
-  destroy(side)
+  stream.destroy()
 }
 
 function destroy (side: Side): void {

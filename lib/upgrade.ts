@@ -19,7 +19,7 @@ import { isIdempotent, outgoing } from './outgoing.ts'
 import type { Breakable, OpenTunnel } from './registry.ts'
 import { rewrittenHeaders, sendError, setHead } from './respond.ts'
 import { channels, type ServerState, type Table } from './state.ts'
-import { clock } from './tunnel.ts'
+import { clock, reset } from './tunnel.ts'
 import type { Choice, Upstream } from './upstream.ts'
 import { WaitingClient } from './waiting.ts'
 
@@ -292,6 +292,7 @@ function relayBytes (reply: FastifyReply, request: FastifyRequest, socket: Duple
   takeOver(reply, request, socket)
   socket.write(head)
   const complete = completion(reply.raw, status)
+  body.once('error', () => reset(socket)) // a mere end may be the message's
   pipeline(body, socket, (error) => {
     if (error !== undefined && error !== null) socket.destroy()
     else request.raw.socket.destroySoon()

@@ -84,9 +84,9 @@ export function readChunks (text: string, from: number, extensions: RegExp = /^/
     const line = lineEnd === -1 ? text.slice(at) : text.slice(at, lineEnd)
     if (/[\r\n]/.test(lineEnd === -1 ? line.replace(/\r$/, '') : line)) return broken('a bare CR or LF in a chunk size')
     if (lineEnd === -1) {
-      return /^(?:[0-9a-f]{0,16}|[0-9a-f]{1,16};.*)\r?$/i.test(line) && line !== '\r' ? { body, end: at, complete: false } : broken('a chunk size')
+      return /^0*(?:[0-9a-f]{0,16}|[0-9a-f]{1,16};.*)\r?$/i.test(line) && line !== '\r' ? { body, end: at, complete: false } : broken('a chunk size')
     }
-    const size = /^([0-9a-f]{1,16})(;.*)?$/i.exec(line)
+    const size = /^(0*[0-9a-f]{1,16})(;.*)?$/i.exec(line)
     if (size === null || !extensions.test(size[2] ?? '')) return broken('a chunk size')
     const length = parseInt(size[1] as string, 16)
     at = lineEnd + 2

@@ -632,6 +632,16 @@ for (const [die, framing, secure] of [
   })
 }
 
+for (const framing of [length, chunks]) {
+  test(`a client that speaks HTTP/1.0 can tell that a body with ${framing.slice(0, framing.indexOf('\r'))} was cut`, async (t) => {
+    const { client, upstream } = await rawForwarding(t, answering(`HTTP/1.1 200 OK\r\n${framing}`))
+    client.write('GET / HTTP/1.0\r\nHost: front.example\r\n\r\n')
+    await client.waitFor('partial')
+    ends(upstream.connections[0] as RawConnection)
+    await assert.rejects(client.ended, /without a FIN/)
+  })
+}
+
 // Clients that leave
 
 test('a client that leaves while the upstream thinks aborts the request there', async (t) => {

@@ -84,3 +84,12 @@ test('with fallbackToHttp: true, a plain request goes to the ws target as plain 
   const response = await fetch(`${proxy.url}/info`)
   assert.deepEqual([response.status, await response.text(), headerOf(String(upstream.connections[0]?.received), 'upgrade')], [200, 'plain', undefined])
 })
+
+test('with fallbackToHttp: false, a refusal without a length that is cut off by a reset does not end like a whole one', async (t) => {
+  const all = await stage(t, { fallbackToHttp: false })
+  const { client, connection } = await dial(t, all)
+  connection.write('HTTP/1.1 200 Fine\r\n\r\npartial')
+  await client.waitFor('partial')
+  connection.reset()
+  await assert.rejects(client.ended, /without a FIN/)
+})
