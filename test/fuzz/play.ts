@@ -96,7 +96,7 @@ export class World {
     upstream.script(each.replies ?? [])
     const requests = readRequests(sent)
     this.#recent[this.#count % 256] = { nonce, sent }
-    const client = new Client((this.#ports[lane] as Record<Server, number>)[server], server === 'tls', requests.messages.map(({ method }) => method))
+    const client = new Client((this.#ports[lane] as Record<Server, number>)[server], server === 'tls', methodsOf(sent, requests))
     upstream.onEvent = () => client.wake()
     const hang = await converse(client, upstream, each, sent, requests)
     client.destroy()
@@ -133,6 +133,12 @@ export class World {
     for (const { handshake } of seen) add(handshake ? 'handshakes upstream' : 'forwards upstream')
     if (leaves !== undefined) add('clients left')
   }
+}
+
+/** Also of one whose framing is at fault: Node may hand it on, and find that out thereafter. */
+function methodsOf (sent: string, { messages, fault, end }: ReturnType<typeof readRequests>): string[] {
+  const methods = messages.map(({ method }) => method)
+  return fault !== undefined && sent.startsWith('HEAD ', end) ? [...methods, 'HEAD'] : methods
 }
 
 /** Without what only makes it long. */
