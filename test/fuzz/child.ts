@@ -1,6 +1,6 @@
 // The plugin in a process of its own, so that a crash or a loop without end is seen as such.
 import { fork, type ChildProcess } from 'node:child_process'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import wstunnel from '../../lib/index.ts'
@@ -12,7 +12,7 @@ export type Server = typeof servers[number]
 /** What the child is told for each server, and what it answers. */
 interface Start { do: 'start', upstreams: number[], tls: { key: string, cert: string } }
 /** Waits until nothing is left of all exchanges at one server. Answers with what is left, or nothing. */
-interface Settle { do: 'settle', lane: number, server: Server }
+interface Settle { do: 'settle', lane: number, server: Server, reset: boolean }
 type Order = Start | Settle | { do: 'close' }
 
 /** The parent's side. */
@@ -50,8 +50,9 @@ export class Child {
     return ports
   }
 
-  async settle (lane: number, server: Server): Promise<string | undefined> {
-    const left = await this.#ask<string>({ do: 'settle', lane, server }, 15_000)
+  /** @param reset whether the client has reset its connection */
+  async settle (lane: number, server: Server, reset: boolean): Promise<string | undefined> {
+    const left = await this.#ask<string>({ do: 'settle', lane, server, reset }, 15_000)
     if (this.#stderr !== '') this.failure ??= this.#stderr
     return left ?? this.failure ?? 'the process does not answer'
   }
@@ -85,6 +86,8 @@ export class Child {
   }
 }
 
+/** Those of TLS that are open. */
+const accepted = new Map<unknown, Set<Socket>>()
 const apps: Array<Record<Server, FastifyInstance>> = []
 
 /** The paths are the same on both sides, so that what came can be compared with what was sent. */
@@ -138,6 +141,9 @@ async function start ({ upstreams, tls }: Start): Promise<Array<Record<Server, n
       app.all('/own/*', (request, reply) => reply.header('x-marker', request.url).send('own'))
       app.register(wstunnel, options(port))
       await app.listen({ port: 0, host: '127.0.0.1' })
+      const sockets = new Set<Socket>()
+      accepted.set(app.server, sockets)
+      if (server === 'tls') app.server.on('connection', (socket: Socket) => sockets.add(socket.once('close', () => sockets.delete(socket))))
       lane[server] = app
     }
     apps.push(lane as Record<Server, FastifyInstance>)
@@ -145,7 +151,7 @@ async function start ({ upstreams, tls }: Start): Promise<Array<Record<Server, n
   return apps.map((lane) => Object.fromEntries(servers.map((server) => [server, (lane[server].server.address() as AddressInfo).port])) as Record<Server, number>)
 }
 
-async function settle ({ lane, server }: Settle): Promise<string> {
+async function settle ({ lane, server, reset }: Settle): Promise<string> {
   const app = (apps[lane] as Record<Server, FastifyInstance>)[server]
   const begin = Date.now()
   for (;;) {
@@ -153,6 +159,8 @@ async function settle ({ lane, server }: Settle): Promise<string> {
     const connections = await new Promise<number>((resolve, reject) => {
       app.server.getConnections((error, count) => error === null ? resolve(count) : reject(error))
     })
+    // Node's TLS does not see a reset while it does not read, and then tells of no write any more: any https server has that.
+    if (reset && server === 'tls' && Date.now() - begin > 3000) for (const socket of accepted.get(app.server) ?? []) socket.destroy()
     const left = { connections, open: tunnels.open, inFlight: forwards.inFlight, tunnels: [...app.wstunnel.tunnels()].length }
     if (Object.values(left).every((count) => count === 0)) return ''
     if (Date.now() - begin > 6000) return `after 6 s there are left: ${JSON.stringify(left)}`

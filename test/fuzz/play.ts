@@ -100,7 +100,7 @@ export class World {
     upstream.onEvent = () => client.wake()
     const hang = await converse(client, upstream, each, sent, requests)
     client.destroy()
-    const left = await this.#child?.settle(lane, server)
+    const left = await this.#child?.settle(lane, server, leave?.by === 'rst')
     const open = await client.until(() => upstream.tunnels === 0)
     const played: Played = {
       sent,
@@ -108,8 +108,7 @@ export class World {
       leaves: leave?.by,
       valid: each.valid === true,
       reset: client.reset,
-      received: client.received,
-      responses: client.responses(),
+      ...client.answers(requests.fault !== undefined || requests.end < sent.length),
       seen: upstream.seen.filter(({ request }) => !this.#isLate(request.target, nonce)),
       faults: upstream.faults,
       upstreamPort: this.#upstreamPorts[lane] as number
@@ -177,6 +176,9 @@ async function converse (client: Client, upstream: Upstream, each: Case, sent: s
   return await client.until(() => client.closed) ? undefined : 'a hang: the connection is not closed after the client\'s FIN'
 }
 
+/** What Fastify's `clientErrorHandler` writes. */
+const refusal = /HTTP\/1\.1 4\d\d [^\r\n]*\r\nContent-Length: \d+\r\nContent-Type: application\/json\r\n\r\n\{"error":"[^"]*","message":"[^"]*","statusCode":4\d\d\}$/
+
 class Client {
   received = ''
   closed = false
@@ -218,6 +220,16 @@ class Client {
       this.#parsed = { length, ended, responses: readResponses(this.received, this.#methods, ended) }
     }
     return this.#parsed.responses
+  }
+
+  /**
+   * What it got, without Fastify's answer to what is no request: that comes at once, be it in the middle of another response.
+   * @param faulty whether there may be one
+   */
+  answers (faulty: boolean): Pick<Played, 'received' | 'responses'> {
+    const received = faulty ? this.received.replace(refusal, '') : this.received
+    if (received === this.received) return { received, responses: this.responses() }
+    return { received, responses: readResponses(received, this.#methods, this.ended && !this.reset) }
   }
 
   /** Final responses that are complete. */
