@@ -8,15 +8,24 @@
 // Node 20's --test has no globs, and not every shell has `**`: the files are found here.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
-import { join, relative, sep } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { dirname, join, relative, sep } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
 // These take minutes, or a server that is not an npm package; each has a script of its own.
 const apart = ['test/conformance/', 'test/soak/']
+
+// These measure memory or time, or change what belongs to their process: each has one of its own. They are also the longest,
+// and so come first.
+const alone = [
+  'test/life/', 'test/fuzz/', 'test/conformance.test.ts', 'test/integration/example', 'test/integration/balancer-fleet',
+  'test/integration/http.test.ts', 'test/integration/release', 'test/integration/transfer'
+]
+// Of the others so many share a process: to start one, with its coverage, takes longer than most of them do.
+const together = 12
 
 function findTests (): string[] {
   return readdirSync(join(root, 'test'), { recursive: true, withFileTypes: true })
@@ -36,6 +45,24 @@ function chooseTests (words: string[]): string[] {
     for (const file of found) chosen.add(file)
   }
   return [...chosen].sort()
+}
+
+/** What the runner starts: the tests themselves, or modules in `folder` that import several of them. */
+function startable (files: string[], folder: string): string[] {
+  const single = files.filter((file) => alone.some((name) => file.startsWith(name)))
+  const groups: string[][] = []
+  for (const file of files) {
+    const group = groups.at(-1)
+    if (single.includes(file)) continue
+    if (group === undefined || group.length === together || dirname(group[0] ?? '') !== dirname(file)) groups.push([file])
+    else group.push(file)
+  }
+  const modules = groups.map((group, i) => {
+    const module = join(folder, `group-${i}.mjs`)
+    writeFileSync(module, group.map((file) => `await import(${JSON.stringify(pathToFileURL(join(root, file)).href)})\n`).join(''))
+    return module
+  })
+  return [...single, ...modules]
 }
 
 function run (command: string, args: string[], env: NodeJS.ProcessEnv): number {
@@ -76,12 +103,12 @@ try {
     '--import', 'tsx',
     '--throw-deprecation',
     '--test',
-    `--test-concurrency=${Math.max(2, availableParallelism() - 1)}`,
+    `--test-concurrency=${availableParallelism() + 1}`,
     '--test-timeout=120000',
     '--test-reporter=spec', '--test-reporter-destination=stdout',
     '--test-reporter=tap', `--test-reporter-destination=${tapFile}`,
     ...nodeOptions,
-    ...files,
+    ...words.length === 0 ? startable(files, scratch) : files,
   ], env)
 
   if (coverage) {

@@ -54,7 +54,7 @@ async function startExample (t: TestContext, file: string, env: NodeJS.ProcessEn
 function spawnExample (t: TestContext, file: string, env: NodeJS.ProcessEnv): Omit<Example, 'url'> {
   const child = spawn(process.execPath, ['--import', 'tsx', join('examples', file)], {
     cwd: root,
-    env: { ...process.env, HOST: '', UPSTREAM: '', LOG_LEVEL: '', PORT: '0', ...env },
+    env: { ...process.env, HOST: '', UPSTREAM: '', LOG_LEVEL: '', PORT: '0', NODE_V8_COVERAGE: undefined, ...env },
     stdio: ['ignore', 'pipe', 'pipe']
   })
   let output = ''
@@ -210,15 +210,15 @@ describe('examples/server.ts', () => {
     assert.match(routes[0]!.upstreams[0]!.upstream, new RegExp(`^${upstream.url}`))
 
     // The same upstream, named as what it is to plain HTTP.
-    const other = await startExample(t, 'server.ts', { UPSTREAM: upstream.url.replace('ws', 'http') })
-    const same = await open(t, `${other.url}/tunnel/echo`)
+    const other = await start(t, await buildServer(upstream.url.replace('ws', 'http')))
+    const same = await open(t, `${other}/tunnel/echo`)
     same.socket.send('also here')
     assert.equal(await same.next(), 'also here')
 
     if (onWindows) return
     client.socket.terminate()
     same.socket.terminate()
-    for (const each of [example, other, upstream]) {
+    for (const each of [example, upstream]) {
       each.child.kill('SIGINT')
       assert.deepEqual(await within(each.exited, 'the end of the example'), [0, null])
     }

@@ -17,7 +17,7 @@ import { ProxyProcess } from './child.ts'
 import { headOn } from './world.ts'
 
 const mib = 1024 * 1024
-const size = Number(process.env.FLOOD_MIB ?? 128) * mib
+const size = Number(process.env.FLOOD_MIB ?? 32) * mib
 const bound = 4 * mib
 const count = 16
 
@@ -63,11 +63,6 @@ async function begin (t: TestContext, secure: boolean): Promise<{ proxy: ProxyPr
   return { proxy, open }
 }
 
-/** Whether the peer takes nothing more, seen by the proxy's standing still. */
-async function isStuck (proxy: ProxyProcess, drained: Promise<unknown>): Promise<boolean> {
-  return await Promise.race([drained.then(() => false), proxy.still().then(() => true)])
-}
-
 /** Writes as fast as it may. Calls back when the peer has stopped it, once. */
 async function flood (proxy: ProxyProcess, socket: Socket, total: number, onStuck: () => Promise<void>): Promise<string> {
   const hash = createHash('sha1')
@@ -79,7 +74,7 @@ async function flood (proxy: ProxyProcess, socket: Socket, total: number, onStuc
     hash.update(piece)
     if (socket.write(piece)) continue
     const drained = new Promise((resolve) => socket.once('drain', resolve))
-    if (!asked && await isStuck(proxy, drained)) {
+    if (!asked && await proxy.isStill(drained)) {
       asked = true
       await onStuck()
     }
@@ -95,7 +90,7 @@ async function fill (proxy: ProxyProcess, socket: Socket): Promise<void> {
   while (!stuck) {
     while (socket.write(piece));
     const drained = new Promise((resolve) => socket.once('drain', resolve))
-    stuck = await isStuck(proxy, drained)
+    stuck = await proxy.isStill(drained)
   }
 }
 

@@ -42,7 +42,9 @@ export class ProxyProcess {
 
   constructor () {
     const execArgv = [...process.execArgv.filter((arg) => !arg.startsWith('--test')), '--expose-gc']
-    this.process = fork(fileURLToPath(import.meta.url), ['as-child'], { execArgv })
+    this.process = fork(fileURLToPath(import.meta.url), ['as-child'], {
+      execArgv, env: { ...process.env, NODE_V8_COVERAGE: undefined } // which takes memory of its own
+    })
     this.exited = new Promise((resolve) => this.process.once('exit', resolve))
     this.process.on('message', (answer: Answer) => this.#answered(answer))
     void this.exited.then((code) => {
@@ -58,14 +60,17 @@ export class ProxyProcess {
     return this.#ask({ do: 'memory' })
   }
 
-  /** Waits until nothing moves any more, though the proxy has had its turns: it is not the proxy that is waited for. */
-  async still (): Promise<void> {
+  /** Whether nothing moves any more, though the proxy has had its turns, before `moved` has resolved: it is not the proxy that is waited for. */
+  async isStill (moved: Promise<unknown>): Promise<boolean> {
+    const motion = moved.then(() => undefined)
     let before = -1
     for (let same = 0; same < 20;) {
-      const bytes = await this.#ask<number>({ do: 'bytes' })
+      const bytes = await Promise.race([motion, this.#ask<number>({ do: 'bytes' })])
+      if (bytes === undefined) return false
       same = bytes === before ? same + 1 : 0
       before = bytes
     }
+    return true
   }
 
   /** Milliseconds that `close()` took; the process ends by itself then. */
