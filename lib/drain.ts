@@ -88,7 +88,7 @@ export class DrainPlan {
     const timer = setTimeout(() => {
       this.#timers.delete(timer)
       act()
-    }, ms)
+    }, Math.max(0, ms))
     this.#timers.add(timer)
   }
 }

@@ -82,3 +82,16 @@ test('a plan that is cancelled does nothing more', (t) => {
   t.mock.timers.tick(1000)
   assert.equal(told, 0)
 })
+
+test('a drain whose moments have passed, in a process that was busy, asks for no negative time', async (t) => {
+  // Newer Nodes warn of those.
+  const timers = t.mock.method(globalThis, 'setTimeout')
+  await new Promise<void>((resolve) => {
+    const begin = performance.now()
+    new DrainPlan(10, new Set(), { breakOff: resolve })
+    while (performance.now() - begin < 30);
+  })
+  const delays = timers.mock.calls.map(({ arguments: [, ms] }) => ms ?? NaN)
+  assert.deepEqual(delays.filter((ms) => !(ms >= 0)), [])
+  assert.ok(delays.length >= 5)
+})
