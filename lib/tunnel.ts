@@ -358,6 +358,7 @@ function sendOff (side: Side, frame: Buffer): void {
 function takeLeave (side: Side, chunk: Buffer, frame: Buffer): void {
   const tracker = side.tracker as Tracker
   const end = tracker.push(chunk, true)
+  if (tracker.closing) side.tunnel.sideLeaves(side)
   if (!tracker.atBoundary || tracker.closing) return pass(side, chunk)
   side.peer.stream.write(chunk.subarray(0, end))
   sendOff(side, frame)

@@ -693,6 +693,20 @@ describe('a last frame', () => {
         made.tunnel.kill('killed')
       }
     })
+    test(`a Close of the ${from} that was under way is the cause, whoever ends the connection`, async () => {
+      const close = encodeFrame(8, Buffer.from([3, 232]), { masked: from === 'client' })
+      for (let at = 1; at < close.length; at++) {
+        const made = followed()
+        made[from].arrive(close.subarray(0, at))
+        await settle()
+        made.tunnel.farewell(to, last)
+        made[from].arrive(close.subarray(at))
+        await settle()
+        made[to].push(null)
+        made[from].push(null)
+        assert.deepEqual(await endingOf(made), { reason: `${from}_close`, by: from, error: undefined }, `split at ${at}`)
+      }
+    })
     test(`is not put into what the ${from} sends where that is no WebSocket stream`, async () => {
       const made = followed()
       made[from].arrive('\xff\xff\xff no frames')
