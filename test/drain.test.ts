@@ -88,7 +88,8 @@ test('a drain whose moments have passed, in a process that was busy, asks for no
   const timers = t.mock.method(globalThis, 'setTimeout')
   await new Promise<void>((resolve) => {
     const begin = performance.now()
-    new DrainPlan(10, new Set(), { breakOff: resolve })
+    const plan = new DrainPlan(10, new Set(), { breakOff: resolve })
+    t.after(() => plan.cancel())
     while (performance.now() - begin < 30);
   })
   const delays = timers.mock.calls.map(({ arguments: [, ms] }) => ms ?? NaN)
