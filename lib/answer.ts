@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net'
 import { Readable, type Duplex } from 'node:stream'
 import { BodyReader, type Framing } from './body.ts'
+import { wasReset } from './dial.ts'
 import { ClosedError, ignoreErrors, InvalidResponseError, TimeoutError } from './errors.ts'
 
 export interface AnswerBodyOptions {
@@ -32,9 +33,9 @@ export class AnswerBody extends Readable {
     this.#raw = raw
     this.#timeout = timeout
     stream.on('data', (chunk: Buffer) => this.#take(chunk))
-    stream.on('end', () => this.#ended())
+    stream.on('end', () => this.#ended(!wasReset(transport)))
     stream.on('error', (cause) => this.destroy(new ClosedError({ cause })))
-    stream.on('close', () => this.#ended())
+    stream.on('close', () => this.#ended(false))
     stream.pause()
     ignoreErrors(this) // an asynchronous onSend hook may be at work before Fastify listens
     this.#take(rest)
@@ -82,9 +83,9 @@ export class AnswerBody extends Readable {
     this.#timer = undefined
   }
 
-  #ended (): void {
+  #ended (regularly: boolean): void {
     if (this.#reader.done) return
-    if (this.#reader.end()) this.#finish()
+    if (regularly && this.#reader.end()) this.#finish()
     else this.destroy(new ClosedError())
   }
 

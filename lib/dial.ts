@@ -105,6 +105,14 @@ function onTransportError (this: Duplex, error: Error): void {
   this.destroy(error)
 }
 
+/**
+ * Whether a connection that has ended was reset. Of a reset that comes together with data Node tells as of an end; that
+ * there is no peer any more still shows. To be asked at its end, before anything else was asked of the peer.
+ */
+export function wasReset ({ localAddress, remoteAddress }: Socket): boolean {
+  return remoteAddress === undefined && localAddress !== undefined // a unix socket has neither
+}
+
 /** Destroys a connection that nobody wants, whatever still becomes of it. */
 export function discard ({ stream, transport }: Dialled): void {
   ignoreErrors(stream)

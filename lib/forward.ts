@@ -5,7 +5,7 @@ import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { whenClosed } from './connection.ts'
 import type { Counters, StatusClass } from './counters.ts'
-import { ClientGoneError, DrainingError, ignoreErrors, isProxyError, toProxyError } from './errors.ts'
+import { ClientGoneError, ClosedError, DrainingError, ignoreErrors, isProxyError, toProxyError } from './errors.ts'
 import { announcesBody, toMap } from './headers.ts'
 import type { Target } from './options.ts'
 import { isIdempotent, outgoing } from './outgoing.ts'
@@ -197,6 +197,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
   }
 
   onResponseEnd (): void {
+    if (!this.#answered && this.#asked?.connection?.broken === true) return this.#cutOff(new ClosedError())
     this.#answered = true
     this.#body?.push(null)
     const chunks = this.#begin()
@@ -245,7 +246,10 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
 
   onResponseError (_: Dispatcher.DispatchController, cause: Error): void {
     const error = toProxyError(cause)
-    if (this.#tryNext(error)) return
+    if (!this.#tryNext(error)) this.#cutOff(error)
+  }
+
+  #cutOff (error: Error): void {
     this.#answered = true
     this.fail(error)
   }

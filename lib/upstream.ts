@@ -5,7 +5,7 @@ import { Client, Pool, type Dispatcher } from 'undici'
 import { parseAddress, parseBalancerRef, type Address, type BalancerRef } from './address.ts'
 import type { ConnectionOverrides } from './balancing.ts'
 import { Counters } from './counters.ts'
-import { dial, type DialOptions } from './dial.ts'
+import { dial, wasReset, type Dialled, type DialOptions } from './dial.ts'
 import { InvalidUpstreamError } from './errors.ts'
 import { Continues } from './interim.ts'
 import type { Target, UpstreamFunction } from './options.ts'
@@ -143,10 +143,13 @@ export function tlsTowards ({ tls, servername }: ConnectionOverrides, byDefault:
 export interface PooledOptions extends Dispatcher.DispatchOptions {
   /** Set by the connection that takes it: whether it has served another one before. */
   reused?: boolean
+  /** The same: whether it broke, where undici sees a regular end of a response that has no length (RFC 9112, 8). */
+  connection?: { readonly broken: boolean }
 }
 
 /** One connection of a pool. */
 class Connection extends Client {
+  broken = false
   readonly #continues: Continues
   #used = false
 
@@ -158,7 +161,7 @@ class Connection extends Client {
         dial(dialling, (error, dialled) => {
           if (error !== null || dialled === null) return callback(error as Error, null)
           continues.watch(dialled.stream)
-          dialled.stream.on('error', toldFromEnd)
+          this.#watch(dialled)
           callback(null, dialled.stream as Socket)
         })
       }
@@ -167,21 +170,21 @@ class Connection extends Client {
     this.on('disconnect', () => { this.#used = false })
   }
 
+  /** Hears of its end before undici. */
+  #watch ({ stream, transport }: Dialled): void {
+    this.broken = false
+    stream.once('end', () => { this.broken = wasReset(transport) })
+    stream.once('error', () => { this.broken = true })
+  }
+
   /** A pool gives a connection its next request when the one before is over. */
   override dispatch (options: PooledOptions, handler: Dispatcher.DispatchHandler): boolean {
     this.#continues.expect()
+    options.connection = this
     options.reused = this.#used
     this.#used = true
     return super.dispatch(options, handler)
   }
-}
-
-/**
- * undici takes a reset for the regular end of a response without a length, which it is not (RFC 9112, 8); of no other error
- * it does. Hears of it before undici.
- */
-function toldFromEnd (error: NodeJS.ErrnoException): void {
-  if (error.code === 'ECONNRESET') error.code = 'ECONNABORTED'
 }
 
 /** How many upstreams a function may name before those without an exchange are forgotten, oldest first. */

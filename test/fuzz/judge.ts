@@ -159,7 +159,7 @@ function judgeResponse (played: Played, response: Response, request: Request | u
   const asked = markerOf(request.target)
   const seen = played.seen.find((each) => markerOf(each.request.target) === asked && each.request.method === request.method)
   if (seen === undefined) return `the answer to ${marker} came to ${asked || request.target}, which the upstream did not get`
-  const scripted = readResponses(seen.handshake ? seen.reply : asUndiciReads(seen.reply), [request.method], seen.closed)
+  const scripted = readResponses(seen.handshake ? seen.reply : asUndiciReads(seen.reply), [request.method], seen.closed && !seen.resets)
   // Behind a status that a script has made an interim one, its body is the final response.
   const given = scripted.messages[0] === undefined ? asked : valuesOf(scripted.messages[0], 'x-marker').join()
   if (marker !== asked && marker !== given) return `the answer to ${marker} came to ${asked}`

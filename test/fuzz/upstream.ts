@@ -27,6 +27,8 @@ export interface Seen {
   after: string
   answered: boolean
   closed: boolean
+  /** Whether the script ends it with a reset. */
+  readonly resets: boolean
 }
 
 const marker = /~[0-9a-z]{4}~\d+/
@@ -150,7 +152,7 @@ export class Upstream {
       const bytes = (handshake ? reply.handshake ?? reply.bytes : reply.bytes)
         .replaceAll('{marker}', markerOf(request.target))
         .replaceAll('{accept}', acceptFor(valuesOf(request, 'sec-websocket-key')[0] ?? ''))
-      const seen: Seen = { request, handshake, reply: bytes, before: text.slice(request.headEnd), after: '', answered: false, closed: false }
+      const seen: Seen = { request, handshake, reply: bytes, before: text.slice(request.headEnd), after: '', answered: false, closed: false, resets: reply.end === 'rst' }
       current = seen
       own.push(seen)
       this.seen.push(seen)

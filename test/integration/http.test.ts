@@ -14,7 +14,7 @@ import type { Proxy, ProxyOptions, ProxySetup } from '../fixtures/proxy.ts'
 import type { RawConnection } from '../fixtures/raw.ts'
 import { over } from '../fixtures/stage.ts'
 import { selfSigned } from '../fixtures/tls.ts'
-import { closedPort, headerOf, headersOf, startHttpUpstream, startRawUpstream } from '../fixtures/upstream.ts'
+import { closedPort, headerOf, headersOf, socketPath, startHttpUpstream, startRawUpstream } from '../fixtures/upstream.ts'
 import type { HttpUpstream, RawUpstream } from '../fixtures/upstream.ts'
 import { deferred, event, until, within } from '../fixtures/wait.ts'
 
@@ -629,6 +629,33 @@ for (const [die, framing, secure] of [
     await assert.rejects(client.response(), /ended before an HTTP response/)
     await until(() => proxy.app.wstunnel.metrics().forwards.inFlight === 0, 'the forward to end')
     assert.equal(proxy.app.wstunnel.metrics().forwards.failed, 1)
+  })
+}
+
+for (const [what, head] of [['forward', requestHead('GET', '/')], ['refused upgrade', upgradeHead('/')]] as const) {
+  test(`a reset that comes together with the beginning of a body without a length is not its end: ${what}`, async (t) => {
+    const { client, proxy } = await rawForwarding(t, async (connection) => {
+      await connection.head()
+      connection.write(`HTTP/1.1 200 OK\r\n${neither}`)
+      connection.reset()
+    }, { upgrade: 'websocket' })
+    client.write(head)
+    const status = await client.response().then(({ status }) => status, () => 'cut')
+    assert.notEqual(status, 200)
+    await until(() => proxy.app.wstunnel.metrics().forwards.inFlight === 0, 'the forward to end')
+  })
+
+  test(`over a unix socket the end of the connection is the end of a body without a length: ${what}`, async (t) => {
+    const path = await socketPath(t)
+    const upstream = await startRawUpstream(t, async (connection) => {
+      await connection.head()
+      connection.end(`HTTP/1.1 200 OK\r\n${neither}`)
+    }, { path })
+    const proxy = await startProxy(t, { upstream: upstream.httpUrl, upgrade: 'websocket' })
+    const client = await rawClient(t, proxy.port)
+    client.write(head)
+    const { status, body } = await client.response()
+    assert.deepEqual([status, String(body)], [200, 'partial'])
   })
 }
 
