@@ -49,7 +49,7 @@ export class Continues {
         this.#expected = false
         return { passed: at === 0 ? bytes : Buffer.concat([passed, bytes.subarray(at)]), rest: nothing }
       }
-      if (isContinue(bytes, at)) this.#left--
+      if (isContinue(bytes.toString('latin1', at, end))) this.#left--
       else passed = Buffer.concat([passed, bytes.subarray(at, end)])
       at = end
     }
@@ -68,6 +68,6 @@ function interimEnd (bytes: Buffer, at: number): number {
   return bytes.length - at > mostHeld ? at : -1
 }
 
-function isContinue (bytes: Buffer, at: number): boolean {
-  return bytes.toString('latin1', at + statusAt, at + statusAt + 3) === '100'
+function isContinue (head: string): boolean {
+  return /^HTTP\/1\.[01] 100(?: [\t\x20-\x7e\x80-\xff]*)?\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n$/.test(head)
 }

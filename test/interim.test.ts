@@ -44,6 +44,11 @@ for (const [what, pieces, expected] of [
   ['so is one that comes with it', [ok + go], ok + go],
   ['each request has its own', [go + ok, undefined, go + ok], ok + ok],
   ['the ninth is for others to refuse', [go.repeat(9) + ok], go + ok],
+  ['1000 is none', [`HTTP/1.1 1000 X\r\n\r\n${ok}`], `HTTP/1.1 1000 X\r\n\r\n${ok}`],
+  ['nor is 100X', [`HTTP/1.1 100X\r\n\r\n${ok}`], `HTTP/1.1 100X\r\n\r\n${ok}`],
+  ['one without a reason is', [`HTTP/1.1 100\r\n\r\n${ok}`], ok],
+  ['a head that is malformed is for others to refuse', [`HTTP/1.1 100 X\nHTTP/1.1 200 OK\r\n\r\n${ok}`], `HTTP/1.1 100 X\nHTTP/1.1 200 OK\r\n\r\n${ok}`],
+  ['so is one with a field that is none', [`HTTP/1.1 100 X\r\nX : 1\r\n\r\n${ok}`], `HTTP/1.1 100 X\r\nX : 1\r\n\r\n${ok}`],
   ['a head without an end is not kept for ever', [`HTTP/1.1 100 ${'x'.repeat(20_000)}`], `HTTP/1.1 100 ${'x'.repeat(20_000)}`]
 ] as Array<[string, Array<string | undefined>, string]>) {
   test(what, async () => {
