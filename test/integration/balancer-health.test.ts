@@ -127,7 +127,10 @@ test('checks go by the member\'s own tls, and end with the server', async (t) =>
   await proxy.app.close()
   const { length } = a.connections
   await until(() => [...a.connections, ...silent.connections].every(({ socket }) => socket.destroyed || socket.readableEnded), 'every probe to end')
-  await new Promise((resolve) => setTimeout(resolve, 100)) // three intervals: nothing more is to come
+  // Three intervals of another server: nothing more is to come.
+  const clock = await patient(t, 'clock')
+  await balanced(t, [{ url: clock.url }], { healthCheck: { ...healthCheck, interval: 30 } })
+  await until(() => clock.probes > 3, 'probes of another')
   assert.equal(a.connections.length, length)
 })
 
