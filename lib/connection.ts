@@ -25,19 +25,21 @@ export interface Offered {
   eager: boolean
 }
 
-const offers = new WeakMap<IncomingMessage, Offered>()
+const kOffer: unique symbol = Symbol('fastify-wstunnel.offer')
+
+type WithOffer = IncomingMessage & { [kOffer]?: Offered | undefined }
 
 /** Keeps the socket of an upgrade until the request has come through the router. */
-export function keepOffer (request: IncomingMessage, offered: Offered): void {
-  offers.set(request, offered)
+export function keepOffer (request: WithOffer, offered: Offered): void {
+  request[kOffer] = offered
 }
 
-export function offerOf (request: IncomingMessage): Offered | undefined {
-  return offers.get(request)
+export function offerOf (request: WithOffer): Offered | undefined {
+  return request[kOffer]
 }
 
-export function dropOffer (request: IncomingMessage): void {
-  offers.delete(request)
+export function dropOffer (request: WithOffer): void {
+  request[kOffer] = undefined
 }
 
 /** The response of an upgrade that is answered as an ordinary request. */

@@ -2,7 +2,7 @@
  * Our half of an upgrade, towards one upstream: dial, send the head, read the answer. Nothing but that head is sent
  * before a 101 that has been verified (CVE-2019-17567, CVE-2026-2833). Never over a pooled connection.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { responseFraming, type Framing } from './body.ts'
@@ -44,92 +44,112 @@ const mostInterim = 8
 
 const webSocketGuid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 
+const nothing: Buffer = Buffer.alloc(0)
+const kHandshake: unique symbol = Symbol('fastify-wstunnel.handshake')
+
+type Stream = Duplex & { [kHandshake]?: Handshake | undefined }
+
 /** One attempt at an upgrade. */
 export class Handshake {
   /** Whether a connection stood: tells a failed dial from a failed handshake. */
   connected = false
   readonly #options: HandshakeOptions
+  #resolve!: (answer: Answer) => void
+  #reject!: (reason: unknown) => void
+  #giveUp: () => void = done
+  #timer: NodeJS.Timeout | undefined = undefined
+  #dialled: Dialled | undefined = undefined
+  #settled = false
+  #received = nothing
+  /** Where in `#received` the next head begins. */
+  #start = 0
+  #interim = 0
 
   constructor (options: HandshakeOptions) {
     this.#options = options
   }
 
   /**
-   * @param signal gives up
-   * @throws WstunnelError 502, 503 or 504; the signal's reason where it aborted
+   * Called once.
+   * @throws WstunnelError 502, 503 or 504; the reason that `abort` was given
    */
-  async run (signal: AbortSignal): Promise<Answer> {
-    signal.throwIfAborted()
+  run (): Promise<Answer> {
     const { dialling, handshakeTimeout } = this.#options
-    let dialled: Dialled | undefined
-    let release = (): void => {}
-    let giveUp = (): void => {}
-    let timer: NodeJS.Timeout | undefined
-    let onAbort = (): void => {}
-    try {
-      return await new Promise<Answer>((resolve, reject) => {
-        onAbort = () => reject(signal.reason)
-        signal.addEventListener('abort', onAbort, { once: true })
-        if (handshakeTimeout > 0) timer = setTimeout(() => reject(new TimeoutError()), handshakeTimeout)
-        giveUp = dial(dialling, (error, connection) => {
-          if (connection === null) return reject(error)
-          dialled = connection
-          this.connected = true
-          release = this.#converse(connection, resolve, reject)
-        }, true)
-      })
-    } catch (error) {
-      if (dialled === undefined) giveUp()
-      else discard(dialled)
-      throw signal.aborted ? error : toProxyError(error)
-    } finally {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', onAbort)
-      release()
-    }
+    return new Promise<Answer>((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+      this.#giveUp = dial(dialling, (error, dialled) => {
+        if (dialled === null) this.abort(error)
+        else this.#converse(dialled)
+      }, true)
+      if (handshakeTimeout > 0) this.#timer = setTimeout(onTimeout, handshakeTimeout, this)
+    })
   }
 
-  /** Sends our head and reads until the final one. Returns what takes its listeners off again. */
-  #converse ({ stream, transport }: Dialled, resolve: (answer: Answer) => void, reject: (error: unknown) => void): () => void {
-    let received: Buffer = Buffer.alloc(0)
-    let start = 0
-    let interim = 0
-    const onData = (chunk: Buffer): void => {
-      received = received.length === 0 ? chunk : Buffer.concat([received, chunk])
-      try {
-        for (;;) {
-          const head = parseHead(received.subarray(start), this.#options.maxResponseHead - start)
-          if (head === undefined) return
-          const end = start + head.size
-          if (head.status < 200 && head.status !== 101) {
-            if (++interim > mostInterim) throw new Error('too many interim responses')
-            start = end
-            continue
-          }
-          stream.pause()
-          resolve({ head, framing: this.#verify(head), stream, transport, received, headEnd: end })
-          return
-        }
-      } catch (cause) {
-        reject(new InvalidResponseError({ cause }))
-      }
-    }
-    const onEnd = (): void => reject(received.length === 0 ? new ClosedError() : new InvalidResponseError())
-    const onError = (error: Error): void => reject(toProxyError(error))
-    const onClose = (): void => reject(new ClosedError())
+  /** Gives up. Without effect once there is an answer. */
+  abort (reason: unknown): void {
+    if (this.#settled) return
+    const giveUp = this.#giveUp
+    this.#settle()
+    if (this.#dialled === undefined) giveUp()
+    else discard(this.#dialled)
+    this.#reject(reason)
+  }
+
+  /** Sends our head and reads until the final one. */
+  #converse (dialled: Dialled): void {
+    this.#dialled = dialled
+    this.connected = true
+    const stream: Stream = dialled.stream
+    stream[kHandshake] = this
     stream.on('data', onData)
     stream.on('end', onEnd)
     stream.on('error', onError)
     stream.on('close', onClose)
     stream.write(this.#options.head)
-    return () => {
-      stream.pause()
-      ignoreErrors(stream) // until whoever gets the connection listens; a paused socket can still fail
-      stream.off('data', onData)
-      stream.off('end', onEnd)
-      stream.off('error', onError)
-      stream.off('close', onClose)
+  }
+
+  #settle (): void {
+    this.#settled = true
+    clearTimeout(this.#timer)
+    this.#giveUp = done // the dial's scope would live as long as the cleared timer
+    const stream: Stream | undefined = this.#dialled?.stream
+    if (stream === undefined) return
+    stream.pause()
+    ignoreErrors(stream) // until whoever gets the connection listens; a paused socket can still fail
+    stream[kHandshake] = undefined // which would keep the request's head alive
+    stream.off('data', onData)
+    stream.off('end', onEnd)
+    stream.off('error', onError)
+    stream.off('close', onClose)
+  }
+
+  /** @internal */
+  read (chunk: Buffer): void {
+    const received = this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk])
+    try {
+      for (;;) {
+        const head = parseHead(this.#start === 0 ? received : received.subarray(this.#start), this.#options.maxResponseHead - this.#start)
+        if (head === undefined) return
+        const headEnd = this.#start + head.size
+        if (head.status >= 200 || head.status === 101) {
+          const { stream, transport } = this.#dialled as Dialled
+          const answer = { head, framing: this.#verify(head), stream, transport, received, headEnd }
+          this.#settle()
+          this.#resolve(answer)
+          return
+        }
+        if (++this.#interim > mostInterim) throw new Error('too many interim responses')
+        this.#start = headEnd
+      }
+    } catch (cause) {
+      this.abort(new InvalidResponseError({ cause }))
     }
+  }
+
+  /** @internal The upstream has ended. */
+  ended (): void {
+    this.abort(this.#received.length === 0 ? new ClosedError() : new InvalidResponseError())
   }
 
   /**
@@ -156,5 +176,27 @@ export class Handshake {
 
 /** RFC 6455, 4.2.2. */
 function acceptFor (key: string): string {
-  return createHash('sha1').update(key + webSocketGuid).digest('base64')
+  return hash('sha1', key + webSocketGuid, 'base64')
+}
+
+function done (): void {}
+
+function onTimeout (handshake: Handshake): void {
+  handshake.abort(new TimeoutError())
+}
+
+function onData (this: Stream, chunk: Buffer): void {
+  this[kHandshake]?.read(chunk)
+}
+
+function onEnd (this: Stream): void {
+  this[kHandshake]?.ended()
+}
+
+function onError (this: Stream, error: Error): void {
+  this[kHandshake]?.abort(toProxyError(error))
+}
+
+function onClose (this: Stream): void {
+  this[kHandshake]?.abort(new ClosedError())
 }

@@ -56,6 +56,10 @@ export interface RequestRules {
 
 /** The members of a list-based field (RFC 9110, 5.6.1), in lower case, empty ones left out. */
 export function tokens (value: string): string[] {
+  if (!value.includes(',')) { // as nearly always
+    const token = value.trim().toLowerCase()
+    return token === '' ? [] : [token]
+  }
   return value.toLowerCase().split(',').map((token) => token.trim()).filter((token) => token !== '')
 }
 

@@ -79,14 +79,18 @@ async function ask (check: HealthCheck, method: 'GET' | 'HEAD', dialling: DialOp
   if (check.body !== undefined && !holds(text, check.body)) throw failure('answered with another body')
 }
 
-function exchange (
+async function exchange (
   { uri }: HealthCheck, method: string, dialling: DialOptions, headers: HeaderList, key: string | undefined, signal: AbortSignal
 ): Promise<Answer> {
   if (parseTarget(uri)?.absolute !== false) throw new TypeError('invalid request target')
   const head = serialise(`${method} ${uri} HTTP/1.1`, ['Host', dialling.address.authority, ...headers])
-  return new Handshake({
+  const handshake = new Handshake({
     dialling, head, method, token: 'websocket', key, handshakeTimeout: 0, maxResponseHead: mostOfHead
-  }).run(signal)
+  })
+  signal.throwIfAborted()
+  const onAbort = (): void => handshake.abort(signal.reason)
+  signal.addEventListener('abort', onAbort, { once: true })
+  return await handshake.run().finally(() => signal.removeEventListener('abort', onAbort))
 }
 
 /** The first 64 KiB of a body. What comes after them is not read. */

@@ -45,7 +45,7 @@ function takeAll (state: ServerState, server: Server & { shouldUpgradeCallback?:
   const before = server.shouldUpgradeCallback
   if (before === undefined) return () => {}
   server.shouldUpgradeCallback = function (request) {
-    return server.listenerCount('upgrade') === 1 || state.foresee(request) === 'switch' || before.call(server, request)
+    return server.listenerCount('upgrade') === 1 || state.foresee(readFacts(request)) === 'switch' || before.call(server, request)
   }
   return () => { server.shouldUpgradeCallback = before }
 }
@@ -69,9 +69,10 @@ function accept (state: ServerState, request: IncomingMessage, stream: Duplex, h
     })
     return
   }
-  const offered = { socket, head, eager: head.length > 0 || readFacts(request).body }
+  const facts = readFacts(request)
+  const offered = { socket, head, eager: head.length > 0 || facts.body }
   keepOffer(request, offered)
-  const fate = state.foresee(request)
+  const fate = state.foresee(facts)
   // Fastify would answer this one itself, without a word about when to come back.
   if (fate === 'switch' && state.registry.closing) return refuse(state, response, request, 'limit', new DrainingError())
   const alone = state.server.listenerCount('upgrade') === 1
@@ -111,9 +112,11 @@ function route (state: ServerState, response: UpgradeResponse, request: Incoming
 function attend (state: ServerState, response: UpgradeResponse, request: IncomingMessage, offered: Offered): void {
   if (offered.eager) response.setHeader('connection', 'close')
   const untrack = state.registry.track('upgrade', { abort: () => setImmediate(dismiss, response, offered) })
-  response.once('finish', () => settle(state, response, request, offered))
-  response.once('finish', untrack)
-  response.once('close', untrack)
+  response.on('finish', () => {
+    settle(state, response, request, offered)
+    untrack()
+  })
+  response.on('close', untrack)
 }
 
 /** A drain is over, and whoever has the request has not answered: a hook that waits, or a route that is not ours. */

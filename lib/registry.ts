@@ -126,16 +126,17 @@ export class OpenTunnel implements TunnelInfo, TunnelOwner, Drainable {
     admission.release()
     this.#registry.remove(this)
     const closeCode = clientTracker?.closeCode ?? upstreamTracker?.closeCode
-    onEnd(this, {
+    const outcome: { -readonly [key in keyof TunnelOutcome]: TunnelOutcome[key] } = {
       reason: ending.reason,
       by: ending.by,
       duration,
       bytesFromClient: this.bytesFromClient,
-      bytesFromUpstream: this.bytesFromUpstream,
-      ...(closeCode === undefined ? {} : { closeCode }),
-      ...(this.#detail === undefined ? {} : { detail: this.#detail }),
-      ...(ending.error === undefined ? {} : { error: ending.error })
-    })
+      bytesFromUpstream: this.bytesFromUpstream
+    }
+    if (closeCode !== undefined) outcome.closeCode = closeCode
+    if (this.#detail !== undefined) outcome.detail = this.#detail
+    if (ending.error !== undefined) outcome.error = ending.error
+    onEnd(this, outcome)
     this.#finishRequest()
   }
 

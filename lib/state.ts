@@ -100,15 +100,14 @@ export class ServerState {
    * What the tables make of a request whose route is not known yet: `undefined` where none has its path. One that would
    * switch, were it sound, is not ordinary: it is refused, and never given back to be read again.
    */
-  foresee (request: RawRequest): 'switch' | 'ordinary' | undefined {
-    const found = this.#find(request)
+  foresee (facts: Facts): 'switch' | 'ordinary' | undefined {
+    const found = this.#find(facts)
     if (found === undefined) return undefined
     return isSwitch(found.decision) ? 'switch' : 'ordinary'
   }
 
   /** The table that would switch, or else the first that has the path. */
-  #find (request: RawRequest): Found | undefined {
-    const facts = readFacts(request)
+  #find (facts: Facts): Found | undefined {
     let first: Found | undefined
     for (const table of this.#tables) {
       const decision = table.decide(facts)
@@ -165,7 +164,7 @@ export class ServerState {
 
   /** Counts an upgrade that was refused before it was routed, where a table has its path. */
   refusedUnrouted (request: RawRequest, stage: RefusalStage, error: WstunnelError): void {
-    const found = this.#find(request)
+    const found = this.#find(readFacts(request))
     if (found === undefined) return
     const { table, decision: { target } } = found
     this.refused(target, stage, table.upstreamsOf(target).rest, error, undefined)

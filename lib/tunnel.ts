@@ -7,6 +7,7 @@
  */
 import type { Duplex } from 'node:stream'
 import { Socket } from 'node:net'
+import { performance } from 'node:perf_hooks'
 import { intakeOf } from './intake.ts'
 
 export type SideName = 'client' | 'upstream'
@@ -49,7 +50,7 @@ export interface TunnelOwner {
 }
 
 const kSide: unique symbol = Symbol('fastify-wstunnel.side')
-type Stream = Duplex & { [kSide]?: Side }
+type Stream = Duplex & { [kSide]?: Side | undefined }
 
 /** One end of a tunnel, and what was read from it. */
 export class Side {
@@ -203,6 +204,8 @@ export class Tunnel {
     if (side.peer.closed) {
       const first = this.#firstEnd ?? side.name
       this.#end({ reason: `${first}_close`, by: first, error: undefined })
+      detach(side)
+      detach(side.peer)
       this.#owner.tunnelEnded(this.#ending as Ending)
     } else if (!side.ended || !side.stream.writableFinished) {
       // Destroyed from elsewhere: by an error that was handled above, by a timer, or by someone else's hand.
@@ -245,13 +248,25 @@ function attach (side: Side): void {
   if (stream.destroyed) process.nextTick(closedBefore, stream)
 }
 
+/** A closed socket lives on for a while, and would take all of its tunnel into the collector's old generation. */
+function detach ({ stream }: Side): void {
+  stream[kSide] = undefined
+  const intake = intakeOf(stream)
+  if (intake !== undefined) intake.take = drop
+}
+
+function drop (): boolean {
+  return false
+}
+
 function closedBefore (stream: Stream): void {
   const side = stream[kSide]
   if (side !== undefined && !side.closed) side.tunnel.sideClosed(side)
 }
 
 function onData (this: Stream, chunk: Buffer): void {
-  receive(this[kSide] as Side, chunk)
+  const side = this[kSide]
+  if (side !== undefined) receive(side, chunk)
 }
 
 function receive (side: Side, chunk: Buffer): void {
@@ -282,25 +297,25 @@ function isKept (stream: Duplex): boolean {
 }
 
 function onDrain (this: Stream): void {
-  const { peer } = this[kSide] as Side
-  if (!peer.paused) return
+  const peer = this[kSide]?.peer
+  if (peer?.paused !== true) return
   peer.paused = false
   peer.stream.resume()
 }
 
 function onEnd (this: Stream): void {
-  const side = this[kSide] as Side
-  side.tunnel.sideEnded(side)
+  const side = this[kSide]
+  side?.tunnel.sideEnded(side)
 }
 
 function onError (this: Stream, error: Error): void {
-  const side = this[kSide] as Side
-  side.tunnel.sideFailed(side, error)
+  const side = this[kSide]
+  side?.tunnel.sideFailed(side, error)
 }
 
 function onClose (this: Stream): void {
-  const side = this[kSide] as Side
-  if (!side.closed) side.tunnel.sideClosed(side)
+  const side = this[kSide]
+  if (side?.closed === false) side.tunnel.sideClosed(side)
 }
 
 /** Lets what waits be written, then goes. */

@@ -95,6 +95,7 @@ class UpgradeExchange implements Breakable {
       const choosing = this.#table.upstreamsOf(target).choose(this.#request, () => this.#client.signal)
       const choice = choosing instanceof Promise ? await this.#client.unlessGone(choosing) : choosing
       const answer = await this.#ask(choice, this.#admission)
+      this.#client.onGone = undefined
       const { cookie } = choice
       try {
         if (reply.sent) throw new ClientGoneError() // answered by someone else, in this very turn
@@ -123,17 +124,23 @@ class UpgradeExchange implements Breakable {
   async #ask (first: Choice, admission: Admission): Promise<Answer> {
     const { target, matched } = this.#decision
     for (let choice = first; ;) {
-      const upstream = this.#enter(choice.upstream)
+      let handshake: Handshake | undefined
       try {
+        const upstream = this.#enter(choice.upstream)
         this.#stage = 'limit'
         admission.enter(upstream, target.limits.maxTunnelsPerUpstream)
         this.#stage = 'dial'
         const { path, headers } = outgoing(this.#request, target, choice, matched, false)
-        const answer = await this.#shakeHands(upstream, path, headers)
+        handshake = this.#handshake(upstream, path, headers)
+        const startedAt = clock()
+        const answer = await handshake.run()
+        this.#stage = 'handshake'
+        if (answer.framing === undefined) upstream.counters.handshake.observe(clock() - startedAt)
         choice.answered(answer.head.status)
         return answer
       } catch (error) {
-        const sent = this.#stage === 'handshake'
+        const sent = handshake?.connected === true
+        if (sent) this.#stage = 'handshake'
         const again = !sent || isIdempotent(this.#request.method)
         const next = choice.failed(error, { sent, again, fresh: true })
         if (next === undefined) throw error
@@ -149,7 +156,8 @@ class UpgradeExchange implements Breakable {
     return upstream
   }
 
-  async #shakeHands (upstream: Upstream, path: string, headers: HeaderList): Promise<Answer> {
+  /** The attempt at one upstream, given up when the client leaves. */
+  #handshake (upstream: Upstream, path: string, headers: HeaderList): Handshake {
     const { target, token } = this.#decision
     const { raw } = this.#request
     const handshake = new Handshake({
@@ -161,14 +169,9 @@ class UpgradeExchange implements Breakable {
       handshakeTimeout: upstream.handshakeTimeout,
       maxResponseHead: target.limits.maxResponseHead
     })
-    const startedAt = clock()
-    try {
-      const answer = await handshake.run(this.#client.signal)
-      if (answer.framing === undefined) upstream.counters.handshake.observe(clock() - startedAt)
-      return answer
-    } finally {
-      if (handshake.connected) this.#stage = 'handshake'
-    }
+    this.#client.throwIfGone()
+    this.#client.onGone = (reason) => handshake.abort(reason)
+    return handshake
   }
 
   /** The upstream agreed: from here on there is no HTTP on this connection. */
@@ -219,7 +222,7 @@ class UpgradeExchange implements Breakable {
     this.#body = body
     // The client may leave, or a drain be over, while the upstream is silent.
     const { socket } = this.#offered
-    this.#client.signal.addEventListener('abort', () => socket.destroy(), { once: true })
+    this.#client.onGone = () => socket.destroy()
     reply.raw.once('close', () => body.destroy())
     this.#stage = 'upstream'
     this.refuse(undefined)
@@ -253,7 +256,6 @@ function requestHead (method: string, path: string, headers: HeaderList, token: 
 /** Our 101: the upstream's headers, those that hooks have set on the reply, and the two that make the switch. */
 function responseHead (request: FastifyRequest, reply: FastifyReply, target: Target, answer: Answer, token: string): Buffer {
   const { head } = answer
-  // RFC 9110, 8.6: a 101 has no content.
   const headers = rewrittenHeaders(request, target, withoutContent(head.headers))
   for (const [name, value] of Object.entries(reply.getHeaders())) {
     if (isFraming(name) || (name !== 'set-cookie' && fieldValue(headers, name) !== undefined)) continue
@@ -266,7 +268,9 @@ function responseHead (request: FastifyRequest, reply: FastifyReply, target: Tar
   }
 }
 
-function withoutContent (headers: HeaderList): string[] {
+/** RFC 9110, 8.6: a 101 has no content. */
+function withoutContent (headers: HeaderList): HeaderList {
+  if (fieldValue(headers, 'content-length') === undefined) return headers
   return headers.filter((_, i) => (headers[i - i % 2] as string).toLowerCase() !== 'content-length')
 }
 

@@ -50,6 +50,7 @@ export class Upstream implements Choice {
   readonly #target: Target
   #address: Address
   #own: ConnectionOverrides
+  #dialling: DialOptions | undefined = undefined
   #pool: Pool | undefined = undefined
 
   constructor (address: Address, target: Target, own: ConnectionOverrides = {}) {
@@ -63,10 +64,13 @@ export class Upstream implements Choice {
   }
 
   get dialling (): DialOptions {
-    const { tls, connectTimeout, keepAlive } = this.#target
-    return {
-      address: this.#address, tls: tlsTowards(this.#own, tls), connectTimeout: this.#own.connectTimeout ?? connectTimeout, keepAlive
+    if (this.#dialling === undefined) {
+      const { tls, connectTimeout, keepAlive } = this.#target
+      this.#dialling = {
+        address: this.#address, tls: tlsTowards(this.#own, tls), connectTimeout: this.#own.connectTimeout ?? connectTimeout, keepAlive
+      }
     }
+    return this.#dialling
   }
 
   /** Milliseconds. */
@@ -83,6 +87,7 @@ export class Upstream implements Choice {
   reconnect (address: Address, own: ConnectionOverrides): void {
     this.#address = address
     this.#own = own
+    this.#dialling = undefined
     void this.#pool?.close()
     this.#pool = undefined
   }

@@ -7,10 +7,13 @@ export class WaitingClient {
   readonly #offered: Offered
   readonly #socket: Duplex
   readonly #limit: number
-  readonly #controller: AbortController = new AbortController()
+  #gone: Error | undefined = undefined
+  #controller: AbortController | undefined = undefined
   #early: Buffer[]
   #size: number
   #watching = false
+  /** Called when it leaves, or is to wait no more. There is one at a time who waits with it. */
+  onGone: ((reason: Error) => void) | undefined = undefined
 
   constructor (offered: Offered, limit: number) {
     const { socket, head } = offered
@@ -26,7 +29,10 @@ export class WaitingClient {
     return this.#watching
   }
 
+  /** Aborts when it leaves. Made only for those who ask: it costs as much as the rest of the waiting. */
   get signal (): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.#gone !== undefined) this.#controller.abort(this.#gone)
     return this.#controller.signal
   }
 
@@ -42,22 +48,24 @@ export class WaitingClient {
   }
 
   abort (reason: Error): void {
-    this.#controller.abort(reason)
+    if (this.#gone !== undefined) return
+    this.#gone = reason
+    this.#controller?.abort(reason)
+    this.onGone?.(reason)
+  }
+
+  /** @throws why it waits no more */
+  throwIfGone (): void {
+    if (this.#gone !== undefined) throw this.#gone
   }
 
   /** Does not wait on for what a client that has left asked for. */
-  async unlessGone<T> (promise: Promise<T>): Promise<T> {
-    const { signal } = this
-    signal.throwIfAborted()
-    let onAbort = (): void => {}
-    try {
-      return await Promise.race([promise, new Promise<never>((_resolve, reject) => {
-        onAbort = () => reject(signal.reason)
-        signal.addEventListener('abort', onAbort)
-      })])
-    } finally {
-      signal.removeEventListener('abort', onAbort)
-    }
+  unlessGone<T> (promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.throwIfGone()
+      this.onGone = reject
+      promise.then(resolve, reject)
+    })
   }
 
   /** Stops watching. Returns what came too early, in order, once. */
@@ -83,6 +91,6 @@ export class WaitingClient {
   }
 
   readonly #onGone = (): void => {
-    this.#controller.abort(new ClientGoneError())
+    this.abort(new ClientGoneError())
   }
 }
