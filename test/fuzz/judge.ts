@@ -134,8 +134,8 @@ function isCut ({ responses, received }: Played): boolean {
   return responses.end === received.length
 }
 
-function repliesWhole ({ reply, request }: Seen): boolean {
-  return readResponses(asUndiciReads(reply), [request.method], true).messages[0]?.complete === true
+function repliesWhole ({ reply, request, resets }: Seen): boolean {
+  return readResponses(asUndiciReads(reply), [request.method], !resets).messages[0]?.complete === true
 }
 
 /** Whether a response was relayed as it came (`fallbackToHttp: false`), and the connection ended with it. */
