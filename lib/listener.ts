@@ -111,7 +111,7 @@ function route (state: ServerState, response: UpgradeResponse, request: Incoming
 
 function attend (state: ServerState, response: UpgradeResponse, request: IncomingMessage, offered: Offered): void {
   if (offered.eager) response.setHeader('connection', 'close')
-  const untrack = state.registry.track('upgrade', { abort: () => setImmediate(dismiss, response, offered) })
+  const untrack = state.registry.track('upgrade', { abort: () => setImmediate(dismiss, response, offered, () => untrack()) })
   response.on('finish', () => {
     settle(state, response, request, offered)
     untrack()
@@ -119,9 +119,13 @@ function attend (state: ServerState, response: UpgradeResponse, request: Incomin
   response.on('close', untrack)
 }
 
-/** A drain is over, and whoever has the request has not answered: a hook that waits, or a route that is not ours. */
-function dismiss (response: UpgradeResponse, { socket }: Offered): void {
-  if (!response.headersSent) socket.destroy()
+/**
+ * A drain is over, and whoever has the request has not answered: a hook that waits, or a route that is not ours. An answer that
+ * has begun is an ordinary response, and not waited for.
+ */
+function dismiss (response: UpgradeResponse, { socket }: Offered, untrack: () => void): void {
+  if (response.headersSent) untrack()
+  else socket.destroy()
 }
 
 /** After an ordinary response: the connection is HTTP again, or it is closed. */

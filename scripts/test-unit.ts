@@ -104,7 +104,7 @@ try {
     '--throw-deprecation',
     '--test',
     `--test-concurrency=${availableParallelism() + 1}`,
-    '--test-timeout=120000',
+    '--test-timeout=300000',
     '--test-reporter=spec', '--test-reporter-destination=stdout',
     '--test-reporter=tap', `--test-reporter-destination=${tapFile}`,
     ...nodeOptions,

@@ -132,10 +132,16 @@ async function obey (request: Request): Promise<unknown> {
 }
 
 if (process.argv[2] === 'as-child') {
+  const onOrphaned = (): never => process.exit(1) // by a parent that was killed
+  process.on('disconnect', onOrphaned)
   process.on('message', (request: Request) => {
     obey(request).then(
       (value) => process.send?.({ id: request.id, value }),
       (error: Error) => process.send?.({ id: request.id, error: String(error.stack) })
-    ).finally(() => { if (request.do === 'close') process.disconnect() })
+    ).finally(() => {
+      if (request.do !== 'close') return
+      process.off('disconnect', onOrphaned)
+      process.disconnect()
+    })
   })
 }
