@@ -74,10 +74,12 @@ async function serve (socket: Socket, random: Random): Promise<void> {
       if (random() < 0.3) setImmediate(leave)
       return
     }
-    case '/deaf':
+    case '/deaf': {
       socket.write(answer)
-      setTimeout(() => socket.resume(), 3000) // long after the proxy has given it up
+      const late = setTimeout(() => socket.resume(), 3000) // long after the proxy has given it up
+      socket.once('close', () => clearTimeout(late))
       return
+    }
     case '/half':
       socket.end(answer)
       socket.resume()
