@@ -5,9 +5,11 @@ import assert from 'node:assert/strict'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { test } from 'node:test'
+import type { TestContext } from 'node:test'
 import { rawClient, requestHead } from '../fixtures/client.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import { over } from '../fixtures/stage.ts'
+import { selfSigned } from '../fixtures/tls.ts'
 import { startHttpUpstream } from '../fixtures/upstream.ts'
 import { event } from '../fixtures/wait.ts'
 
@@ -54,10 +56,13 @@ for (const [where, path] of Object.entries(places)) {
   }
 }
 
-test('a request behind an offer whose body came later is answered, or the answer before it is the last', async (t) => {
+test('a request behind an offer whose body came later is answered, or the answer before it is the last', (t) => late(t))
+test('a request behind an offer whose body came later over TLS is answered, or the answer before it is the last', (t) => late(t, selfSigned()))
+
+async function late (t: TestContext, https?: { key: string, cert: string }): Promise<void> {
   const upstream = await startHttpUpstream(t, (request, response) => { request.resume().on('end', () => response.end(request.url)) })
-  const proxy = await startProxy(t, { upstream: upstream.url })
-  const client = await rawClient(t, proxy.port)
+  const proxy = await startProxy(t, { upstream: upstream.url }, https === undefined ? {} : { fastify: { https } })
+  const client = await rawClient(t, proxy.port, https === undefined ? {} : { tls: { ca: https.cert } })
   client.write(requestHead('POST', '/1', { ...offer, 'Content-Length': '10' }) + 'hello')
   while (upstream.requests.length === 0) await event(upstream.server, 'request')
   // The second half of what is cut in two must not become a request of its own.
@@ -72,7 +77,7 @@ test('a request behind an offer whose body came later is answered, or the answer
   client.end()
   await over(client)
   assert.deepEqual(upstream.requests.map(({ url }) => url), closes ? ['/1'] : ['/1', '/2'])
-})
+}
 
 test('a client that leaves after an offer whose body came later lets the upstream go', async (t) => {
   const upstream = await startHttpUpstream(t, (request) => { request.resume() })
