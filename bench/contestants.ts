@@ -58,6 +58,7 @@ export const contestants: readonly Contestant[] = [
   node('httpxy', 'library'),
   node('http-proxy-middleware', 'library'),
   node('pipe', 'floor', 'bare pipe'),
+  node('undici', 'floor', 'bare undici'),
   server('nginx', nginx),
   server('haproxy', haproxy),
   server('apache', apache)

@@ -73,6 +73,10 @@ function without (reasons: Record<string, string> = {}): (contestant: Contestant
   return ({ name }) => name === twoProcesses ? 'measured by itself' : reasons[name]
 }
 
+function tunnelling (reasons: Record<string, string> = {}): (contestant: Contestant) => string | undefined {
+  return without({ 'bare undici': 'it forwards no upgrades', ...reasons })
+}
+
 function only (...names: string[]): (contestant: Contestant) => string | undefined {
   return ({ name }) => names.includes(name) ? undefined : 'not measured'
 }
@@ -127,7 +131,7 @@ const unbounded = 'it has no backpressure'
 
 const flood = {
   rounds: 3,
-  excluded: without({ [plugin]: unbounded }),
+  excluded: tunnelling({ [plugin]: unbounded }),
   needed: [ours, pipe],
   columns: [...timing('MiB').slice(0, 2), { key: 'peak', title: 'peak MiB', digits: 0 }],
   check: checkTunnel,
@@ -146,7 +150,7 @@ export const workloads: readonly Workload[] = [
     name: 'echo-64',
     title: 'Echo of 64 B messages, 64 tunnels',
     rounds: 7,
-    excluded: without(),
+    excluded: tunnelling(),
     needed: [ours, ...nodeRivals, 'apache'],
     columns: timing('message'),
     check: checkTunnel,
@@ -157,7 +161,7 @@ export const workloads: readonly Workload[] = [
     name: 'echo-64k',
     title: 'Echo of 64 KiB messages, 16 tunnels',
     rounds: 11,
-    excluded: without(),
+    excluded: tunnelling(),
     needed: [ours, ...nodeRivals, 'nginx'],
     columns: timing('message'),
     check: checkTunnel,
@@ -172,7 +176,7 @@ export const workloads: readonly Workload[] = [
     name: 'handshake',
     title: 'Open a tunnel (three hooks) and close it, 32 at once',
     rounds: 7,
-    excluded: without(),
+    excluded: tunnelling(),
     needed: [ours, plugin, 'httpxy'],
     columns: timing('tunnel'),
     check: checkTunnel,
@@ -184,7 +188,7 @@ export const workloads: readonly Workload[] = [
     title: 'Memory of an idle tunnel, 4,000 tunnels',
     fresh: true,
     rounds: 3,
-    excluded: without({ direct: 'there is no proxy', apache: 'it keeps a thread for every tunnel' }),
+    excluded: tunnelling({ direct: 'there is no proxy', apache: 'it keeps a thread for every tunnel' }),
     needed: [ours, pipe, 'httpxy'],
     columns: [{ key: 'kib', title: 'KiB/tunnel', digits: 2 }],
     check: checkTunnel,
