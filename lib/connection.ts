@@ -97,7 +97,7 @@ export function keepResponse (request: IncomingMessage, response: ServerResponse
   const responses = pending.get(request.socket)
   if (responses === undefined) pending.set(request.socket, new Set([response]))
   else responses.add(response)
-  response.once('close', forgetResponse)
+  response.on('close', forgetResponse)
 }
 
 function forgetResponse (this: ServerResponse): void {

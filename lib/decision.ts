@@ -81,6 +81,8 @@ const sixteenBytes = /^[A-Za-z0-9+/]{21}[AQgw]==$/ // base64 of 16 bytes: the la
 // RFC 9110, 7.2 and RFC 3986, 3.2.2, without userinfo. An empty Host is legal.
 const hostValue = /^(?:\[[0-9a-f:.%]+\]|[a-z0-9\-._~!$&'()*+,;=%]*)(?::(\d{0,5}))?$/i
 
+const none: readonly string[] = []
+
 export function readFacts (request: RawRequest): Facts {
   const { headers } = request
   const target = parseTarget(request.url ?? '')
@@ -95,10 +97,10 @@ export function readFacts (request: RawRequest): Facts {
     body: announcesBody(headers),
     coded: (headers['transfer-encoding'] ?? 'chunked').toString().toLowerCase() !== 'chunked',
     misframed: headers['transfer-encoding'] !== undefined && request.httpVersion === '1.0',
-    hosts: [] as string[],
-    keys: [] as string[],
-    versions: [] as string[],
-    origins: [] as string[]
+    hosts: none,
+    keys: none,
+    versions: none,
+    origins: none
   }
   const { rawHeaders } = request
   for (let i = 0; i < rawHeaders.length; i += 2) {
@@ -106,11 +108,11 @@ export function readFacts (request: RawRequest): Facts {
     const value = rawHeaders[i + 1] as string
     // By length first: of the fields that nearly every request has, only Host goes further.
     switch (name.length) {
-      case 4: if (name.toLowerCase() === 'host') facts.hosts.push(value); break
-      case 6: if (offer !== undefined && name.toLowerCase() === 'origin') facts.origins.push(value); break
+      case 4: if (name.toLowerCase() === 'host') facts.hosts = [...facts.hosts, value]; break
+      case 6: if (offer !== undefined && name.toLowerCase() === 'origin') facts.origins = [...facts.origins, value]; break
       case 10: if (offer !== undefined && name.toLowerCase() === 'connection') facts.named ||= namesUpgrade(value); break
-      case 17: if (offer !== undefined && name.toLowerCase() === 'sec-websocket-key') facts.keys.push(value); break
-      case 21: if (offer !== undefined && name.toLowerCase() === 'sec-websocket-version') facts.versions.push(value); break
+      case 17: if (offer !== undefined && name.toLowerCase() === 'sec-websocket-key') facts.keys = [...facts.keys, value]; break
+      case 21: if (offer !== undefined && name.toLowerCase() === 'sec-websocket-version') facts.versions = [...facts.versions, value]; break
     }
   }
   return facts

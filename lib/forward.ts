@@ -81,8 +81,8 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     this.#untrack = options.registry.track('forward', this)
     const { raw } = options.reply
     const finish = (): void => this.#finish()
-    raw.once('finish', finish)
-    raw.once('close', finish)
+    raw.on('finish', finish)
+    raw.on('close', finish)
     const { socket } = options.request.raw
     if (raw.socket === null) this.#unwatch = whenClosed(socket, finish)
     const left = socket.destroyed || raw.destroyed || (raw as { stream?: { destroyed: boolean } }).stream?.destroyed === true
@@ -115,7 +115,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
       headers: headers as string[],
       body: body === null ? null : this.#sent(body) as unknown as Readable,
       // Not the client's Host, which undici would take, and open a connection for each.
-      ...(upstream.address.secure ? { servername: upstream.address.hostname } : {})
+      servername: upstream.address.secure ? upstream.address.hostname : undefined
     } as PooledOptions
     try {
       upstream.pool.dispatch(this.#asked, this)

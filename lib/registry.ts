@@ -288,7 +288,7 @@ export class Registry {
       this.#retiring.delete(retirement)
       done()
     }
-    if (this.#tunnels.size > 0 || this.#upgrades.size > 0) return
+    if (this.#waiting.length === 0 || this.#tunnels.size > 0 || this.#upgrades.size > 0) return
     const rest = this.#waiting.filter(({ forwards }) => forwards && this.#forwards.size > 0)
     const over = this.#waiting.filter((waiter) => !rest.includes(waiter))
     this.#waiting = rest

@@ -33,21 +33,36 @@ export function rewrittenHeaders (request: FastifyRequest, target: Target, raw: 
  */
 export function setHead (request: FastifyRequest, reply: FastifyReply, target: Target, head: Head): () => void {
   if (head.status < 200 || head.status > 599 || sizeOf(head.headers) > target.limits.maxResponseHead) throw new InvalidResponseError()
-  const headers = toMap(rewrittenHeaders(request, target, head.headers))
+  const fields = grouped(rewrittenHeaders(request, target, head.headers))
   reply.code(head.status)
   if (request.raw.httpVersionMajor === 1) {
     if (/^[\t\x20-\x7e\x80-\xff]+$/.test(head.reason)) reply.raw.statusMessage = head.reason
     const upgrade = advertised(target, head)
-    if (upgrade !== undefined) Object.assign(headers, { upgrade, connection: 'Upgrade' })
+    if (upgrade !== undefined) fields.set('upgrade', upgrade)
     // Answered before the request's body was read: the rest of it is not waited for.
-    if (isUnread(request)) headers.connection = upgrade === undefined ? 'close' : 'Upgrade, close'
+    if (isUnread(request)) fields.set('connection', upgrade === undefined ? 'close' : 'Upgrade, close')
+    else if (upgrade !== undefined) fields.set('connection', 'Upgrade')
   }
-  for (const name in headers) reply.header(name, headers[name])
+  for (const [name, value] of fields) reply.header(name, value)
   return () => {
     if (reply.raw.headersSent) return
     resetReason(request, reply)
-    for (const name in headers) reply.removeHeader(name)
+    for (const name of fields.keys()) reply.removeHeader(name)
   }
+}
+
+/** By lower-case name, repeated fields as arrays. A Map takes half the time of an object without a prototype. */
+function grouped (list: HeaderList): Map<string, string | string[]> {
+  const fields = new Map<string, string | string[]>()
+  for (let i = 0; i < list.length; i += 2) {
+    const key = (list[i] as string).toLowerCase()
+    const value = list[i + 1] as string
+    const known = fields.get(key)
+    if (known === undefined) fields.set(key, value)
+    else if (typeof known === 'string') fields.set(key, [known, value])
+    else known.push(value)
+  }
+  return fields
 }
 
 /**
