@@ -258,7 +258,6 @@ export function fromMap (map: unknown, before: HeaderList = []): string[] {
   for (const [name, value] of Object.entries(map as HeaderMap)) {
     const key = name.toLowerCase()
     if (isFraming(key)) continue
-    fields.delete(key)
     const out: string[] = []
     for (const item of Array.isArray(value) ? value : value === undefined ? [] : [value]) {
       const text = typeof item === 'number' ? String(item) : item

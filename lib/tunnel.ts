@@ -39,7 +39,6 @@ export interface Ending {
 export interface Tracker {
   readonly atBoundary: boolean
   readonly closing: boolean
-  readonly malformed: boolean
   push (bytes: Buffer, stop?: boolean): number
 }
 
@@ -358,7 +357,7 @@ function isStalled (side: Side, stall: number, now: number): boolean {
 
 function bidFarewell (side: Side, frame: Buffer): void {
   const { tracker } = side
-  if (tracker === undefined || tracker.malformed || tracker.closing || side.ended || side.muted) return
+  if (tracker === undefined || tracker.closing || side.ended || side.muted) return
   side.farewell = frame
   if (tracker.atBoundary) sendOff(side, frame)
 }

@@ -44,7 +44,7 @@ function judgeRequests (played: Played): string | undefined {
   const left = played.requests.messages.slice(0, switched === -1 ? undefined : switched + 1)
   for (const seen of played.seen) {
     const { request } = seen
-    // Of a client Node takes more than one space.
+    // Of a client Node takes more than one space at a time.
     if (!/^[^ ]+ [^ ]+ HTTP\/1\.1$/.test(request.start)) return `the upstream got a request line of its own kind: ${JSON.stringify(request.start)}`
     const at = left.findIndex((each) => each.method === request.method && mappedTarget(each.target) === request.target)
     if (at === -1) return `the upstream got a request that nobody sent: ${JSON.stringify(request.start)}`

@@ -141,6 +141,13 @@ describe('paths and targets', () => {
       })
       assert.deepEqual(seen, [])
     })
+    for (const { proxy } of scene.listeners) {
+      const seen = await scene.seen(t, async () => {
+        const { statusCode } = await within(proxy.app.inject({ method: 'CONNECT' as 'GET', url: '/http/' }), 'an answer')
+        assert.equal(statusCode, 404)
+      })
+      assert.deepEqual(seen, [])
+    }
     await everywhere(t, scene, { TRACE: [] as string[], 'TRACE with an offer': handshake }, async (t, listener, offer) => {
       const client = await listener.connect(t)
       const seen = await scene.seen(t, async () => {

@@ -20,7 +20,10 @@ describe('the upgrade', () => {
     scene = await openScene(suite, {
       setup: (app) => {
         app.addHook('onRequest', async (request, reply) => {
-          if (request.headers.authorization === 'none') return await reply.code(401).send({ statusCode: 401 })
+          const { authorization } = request.headers
+          // What a hook says of the connection does not keep one that bytes came on too early.
+          if (authorization === 'none, but stay') reply.header('connection', 'keep-alive')
+          if (authorization?.startsWith('none') === true) return await reply.code(401).send({ statusCode: 401 })
         })
         app.get('/slow', async () => {
           await gate.slow.promise
@@ -618,6 +621,20 @@ describe('the upgrade', () => {
         await over(client)
       })
       assert.deepEqual([client.unread.length, seen, listener.routed.slice(before)], [0, [], ['/raw/']])
+    })
+  })
+
+  test('U27 bytes behind a handshake that a hook refuses are never read as a request, whatever the hook says of the connection', async (t) => {
+    await everywhere(t, scene, kinds, async (t, listener, path) => {
+      const client = await listener.connect(t)
+      const before = listener.routed.length
+      const seen = await scene.seen(t, async () => {
+        client.write(get(path, 'Authorization: none, but stay', ...offerOf(path)) + 'early')
+        assert.equal((await client.response()).status, 401)
+        client.write(smuggled)
+        await over(client)
+      })
+      assert.deepEqual([client.unread.length, seen, listener.routed.slice(before)], [0, [], [path]])
     })
   })
 })
