@@ -146,8 +146,8 @@ export function readRequests (text: string, from = 0): Stream<Request> {
   const messages: Request[] = []
   let at = from
   for (;;) {
-    // RFC 9112, 2.2: empty lines before a request line are ignored.
-    while (text[at] === '\n' || (text[at] === '\r' && text[at + 1] === '\n')) at++
+    // RFC 9112, 2.2: empty lines before a request line are ignored; Node takes half of a CRLF for one.
+    while (text[at] === '\n' || text[at] === '\r') at++
     if (at === text.length) return { messages, end: at }
     const head = readHead(text, at)
     if (head === undefined) return { messages, end: at }
