@@ -29,7 +29,15 @@ const { values: given } = parseArgs({
   }
 })
 const { short, node } = given
-const seconds = Number(given.seconds ?? (short ? 0.5 : 2))
+
+/** How long a workload is looked at. */
+interface Look { readonly short: boolean, readonly seconds: number, readonly rounds: (workload: Workload) => number }
+
+const look = (short: boolean): Look => ({
+  short,
+  seconds: Number(given.seconds ?? (short ? 0.5 : 2)),
+  rounds: ({ rounds }) => Number(given.rounds ?? (short ? 3 : rounds))
+})
 
 /** Loopback has many addresses: with one of their own, nobody pays for another's sockets in TIME_WAIT. */
 const addressOf = (index: number): string => `127.0.2.${index + 1}`
@@ -49,7 +57,7 @@ async function enter (workload: Workload, contestant: Contestant): Promise<Entry
   const index = contestants.indexOf(contestant)
   const secure = workload.tls === true
   const { host, port } = await upstream.ask<Listening>('listen', upstreamAddressOf(index), secure ? tls : null)
-  const common = { load, contestant, seconds, short }
+  const common = { load, contestant, ...look(short) }
   const withCa = secure ? { ca: tls.ca } : {}
   return {
     contestant,
@@ -73,7 +81,7 @@ function shuffled<T> (list: readonly T[]): T[] {
   return list.map((each) => ({ each, at: Math.random() })).sort((a, b) => a.at - b.at).map(({ each }) => each)
 }
 
-async function run (workload: Workload, entries: readonly Entry[], failures: string[]): Promise<Result[]> {
+async function run (workload: Workload, entries: readonly Entry[], failures: string[], { short, seconds, rounds }: Look): Promise<Result[]> {
   const results = new Map<Entry, Array<Result['rounds'][number]>>()
   const stages = new Map<Entry, Stage>()
   const attempt = async (entry: Entry, what: string, work: () => Promise<void>): Promise<void> => {
@@ -96,13 +104,12 @@ async function run (workload: Workload, entries: readonly Entry[], failures: str
       if (timed) results.set(entry, [])
     })
   }
-  const rounds = Number(given.rounds ?? (short ? 3 : workload.rounds))
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < rounds(workload); round++) {
     for (const entry of shuffled([...results.keys()])) {
       await attempt(entry, 'broke down', async () => {
         const stage = workload.fresh === true ? await entry.start() : stages.get(entry) as Stage
         stages.set(entry, stage)
-        const measured = await workload.measure(stage)
+        const measured = await workload.measure({ ...stage, short, seconds })
         results.get(entry)?.push(measured)
         if (workload.fresh === true) await entry.stop(stage)
       })
@@ -119,6 +126,11 @@ function chosen<T extends { name: string }> (list: readonly T[], names: string |
     if (found === undefined) throw new Error(`no ${what} '${name}': there are ${list.map((each) => `'${each.name}'`).join(', ')}`)
     return found
   })
+}
+
+/** In a short run the clock is not asked: it tells of the machine. */
+function isBroken ({ target, verdict }: Judged): boolean {
+  return verdict === 'broken' && !(short && target.clock === true)
 }
 
 function save (report: unknown): string {
@@ -145,11 +157,19 @@ async function main (): Promise<void> {
       const reason = workload.excluded(contestant)
       if (reason === undefined && contestant.missing === undefined) entries.push(await enter(workload, contestant))
     }
-    const results = await run(workload, entries, failures)
-    const judged = judge(workload, results)
+    let results = await run(workload, entries, failures, look(short))
+    let judged = judge(workload, results)
     console.log(`${table(workload, results)}\n${verdicts(judged)}`)
-    for (const { target, value, verdict } of judged) {
-      if (verdict === 'broken' && !(short && target.clock === true)) failures.push(`${workload.name}: ${value?.toFixed(2) ?? ''} ${target.text} is worse than half of ${target.limit}`)
+    // In a short run the compiler is still at work, most of all on the contestant with the most code.
+    if (short && judged.some(isBroken)) {
+      console.log('looked at again, for longer')
+      results = await run(workload, entries.filter(({ contestant }) => workload.needed.includes(contestant.name)), failures, look(false))
+      judged = judge(workload, results)
+      console.log(`${table(workload, results)}\n${verdicts(judged)}`)
+    }
+    for (const one of judged) {
+      const { target, value } = one
+      if (isBroken(one)) failures.push(`${workload.name}: ${value?.toFixed(2) ?? ''} ${target.text} is worse than half of ${target.limit}`)
     }
     const figures = Object.fromEntries(results.map(({ contestant, rounds }) => [contestant.name, { medians: mediansOf(rounds), rounds }]))
     report.push({ workload: workload.name, title: workload.title, figures, judged })

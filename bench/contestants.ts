@@ -59,6 +59,7 @@ export const contestants: readonly Contestant[] = [
   node('http-proxy-middleware', 'library'),
   node('pipe', 'floor', 'bare pipe'),
   node('undici', 'floor', 'bare undici'),
+  node('hooks', 'floor', 'bare hooks'),
   server('nginx', nginx),
   server('haproxy', haproxy),
   server('apache', apache)
