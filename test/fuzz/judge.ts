@@ -1,4 +1,5 @@
 // What must hold of every exchange, whatever the client and the upstream do.
+import { maxHeaderSize } from 'node:http'
 import { isOffer } from './offer.ts'
 import { membersOf, readFraming, readResponses, valuesOf, type Request, type Response, type Stream } from './strict.ts'
 import { acceptFor, behindHead, markerOf, type Seen } from './upstream.ts'
@@ -118,6 +119,7 @@ function judgeResponses (played: Played): string | undefined {
   }
   // Bytes that are no request, or cannot become one, end a connection at once (Fastify's `clientErrorHandler`), whatever is pending on it.
   if (leaves !== undefined || requests.end < played.sent.length || sent.at(-1)?.complete === false) return undefined
+  if (sent.some(({ at, headEnd }) => headEnd - at > maxHeaderSize)) return undefined // the same
   // A response that the upstream cuts short ends the connection, also where nothing of it had been sent yet.
   if (played.seen.some((seen) => !seen.handshake && !repliesWhole(seen))) return undefined
   const complete = sent.filter((request) => request.complete).length
