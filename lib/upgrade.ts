@@ -92,6 +92,7 @@ class UpgradeExchange implements Breakable {
     try {
       this.#client.watch()
       this.#stage = 'dial'
+      this.#client.throwIfGone() // during the hooks: nobody is asked where it should go
       const choosing = this.#table.upstreamsOf(target).choose(this.#request, () => this.#client.signal)
       const choice = choosing instanceof Promise ? await this.#client.unlessGone(choosing) : choosing
       const answer = await this.#ask(choice, this.#admission)

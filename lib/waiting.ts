@@ -62,7 +62,6 @@ export class WaitingClient {
   /** Does not wait on for what a client that has left asked for. */
   unlessGone<T> (promise: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.throwIfGone()
       this.onGone = reject
       promise.then(resolve, reject)
     })
