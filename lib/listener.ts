@@ -110,7 +110,7 @@ function route (state: ServerState, response: UpgradeResponse, request: Incoming
 }
 
 function attend (state: ServerState, response: UpgradeResponse, request: IncomingMessage, offered: Offered): void {
-  if (offered.eager) response.setHeader('connection', 'close')
+  if (offered.eager || asksToClose(request)) response.setHeader('connection', 'close')
   const untrack = state.registry.track('upgrade', { abort: () => setImmediate(dismiss, response, offered, () => untrack()) })
   response.on('finish', () => {
     settle(state, response, request, offered)
@@ -132,7 +132,7 @@ function dismiss (response: UpgradeResponse, { socket }: Offered, untrack: () =>
 function settle (state: ServerState, response: UpgradeResponse, request: IncomingMessage, { socket, eager }: Offered): void {
   if (!response.headersSent) return // hijacked, for the tunnel
   response.detachSocket(socket as IncomingMessage['socket'])
-  const over = eager || response.closes || state.registry.closing || /\bclose\b/i.test(request.headers.connection ?? '')
+  const over = eager || response.closes || state.registry.closing || asksToClose(request)
   if (over || request.httpVersion !== '1.1' || !request.complete) request.socket.destroySoon()
   else giveBack(state, request, Buffer.alloc(0))
 }
@@ -171,4 +171,8 @@ function giveBack (state: ServerState, request: IncomingMessage, bytes: Buffer):
 
 function onSocketError (this: Duplex): void {
   this.destroy()
+}
+
+function asksToClose ({ headers }: IncomingMessage): boolean {
+  return /\bclose\b/i.test(headers.connection ?? '')
 }
