@@ -206,7 +206,10 @@ export function rebuild (request: IncomingMessage, connection?: (value: string) 
 }
 
 function rebuildBody (request: IncomingMessage): Buffer[] {
-  const body: Buffer = request.read() ?? Buffer.alloc(0)
+  const pieces: Buffer[] = []
+  // Node 26 gives a body of several chunks piece by piece.
+  for (let piece: Buffer | null = request.read(); piece !== null; piece = request.read()) pieces.push(piece)
+  const body = Buffer.concat(pieces)
   if (request.headers['transfer-encoding'] === undefined) return [body]
   const { rawTrailers } = request
   let trailers = ''
