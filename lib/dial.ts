@@ -115,7 +115,9 @@ function onTransportError (this: Duplex, error: Error): void {
 
 /**
  * Whether a connection that has ended was reset. Of a reset that comes together with data Node tells as of an end; that
- * there is no peer any more still shows. To be asked at its end, before anything else was asked of the peer.
+ * there is no peer any more still shows. To be asked at its end, before anything else was asked of the peer. An end that was
+ * a regular one, but which a reset has followed before it was read, looks the same: better a whole response that passes for
+ * cut off than the other way about.
  */
 export function wasReset ({ localAddress, remoteAddress }: Socket): boolean {
   return remoteAddress === undefined && localAddress !== undefined // a unix socket has neither
