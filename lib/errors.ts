@@ -46,6 +46,10 @@ export const BadPathError: WstunnelErrorConstructor =
 export const TransferCodingError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_TRANSFER_CODING', 'Transfer coding not implemented', 501, 'internal')
 
+/** A client that is to send the rest of its body has sent nothing for as long as `timeout` (RFC 9110, 15.5.9; httpd: Timeout). */
+export const ClientTimeoutError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_CLIENT_TIMEOUT', 'The request body did not come in time', 408, 'client')
+
 /** More header fields than Node keeps (RFC 6585, 5). */
 export const TooManyHeadersError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_TOO_MANY_HEADERS', 'Too many header fields', 431, 'client')

@@ -1,11 +1,11 @@
 /** A plain HTTP exchange: through undici, both bodies streamed, ended in one place. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { whenClosed } from './connection.ts'
 import type { Counters, StatusClass } from './counters.ts'
-import { ClientGoneError, ClosedError, DrainingError, ignoreErrors, isProxyError, toProxyError } from './errors.ts'
+import { ClientGoneError, ClientTimeoutError, ClosedError, DrainingError, ignoreErrors, isProxyError, toProxyError } from './errors.ts'
 import { announcesBody, toMap } from './headers.ts'
 import type { Target } from './options.ts'
 import { isIdempotent, outgoing } from './outgoing.ts'
@@ -55,6 +55,8 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
   #asked: PooledOptions | undefined = undefined
   /** Whether some of the request's body has been taken. */
   #bodyTaken = false
+  /** Whether the client has a timer. */
+  #watching = false
   #counters: Counters
   /** Whether the exchange counts as in flight at an upstream. */
   #inFlight = false
@@ -117,6 +119,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
       // Not the client's Host, which undici would take, and open a connection for each.
       servername: upstream.address.secure ? upstream.address.hostname : undefined
     } as PooledOptions
+    if (body !== null) this.#watchClient()
     try {
       upstream.pool.dispatch(this.#asked, this)
     } catch (error) {
@@ -158,10 +161,35 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
 
   /** A drain is over. */
   abort (): void {
-    this.#break(new DrainingError())
+    this.#leave(new DrainingError())
+  }
+
+  #leave (reason: Error): void {
+    this.#break(reason)
     this.#finish()
     cutShort(this.#options.reply.raw)
     this.#options.reply.raw.destroy()
+  }
+
+  /** A client is given as long as an upstream (httpd: Timeout), unless the server has a timeout of its own. */
+  #watchClient (): void {
+    const { request, reply: { raw } } = this.#options
+    const timeout = this.#choice?.upstream.timeout ?? 0
+    if (this.#watching || timeout === 0 || (request.server.server as Partial<Server>).timeout !== 0) return
+    this.#watching = true
+    raw.setTimeout(timeout, () => this.#rested())
+  }
+
+  /** Nothing has moved on the client's connection. Whose turn was it? */
+  #rested (): void {
+    const { request: { raw: request }, reply: { raw } } = this.#options
+    if (this.#finished) return
+    if (raw.writableLength > 0 || (this.#body?.readableLength ?? 0) > 0) this.#leave(new ClientGoneError())
+    else if (this.#bodyTaken && !request.complete && request.readableLength === 0) {
+      const error = new ClientTimeoutError()
+      this.fail(error)
+      this.#break(error)
+    } // else the upstream's, which has timers of its own
   }
 
   #break (reason: Error): void {
@@ -216,6 +244,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     if (chunks === undefined || controller === undefined) return
     const body = new ResponseBody(controller)
     this.#body = body
+    this.#watchClient()
     if (this.#takeBack !== undefined) body.once('error', this.#takeBack)
     for (const chunk of chunks) body.push(chunk)
     // A head without a body yet goes out at once, as soon as Fastify has written it: the client of a long poll waits for it.
