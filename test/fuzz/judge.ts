@@ -122,6 +122,8 @@ function judgeResponses (played: Played): string | undefined {
   if (sent.some(({ at, headEnd }) => headEnd - at > maxHeaderSize)) return undefined // the same
   // A response that the upstream cuts short ends the connection, also where nothing of it had been sent yet.
   if (played.seen.some((seen) => !seen.handshake && !repliesWhole(seen))) return undefined
+  // The same where anything comes behind a request that said that it was the last (RFC 9112, 9.6).
+  if (sent.slice(0, -1).some((request) => membersOf(request, 'connection').includes('close'))) return undefined
   const complete = sent.filter((request) => request.complete).length
   const last = answers.at(-1)
   // Bytes that the server leaves unread make a reset of its close, and a reset takes a response back that was not read yet.
