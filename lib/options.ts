@@ -90,7 +90,10 @@ export interface CommonOptions {
   idleTimeout?: Duration
   /** For a connection to the upstream, TLS included. Default: 10s. httpd: `connectiontimeout=`. */
   connectTimeout?: Duration
-  /** For the upstream's response head, and for more of its body. Default: 60s. httpd: `timeout=`, ProxyTimeout. */
+  /**
+   * For the upstream's response head, and for more of its body; for a client, to send more of its own or to take more of the
+   * response. Default: 60s. httpd: `timeout=`, ProxyTimeout, Timeout.
+   */
   timeout?: Duration
   /** From the dial to a verified 101. Default: 10s. */
   handshakeTimeout?: Duration
