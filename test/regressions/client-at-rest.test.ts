@@ -1,11 +1,13 @@
 // A client that stops sending its body, or taking its response, is not waited for longer than an upstream is.
 import assert from 'node:assert/strict'
+import { connect } from 'node:http2'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
+import { cleanup } from '../fixtures/cleanup.ts'
 import { rawClient, requestHead } from '../fixtures/client.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import { startHttpUpstream, startRawUpstream } from '../fixtures/upstream.ts'
-import { deferred, until, within } from '../fixtures/wait.ts'
+import { deferred, event, until, within } from '../fixtures/wait.ts'
 
 for (const [what, framing, sent] of [
   ['with a length', { 'Content-Length': '10' }, 'abc'],
@@ -59,4 +61,28 @@ test('a client that waits for a slow upstream, and a connection that is kept, ar
   assert.deepEqual([response.status, response.body.toString()], [200, 'abcd'])
   client.write(requestHead('GET', '/'))
   assert.equal((await client.response()).status, 200)
+})
+
+test('over HTTP/2 as well', async (t) => {
+  const upstream = await startHttpUpstream(t, (request, response) => {
+    if (request.method === 'POST') return
+    const piece = Buffer.alloc(65_536)
+    const pour = (): void => { while (response.write(piece)); }
+    response.on('drain', pour)
+    pour()
+  })
+  const proxy = await startProxy(t, { upstream: `${upstream.url}/`, timeout: '300ms' }, { fastify: { http2: true } })
+  const session = connect(proxy.url)
+  session.on('error', () => {})
+  cleanup(t, 'connections', () => session.destroy())
+  const post = session.request({ ':path': '/', ':method': 'POST', 'content-length': 10 })
+  post.write('abc')
+  const [headers] = await event<[Record<string, unknown>]>(post, 'response')
+  assert.equal(headers[':status'], 408)
+  post.close()
+  const get = session.request({ ':path': '/' })
+  get.on('error', () => {})
+  get.pause()
+  await until(() => proxy.app.wstunnel.metrics().forwards.aborted === 1, 'the response to be cut off')
+  assert.equal(proxy.app.wstunnel.metrics().forwards.inFlight, 0)
 })
