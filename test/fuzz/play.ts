@@ -108,7 +108,7 @@ export class World {
       leaves: leave?.by,
       valid: each.valid === true,
       reset: client.reset,
-      ...client.answers(requests.fault !== undefined || requests.end < sent.length),
+      ...client.answers(requests.fault !== undefined || requests.end < sent.length || requests.messages.at(-1)?.complete === false),
       seen: upstream.seen.filter(({ request }) => !this.#isLate(request.target, nonce)),
       faults: upstream.faults,
       upstreamPort: this.#upstreamPorts[lane] as number
