@@ -856,6 +856,15 @@ export const differences: Readonly<Record<string, Pick<Scenario, 'differs' | 'ou
       '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example'
     ]
   },
+  'replies / no fallback / a body that is cut short': {
+    differs: 'cut-answer',
+    ours: [
+      '< 200 OK (cut short)', '  content-length: 10', '  x-from: upstream', '  body "short"', '< reset',
+      'A> GET /chat HTTP/1.1', '  connection: upgrade', '  host: {A}',
+      '  sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==', '  sec-websocket-version: 13', '  upgrade: websocket',
+      '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example'
+    ]
+  },
   'replies / no fallback / a chunk size that is none': {
     differs: 'no-blind-tunnel',
     ours: [
@@ -892,6 +901,14 @@ export const differences: Readonly<Record<string, Pick<Scenario, 'differs' | 'ou
     differs: 'complete-502',
     ours: [
       '< 502', '< kept', 'A> GET /chat HTTP/1.1', '  connection: upgrade', '  host: {A}',
+      '  sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==', '  sec-websocket-version: 13', '  upgrade: websocket',
+      '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example'
+    ]
+  },
+  'replies / no fallback / chunks that are cut short': {
+    differs: 'cut-answer',
+    ours: [
+      '< 200 OK (cut short)', '  x-from: upstream', '  body "5\\r\\nhel"', '< reset', 'A> GET /chat HTTP/1.1', '  connection: upgrade', '  host: {A}',
       '  sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==', '  sec-websocket-version: 13', '  upgrade: websocket',
       '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example'
     ]
