@@ -5,6 +5,7 @@
 //   npm run bench -- --contestant fastify-wstunnel,httpxy      some contestants
 //   npm run bench -- --rounds 3 --seconds 5                    how often, and how long
 //   npm run bench -- --node /path/to/node                      on another Node
+//   npm run bench -- --targets                                 only who is needed to tell whether the targets are reached
 //   npm run bench -- --short                                   a look at whether all is well, for CI
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
@@ -25,17 +26,21 @@ const { values: given } = parseArgs({
     rounds: { type: 'string' },
     seconds: { type: 'string' },
     node: { type: 'string', default: process.execPath },
+    targets: { type: 'boolean', default: false },
     short: { type: 'boolean', default: false }
   }
 })
 const { short, node } = given
+
+/** Rounds that a process is measured in before another takes its place: each finds a pace of its own, and keeps it. */
+const perProcess = 3
 
 /** How long a workload is looked at. */
 interface Look { readonly short: boolean, readonly seconds: number, readonly rounds: (workload: Workload) => number }
 
 const look = (short: boolean): Look => ({
   short,
-  seconds: Number(given.seconds ?? (short ? 0.5 : 2)),
+  seconds: Number(given.seconds ?? (short ? 0.5 : 1)),
   rounds: ({ rounds }) => Number(given.rounds ?? (short ? 3 : rounds))
 })
 
@@ -96,26 +101,36 @@ async function run (workload: Workload, entries: readonly Entry[], failures: str
   for (const entry of entries) {
     await attempt(entry, 'is broken', async () => {
       const stage = await entry.start()
-      stages.set(entry, stage)
-      await workload.check(stage)
-      const timed = !short || workload.needed.includes(entry.contestant.name)
-      if (timed && workload.fresh !== true) await workload.measure({ ...stage, short: true }) // for warming up
-      else await entry.stop(stage)
-      if (timed) results.set(entry, [])
+      try {
+        await workload.check(stage)
+      } finally {
+        await entry.stop(stage)
+      }
+      if (!short || workload.needed.includes(entry.contestant.name)) results.set(entry, [])
     })
+  }
+  const stop = async (entry: Entry): Promise<void> => {
+    const stage = stages.get(entry)
+    stages.delete(entry)
+    if (stage !== undefined) await entry.stop(stage)
+  }
+  const renew = async (entry: Entry): Promise<void> => {
+    await stop(entry)
+    const stage = await entry.start()
+    stages.set(entry, stage)
+    await workload.measure({ ...stage, short: true }) // for warming up
   }
   for (let round = 0; round < rounds(workload); round++) {
     for (const entry of shuffled([...results.keys()])) {
       await attempt(entry, 'broke down', async () => {
-        const stage = workload.fresh === true ? await entry.start() : stages.get(entry) as Stage
-        stages.set(entry, stage)
-        const measured = await workload.measure({ ...stage, short, seconds })
-        results.get(entry)?.push(measured)
-        if (workload.fresh === true) await entry.stop(stage)
+        if (workload.fresh === true) stages.set(entry, await entry.start())
+        else if (round % perProcess === 0) await renew(entry)
+        results.get(entry)?.push(await workload.measure({ ...stages.get(entry) as Stage, short, seconds }))
+        if (workload.fresh === true) await stop(entry)
       })
     }
   }
-  for (const [entry, stage] of stages) await entry.stop(stage)
+  for (const entry of entries) await stop(entry)
   return entries.filter((entry) => results.has(entry)).map((entry) => ({ contestant: entry.contestant, rounds: results.get(entry) ?? [] }))
 }
 
@@ -154,7 +169,7 @@ async function main (): Promise<void> {
     console.log(`\n${workload.name}: ${workload.title}`)
     const entries: Entry[] = []
     for (const contestant of taking) {
-      const reason = workload.excluded(contestant)
+      const reason = given.targets && !workload.needed.includes(contestant.name) ? 'no target is about it' : workload.excluded(contestant)
       if (reason === undefined && contestant.missing === undefined) entries.push(await enter(workload, contestant))
     }
     let results = await run(workload, entries, failures, look(short))

@@ -158,7 +158,7 @@ export const workloads: readonly Workload[] = [
   {
     name: 'echo-64',
     title: 'Echo of 64 B messages, 64 tunnels',
-    rounds: 7,
+    rounds: 6,
     excluded: tunnelling(),
     needed: [ours, ...nodeRivals, 'apache'],
     columns: timing('message'),
@@ -169,7 +169,7 @@ export const workloads: readonly Workload[] = [
   {
     name: 'echo-64k',
     title: 'Echo of 64 KiB messages, 16 tunnels',
-    rounds: 11,
+    rounds: 9,
     excluded: tunnelling(),
     needed: [ours, ...nodeRivals, 'nginx'],
     columns: timing('message'),
@@ -184,12 +184,12 @@ export const workloads: readonly Workload[] = [
   {
     name: 'handshake',
     title: 'Open a tunnel (three hooks) and close it, 32 at once',
-    rounds: 7,
+    rounds: 6,
     excluded: shakingHands(),
     needed: [ours, plugin, 'httpxy'],
     columns: timing('tunnel'),
     check: checkTunnel,
-    measure: (stage) => ask(stage, 'handshakes', { count: stage.short ? 800 : 2000, width: 32 }),
+    measure: (stage) => ask(stage, 'handshakes', { count: stage.short ? 800 : 1500, width: 32 }),
     targets: [cpuAtMost(0.4, plugin, (of) => of(plugin)), cpuAtMost(0.9, 'httpxy', (of) => of('httpxy'))]
   },
   {
@@ -210,7 +210,7 @@ export const workloads: readonly Workload[] = [
   {
     name: 'get-13',
     title: 'GET of 13 bytes, 32 connections',
-    rounds: 7,
+    rounds: 6,
     excluded: forwarding(),
     needed: [ours, plugin],
     columns: timing('request'),
@@ -221,7 +221,7 @@ export const workloads: readonly Workload[] = [
   {
     name: 'get-1m',
     title: 'GET of 1 MiB, 8 connections',
-    rounds: 7,
+    rounds: 6,
     excluded: forwarding(),
     needed: [ours, plugin],
     columns: streamColumns,
@@ -232,7 +232,7 @@ export const workloads: readonly Workload[] = [
   {
     name: 'post-1m',
     title: 'POST of 1 MiB, 8 connections',
-    rounds: 7,
+    rounds: 6,
     excluded: forwarding(),
     needed: [ours, plugin],
     columns: streamColumns,
@@ -247,7 +247,7 @@ export const workloads: readonly Workload[] = [
     title: '9,000 tunnels, 1% of them chatting',
     fresh: true,
     long: true,
-    rounds: 5,
+    rounds: 3,
     excluded: only(ours, 'httpxy', pipe, 'nginx'),
     needed: [ours],
     columns: [
@@ -266,7 +266,7 @@ export const workloads: readonly Workload[] = [
     name: 'cluster',
     title: 'Echo of 64 B messages, 64 tunnels, one process and two',
     long: true,
-    rounds: 7,
+    rounds: 6,
     excluded: only('direct', ours, twoProcesses),
     needed: [ours, twoProcesses],
     columns: [...timing('message'), { key: 'busiest', title: 'messages/CPU s of the busiest', digits: 0 }],
