@@ -1,6 +1,7 @@
 /** A plain HTTP exchange: through undici, both bodies streamed, ended in one place. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage, Server } from 'node:http'
+import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { whenClosed } from './connection.ts'
@@ -86,7 +87,10 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     raw.on('finish', finish)
     raw.on('close', finish)
     const { socket } = options.request.raw
-    if (raw.socket === null) this.#unwatch = whenClosed(socket, finish)
+    if (raw.socket === null) {
+      this.#unwatch = whenClosed(socket, finish)
+      raw.once('socket', endInTurn)
+    }
     const left = socket.destroyed || raw.destroyed || (raw as { stream?: { destroyed: boolean } }).stream?.destroyed === true
     if (left) finish() // while hooks were at work: no event is to come
   }
@@ -349,6 +353,14 @@ function isComplete (raw: FastifyReply['raw'] & { stream?: { rstCode?: number } 
 /** HTTP/1.0 has no chunks: a body of no length that just ends is a whole one (RFC 9112, 8). */
 function cutShort (raw: FastifyReply['raw']): void {
   if (raw.req.httpVersion === '1.0' && raw.headersSent && raw.socket !== null) reset(raw.socket)
+}
+
+/**
+ * Where a response is destroyed that waits behind another, its turn ends the connection. Node does that by itself up to 22; 24
+ * sends what there is of it, and leaves the connection open.
+ */
+function endInTurn (this: FastifyReply['raw'], socket: Socket): void {
+  if (this.destroyed) socket.destroy()
 }
 
 function flushHeaders (this: FastifyReply['raw']): void {
