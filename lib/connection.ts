@@ -93,7 +93,7 @@ const pending = new WeakMap<Duplex, Set<ServerResponse>>()
 
 /** Remembers an ordinary response until it is over: see `whenFree`. */
 export function keepResponse (request: IncomingMessage, response: ServerResponse): void {
-  if (request.httpVersionMajor !== 1) return
+  if (isHttp2(request)) return
   const responses = pending.get(request.socket)
   if (responses === undefined) pending.set(request.socket, new Set([response]))
   else responses.add(response)
@@ -138,11 +138,16 @@ export function whenFree (socket: Duplex, callback: () => void): void {
   socket.on('removeListener', onRemoved)
 }
 
+/** By its stream: of HTTP/1 Node's parser takes any version that a client writes, such as 0.9 and 2.0. */
+function isHttp2 (request: IncomingMessage): boolean {
+  return 'stream' in request
+}
+
 const over = new WeakSet<EventEmitter>()
 
 /** Marks a connection of HTTP/1 as one that ends with the answer to this request: where it ends cannot be trusted. */
 export function keepOver (request: IncomingMessage): void {
-  if (request.httpVersionMajor === 1) over.add(request.socket)
+  if (!isHttp2(request)) over.add(request.socket)
 }
 
 export function isOver (request: IncomingMessage): boolean {

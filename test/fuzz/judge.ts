@@ -31,6 +31,11 @@ function switchedAt ({ responses: { messages } }: Played): number {
   return messages.findIndex(({ status }) => status === 101)
 }
 
+/** What is refused for what it is, is the last on its connection (RFC 9112, 9.6). */
+function isRefusal ({ body }: Response): boolean {
+  return /^\{"statusCode":[45]\d\d,"code":"FST_WSTUNNEL_(?:BAD_REQUEST|BAD_PATH|TRANSFER_CODING|TOO_MANY_HEADERS)"/.test(body)
+}
+
 /** The target as the upstream must get it: origin-form, the prefix as configured. */
 export function mappedTarget (target: string): string {
   const origin = /^https?:\/\/[^/?]*(.*)$/i.exec(target)?.[1] ?? target
@@ -41,8 +46,8 @@ export function mappedTarget (target: string): string {
 
 /** At most one request upstream for each that was sent; none that a strict reader does not see; each with its own body. */
 function judgeRequests (played: Played): string | undefined {
-  const switched = switchedAt(played)
-  const left = played.requests.messages.slice(0, switched === -1 ? undefined : switched + 1)
+  const last = played.responses.messages.findIndex((response) => response.status === 101 || isRefusal(response))
+  const left = played.requests.messages.slice(0, last === -1 ? undefined : last + 1)
   for (const seen of played.seen) {
     const { request } = seen
     // Of a client Node takes more than one space at a time.

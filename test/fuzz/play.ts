@@ -117,7 +117,7 @@ export class World {
     const problem = left || (hang ?? (open ? judge(played) : 'a connection of a handshake stays open at the upstream'))
     if (problem === undefined) return undefined
     const seen = upstream.seen.map(({ request }) => sent.includes(request.target) ? request.start : `${request.start} (!)`)
-    return `${problem}\n  server   ${server}, ${Date.now() - begin} ms\n  sent     ${show(sent)}\n  received ${show(client.received)}\n  upstream ${JSON.stringify(seen)}`
+    return `${problem}\n  server   ${server}, ${Date.now() - begin} ms${client.error === undefined ? '' : `, ${client.error.code ?? client.error.message}`}\n  sent     ${show(sent)}\n  received ${show(client.received)}\n  upstream ${JSON.stringify(seen)}`
   }
 
   #isLate (target: string, nonce: string): boolean {
@@ -188,7 +188,8 @@ class Client {
   readonly #transport: Socket
   readonly #methods: readonly string[]
   readonly #waiting = new Set<() => void>()
-  reset = false
+  /** What its socket failed with, for the report. */
+  error: NodeJS.ErrnoException | undefined
   #parsed: { length: number, ended: boolean, responses: ReturnType<typeof readResponses> } | undefined
 
   constructor (port: number, secure: boolean, methods: readonly string[]) {
@@ -197,8 +198,9 @@ class Client {
     this.socket = secure ? connectTls({ socket: this.#transport, rejectUnauthorized: false }) : this.#transport
     this.socket.allowHalfOpen = true
     this.connected = new Promise((resolve) => this.socket.once(secure ? 'secureConnect' : 'connect', resolve).once('close', resolve))
-    this.socket.on('error', () => { this.reset = true })
-    if (secure) this.#transport.on('error', () => { this.reset = true })
+    const onError = (error: Error): void => { this.error ??= error }
+    this.socket.on('error', onError)
+    if (secure) this.#transport.on('error', onError)
     this.socket.on('data', (chunk) => {
       this.received += chunk.toString('latin1')
       this.wake()
@@ -211,6 +213,10 @@ class Client {
       this.closed = true
       this.wake()
     })
+  }
+
+  get reset (): boolean {
+    return this.error !== undefined
   }
 
   responses (): ReturnType<typeof readResponses> {

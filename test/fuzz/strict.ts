@@ -152,11 +152,12 @@ export function readRequests (text: string, from = 0): Stream<Request> {
     const head = readHead(text, at)
     if (head === undefined) return { messages, end: at }
     if (typeof head === 'string') return { messages, fault: head, end: at }
-    const line = /^([^ ]+) +((?:\/|\*$|[a-z]+:\/\/)[\x21-\x7e]*) +HTTP\/(0\.9|1\.[01]|2\.0)$/.exec(head.start) // as Node has it
+    // As Node has it: without a version it is of HTTP/0.9, and has fields none the less.
+    const line = /^([^ ]+) +((?:[/*]|[A-Za-z]+:\/\/)[\x21-\x7e]*)(?: +HTTP\/(0\.9|1\.[01]|2\.0))?$/.exec(head.start)
     if (line === null || !METHODS.includes(line[1] as string) || line[1] === 'CONNECT') return { messages, fault: `a request line: ${JSON.stringify(head.start.slice(0, 80))}`, end: at }
     const framing = readFraming(head)
     if (typeof framing === 'object' && 'fault' in framing) return { messages, fault: framing.fault, end: at }
-    const [, method = '', target = '', version = ''] = line
+    const [, method = '', target = '', version = '0.9'] = line
     const body = readBody(text, head.headEnd, framing, plainExtension)
     messages.push({ ...head, ...body, at, method, target, version })
     at = body.end

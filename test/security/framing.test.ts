@@ -318,4 +318,16 @@ describe('framing', () => {
       assert.deepEqual([...all.matchAll(/(GET|POST) \/http\/(\d) HTTP\/1\.1\r\n/g)].map(([, method, n]) => `${method as string} ${n as string}`).sort(), ['GET 2', 'GET 4', 'POST 1', 'POST 3'])
     })
   })
+
+  test('M13 a request in a version that is none is the last of its connection, also where it asks to keep it', async (t) => {
+    await everywhere(t, scene, Object.fromEntries(['HTTP/0.9', 'HTTP/2.0', ''].flatMap((version) => ['GET', 'POST'].map((method) => [
+      `${method}, ${version === '' ? 'no version' : version}`,
+      head(`${method} /http/ ${version}`.trimEnd(), 'Host: h', 'Connection: keep-alive', 'Content-Length: 0') + smuggled
+    ]))), async (t, listener, bytes) => {
+      let answers: { responses: RawResponse[] } = { responses: [] }
+      const seen = await scene.seen(t, async () => { answers = await answersTo(t, listener, bytes) })
+      assertRefused(answers, 400, scene)
+      assert.deepEqual(seen, [])
+    })
+  })
 })
