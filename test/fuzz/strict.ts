@@ -70,9 +70,15 @@ export function readHead (text: string, at: number): Head | string | undefined {
 
 interface Body { body: string, end: number, complete: boolean, fault?: string }
 
-/** An extension as llhttp takes it: tokens, or something in quotes. */
+/** Extensions as llhttp takes them: tokens, be they empty, and something in quotes; no space. */
 // eslint-disable-next-line no-control-regex
-const plainExtension = /^(?:[ \t]*;[ \t]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+|"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t\x20-\x7e\x80-\xff])*"))?)*$/
+const plainExtension = /^(?:;(?=[^ ])[!#$%&'*+\-.^_`|~0-9A-Za-z]*(?:=[!#$%&'*+\-.^_`|~0-9A-Za-z]*(?:"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t\x20-\x7e\x80-\xff])*")?)?)*$/
+
+/** A trailer as llhttp takes it: one that speaks of framing is at odds with the chunks. */
+function isTrailer (line: string): boolean {
+  return token.test(line.split(':', 1)[0] as string) && line.includes(':') && content.test(line) &&
+    !/^(?:content-length:|transfer-encoding:[ \t]*[^ \t])/i.test(line)
+}
 
 /** Chunked framing: extensions and trailers are read over; those of a request (`plainExtension`) have to be well-formed. */
 export function readChunks (text: string, from: number, extensions: RegExp = /^/): Body {
@@ -106,7 +112,7 @@ export function readChunks (text: string, from: number, extensions: RegExp = /^/
     if (lineEnd === -1) return { body, end: at, complete: false }
     at = lineEnd + 2
     if (line === '') return { body, end: at, complete: true }
-    if (extensions === plainExtension && !(token.test(line.split(':', 1)[0] as string) && line.includes(':') && content.test(line))) return broken('a trailer')
+    if (extensions === plainExtension && !isTrailer(line)) return broken('a trailer')
   }
 }
 
@@ -141,6 +147,9 @@ function readBody (text: string, at: number, framing: Framing | undefined, exten
   return framing === undefined ? { body: '', end: at, complete: true } : readLength(text, at, framing.length)
 }
 
+/** A request target as llhttp takes it. */
+const targetForm = /^(?:[/*]|[A-Za-z]+:\/\/(?:@?[\w\-.!~*'()%;:&=+$,[\]])*@?(?:$|[/?]))[\x21-\x7e]*$/
+
 /** All requests of a connection. Behind one whose end is uncertain there is none. */
 export function readRequests (text: string, from = 0): Stream<Request> {
   const messages: Request[] = []
@@ -153,8 +162,8 @@ export function readRequests (text: string, from = 0): Stream<Request> {
     if (head === undefined) return { messages, end: at }
     if (typeof head === 'string') return { messages, fault: head, end: at }
     // As Node has it: without a version it is of HTTP/0.9, and has fields none the less.
-    const line = /^([^ ]+) +((?:[/*]|[A-Za-z]+:\/\/)[\x21-\x7e]*)(?: +HTTP\/(0\.9|1\.[01]|2\.0))?$/.exec(head.start)
-    if (line === null || !METHODS.includes(line[1] as string) || line[1] === 'CONNECT') return { messages, fault: `a request line: ${JSON.stringify(head.start.slice(0, 80))}`, end: at }
+    const line = /^([^ ]+) +([^ ]+)(?: +HTTP\/(0\.9|1\.[01]|2\.0))?$/.exec(head.start)
+    if (line === null || !targetForm.test(line[2] as string) || !METHODS.includes(line[1] as string) || line[1] === 'CONNECT') return { messages, fault: `a request line: ${JSON.stringify(head.start.slice(0, 80))}`, end: at }
     const framing = readFraming(head)
     if (typeof framing === 'object' && 'fault' in framing) return { messages, fault: framing.fault, end: at }
     const [, method = '', target = '', version = '0.9'] = line
