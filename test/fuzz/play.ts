@@ -5,7 +5,7 @@ import { selfSigned } from '../fixtures/tls.ts'
 import { Child, type Server } from './child.ts'
 import { judge, type Played } from './judge.ts'
 import { readRequests, readResponses } from './strict.ts'
-import { markerOf, Upstream, writePieces, type Reply } from './upstream.ts'
+import { markerOf, turn, Upstream, writePieces, type Reply } from './upstream.ts'
 
 /** All of it plain data, so that it can be kept as JSON. */
 export interface Case {
@@ -111,6 +111,7 @@ export class World {
       ...client.answers(requests.fault !== undefined || requests.end < sent.length || requests.messages.at(-1)?.complete === false),
       seen: upstream.seen.filter(({ request }) => !this.#isLate(request.target, nonce)),
       faults: upstream.faults,
+      missed: upstream.missed,
       upstreamPort: this.#upstreamPorts[lane] as number
     }
     this.#tell(played)
@@ -158,6 +159,7 @@ async function converse (client: Client, upstream: Upstream, each: Case, sent: s
     await client.until(() => client.closed || client.ended || client.switched || client.finished >= before)
   })
   if (leave !== undefined) {
+    await turn()
     client.leave(leave.by)
     return await client.until(() => client.closed) ? undefined : 'a hang: the connection of a client that has left is not closed'
   }
@@ -171,7 +173,7 @@ async function converse (client: Client, upstream: Upstream, each: Case, sent: s
     if (!await client.until(() => client.closed || client.ended || carried() >= tunnelled || upstream.seen.at(-1)?.closed === true)) return 'a hang: the tunnel does not carry all bytes'
   }
   // Not within a read: Node's TLS loses the records behind it then.
-  await new Promise((resolve) => setImmediate(resolve))
+  await turn()
   client.leave('fin')
   return await client.until(() => client.closed) ? undefined : 'a hang: the connection is not closed after the client\'s FIN'
 }

@@ -32,6 +32,7 @@ export interface Seen {
 }
 
 const marker = /~[0-9a-z]{4}~\d+/
+const markers = new RegExp(marker, 'g')
 const webSocketGuid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 const plain: Reply = { bytes: 'HTTP/1.1 200 OK\r\nX-Marker: {marker}\r\nContent-Length: 2\r\n\r\nok' }
 
@@ -53,17 +54,23 @@ export async function writePieces (socket: Socket, text: string, splits: readonl
   const ends = [...new Set([...splits.filter((at) => at > 0 && at < text.length), text.length])].sort((a, b) => a - b)
   let from = 0
   for (const end of ends) {
+    if (from > 0) await turn()
     if (!socket.writable) return
     socket.write(bytesOf(text.slice(from, end)))
     from = end
-    await new Promise((resolve) => setImmediate(resolve))
     await pause?.(end)
   }
+}
+
+export function turn (): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
 export class Upstream {
   seen: Seen[] = []
   faults: string[] = []
+  /** Markers of requests that came on a connection which the script had ended behind a whole response. */
+  missed: string[] = []
   /** Answers by the last number of a marker. */
   #replies: readonly Reply[] = []
   #otherwise: Reply = plain
@@ -84,6 +91,7 @@ export class Upstream {
   script (replies: readonly Reply[], otherwise: Reply = plain): void {
     this.seen = []
     this.faults = []
+    this.missed = []
     this.#replies = replies
     this.#otherwise = otherwise
   }
@@ -138,7 +146,10 @@ export class Upstream {
         if (again.messages.length > 1) this.faults.push('a second request before the first was answered')
         return
       }
-      if (current !== undefined) return // answered, and not to be kept
+      if (current !== undefined) { // answered, and not to be kept
+        this.missed.push(...text.slice(current.request.end).match(markers) ?? [])
+        return
+      }
       const { messages, fault } = readRequests(text)
       if (fault !== undefined && messages.length === 0) {
         this.faults.push(`${fault}: ${JSON.stringify(text.slice(0, 300))}`)
@@ -168,13 +179,16 @@ export class Upstream {
       writing = true
       await writePieces(socket, seen.reply, reply.splits ?? [])
       writing = false
-      seen.answered = true
+      seen.answered = true // at once: the next request may be there before anything else is done here
       const { messages } = readResponses(seen.reply, [seen.request.method], false)
       const [response] = messages
-      const kept = reply.end !== 'fin' && reply.end !== 'rst' && response?.complete === true && (seen.request.complete || seen.handshake)
-      if (reply.end === 'rst') socket.resetAndDestroy()
-      else if (!kept || socket.readableEnded || (seen.handshake && response?.status !== 101)) socket.end()
-      else if (!seen.handshake) {
+      const whole = reply.end !== 'fin' && reply.end !== 'rst' && response?.complete === true && (seen.request.complete || seen.handshake)
+      const kept = whole && !socket.readableEnded && (!seen.handshake || response.status === 101)
+      if (!kept) {
+        await turn()
+        if (reply.end === 'rst') socket.resetAndDestroy()
+        else socket.end()
+      } else if (!seen.handshake) {
         text = text.slice(seen.request.end)
         current = undefined
         if (text !== '') look()
