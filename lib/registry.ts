@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { Admission } from './admission.ts'
 import { DrainPlan, type Drainable } from './drain.ts'
 import { closeFrame, type FrameTracker } from './frames.ts'
+import { List, type Entry } from './list.ts'
 import type { Target, TunnelInfo, TunnelOutcome } from './options.ts'
 import { clock, Tunnel, type Ending, type SideName, type TunnelEnds, type TunnelOwner } from './tunnel.ts'
 import type { Upstream } from './upstream.ts'
@@ -34,6 +35,8 @@ export interface TunnelFacts {
 export class OpenTunnel implements TunnelInfo, TunnelOwner, Drainable {
   readonly id: string
   readonly openedAt: number = Date.now()
+  /** @internal Its place among the live ones. */
+  entry: Entry<OpenTunnel> | undefined = undefined
   readonly #facts: TunnelFacts
   readonly #registry: Registry
   readonly #tunnel: Tunnel
@@ -60,6 +63,8 @@ export class OpenTunnel implements TunnelInfo, TunnelOwner, Drainable {
     if (target.async && target.asyncDelay === 0) this.#suspend()
   }
 
+  /** @internal */
+  get live (): boolean { return this.entry?.listed === true }
   /** @internal */
   get facts (): TunnelFacts { return this.#facts }
   get route (): string { return this.#facts.target.route }
@@ -174,9 +179,9 @@ export class Registry {
   draining = false
   /** Whether the server closes, so that connections are not kept. */
   closing = false
-  readonly #tunnels: Set<OpenTunnel> = new Set()
-  readonly #upgrades: Set<Breakable> = new Set()
-  readonly #forwards: Set<Breakable> = new Set()
+  readonly #tunnels: List<OpenTunnel> = new List()
+  readonly #upgrades: List<Breakable> = new List()
+  readonly #forwards: List<Breakable> = new List()
   #sweeper: NodeJS.Timeout | undefined = undefined
   /** Milliseconds between sweeps; of no meaning without a sweeper. */
   #pace = pace.slowest
@@ -191,13 +196,13 @@ export class Registry {
 
   /** The live tunnels. May be iterated while they come and go. */
   values (): IterableIterator<OpenTunnel> {
-    return this.#tunnels.values()
+    return this.#tunnels[Symbol.iterator]()
   }
 
   /** A tunnel from its switch to its end. */
   open (ends: TunnelEnds, facts: TunnelFacts, complete: () => void): OpenTunnel {
     const tunnel = new OpenTunnel(this, (this.#nextId++).toString(36), ends, facts, complete)
-    this.#tunnels.add(tunnel)
+    tunnel.entry = this.#tunnels.add(tunnel)
     for (const { upstreams, left, over } of this.#retiring) {
       if (!upstreams.includes(facts.upstream)) continue
       left.add(tunnel)
@@ -216,7 +221,7 @@ export class Registry {
 
   /** @internal */
   remove (tunnel: OpenTunnel): void {
-    this.#tunnels.delete(tunnel)
+    if (tunnel.entry !== undefined) this.#tunnels.remove(tunnel.entry)
     for (const { left } of this.#retiring) left.delete(tunnel)
     if (this.#tunnels.size === 0) {
       clearInterval(this.#sweeper)
@@ -227,10 +232,10 @@ export class Registry {
 
   /** Keeps an exchange until it ends, so that a drain can wait for it and break it off. Returns the remover. */
   track (kind: 'upgrade' | 'forward', exchange: Breakable): () => void {
-    const set = kind === 'upgrade' ? this.#upgrades : this.#forwards
-    set.add(exchange)
+    const list = kind === 'upgrade' ? this.#upgrades : this.#forwards
+    const entry = list.add(exchange)
     return () => {
-      if (set.delete(exchange)) this.#settle()
+      if (list.remove(entry)) this.#settle()
     }
   }
 

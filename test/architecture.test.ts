@@ -10,7 +10,7 @@ import ts from 'typescript'
 const layers: string[][] = [
   ['intake'],
   ['errors', 'headers', 'path', 'tunnel', 'duration', 'head', 'frames', 'counters', 'connection', 'address', 'tls', 'interim',
-    'policies', 'sticky'],
+    'policies', 'sticky', 'list'],
   ['body', 'waiting', 'drain', 'schema', 'discovery'],
   ['balancing'],
   ['options', 'resolve-balancer'],
