@@ -30,14 +30,16 @@ export interface Dialled {
 
 /**
  * Dials. Calls back once, with a connection that is ready to be written to (for TLS: verified), or an error.
- * @param direct for a tunnel: what is read need not go through a stream
+ * @param tunnelled for a tunnel, which asks for keep-alive itself if it lives: what is read need not go through a stream
+ * @param patience milliseconds after which the caller gives up
  * @returns gives up: nothing is called back after that
  */
 export function dial (
-  options: DialOptions, callback: (error: Error | null, dialled: Dialled | null) => void, direct = false
+  options: DialOptions, callback: (error: Error | null, dialled: Dialled | null) => void, tunnelled = false, patience: number = Infinity
 ): () => void {
   const { address, connectTimeout } = options
-  const transport = direct && !address.secure ? connectDirectly(options) : connect(connectOptions(options, undefined))
+  const keepAlive = tunnelled ? 0 : options.keepAlive
+  const transport = tunnelled && !address.secure ? connectDirectly(address) : connect(connectOptions(address, keepAlive, undefined))
   // TLS goes over a socket that we dialled, so that the socket can be reset: a TLS stream cannot.
   let stream: Duplex
   try {
@@ -48,7 +50,7 @@ export function dial (
     return () => clearImmediate(soon)
   }
   const ready = address.secure ? 'secureConnect' : 'connect'
-  const timer = connectTimeout > 0 ? setTimeout(() => finish(new TimeoutError()), connectTimeout) : undefined
+  const timer = connectTimeout > 0 && connectTimeout < patience ? setTimeout(() => finish(new TimeoutError()), connectTimeout) : undefined
 
   let connected = false
   const onConnect = (): void => { connected = true }
@@ -79,12 +81,12 @@ export function dial (
   }
 }
 
-function connectDirectly (options: DialOptions): Socket {
+function connectDirectly (address: Address): Socket {
   const intake = new Intake()
-  return intake.serve(connect(connectOptions(options, intake.onread)))
+  return intake.serve(connect(connectOptions(address, 0, intake.onread)))
 }
 
-function connectOptions ({ address, keepAlive }: DialOptions, onread: OnReadOpts | undefined): NetConnectOpts {
+function connectOptions (address: Address, keepAlive: number, onread: OnReadOpts | undefined): NetConnectOpts {
   const options: object = { // without a spread, which takes longer than the rest of this function
     host: address.hostname,
     port: address.port,

@@ -7,9 +7,10 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { responseFraming, type Framing } from './body.ts'
 import { dial, discard, type Dialled, type DialOptions } from './dial.ts'
-import { ClosedError, ignoreErrors, InvalidResponseError, TimeoutError, toProxyError } from './errors.ts'
+import { ClosedError, InvalidResponseError, TimeoutError, toProxyError } from './errors.ts'
 import { parseHead, type ResponseHead } from './head.ts'
 import { fieldValue, tokens } from './headers.ts'
+import { keepAlive } from './tunnel.ts'
 
 export interface HandshakeOptions {
   readonly dialling: DialOptions
@@ -26,7 +27,15 @@ export interface HandshakeOptions {
   readonly maxResponseHead: number
 }
 
-/** The upstream's final answer, and the connection it came on, paused. */
+/** Who waits for a handshake. One of the two is called, once. */
+export interface HandshakeOwner {
+  /** It has the connection from here on, and is to listen to it, or to pause it, before it returns. */
+  shaken (answer: Answer): void
+  /** @param reason a WstunnelError 502, 503 or 504, or what `abort` was given */
+  failed (reason: unknown): void
+}
+
+/** The upstream's final answer, and the connection it came on. */
 export interface Answer {
   readonly head: ResponseHead
   /** A verified 101 has none. */
@@ -54,8 +63,7 @@ export class Handshake {
   /** Whether a connection stood: tells a failed dial from a failed handshake. */
   connected = false
   readonly #options: HandshakeOptions
-  #resolve!: (answer: Answer) => void
-  #reject!: (reason: unknown) => void
+  readonly #owner: HandshakeOwner
   #giveUp: () => void = done
   #timer: NodeJS.Timeout | undefined = undefined
   #dialled: Dialled | undefined = undefined
@@ -65,25 +73,19 @@ export class Handshake {
   #start = 0
   #interim = 0
 
-  constructor (options: HandshakeOptions) {
+  constructor (options: HandshakeOptions, owner: HandshakeOwner) {
     this.#options = options
+    this.#owner = owner
   }
 
-  /**
-   * Called once.
-   * @throws WstunnelError 502, 503 or 504; the reason that `abort` was given
-   */
-  run (): Promise<Answer> {
+  /** Called once. */
+  run (): void {
     const { dialling, handshakeTimeout } = this.#options
-    return new Promise<Answer>((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-      this.#giveUp = dial(dialling, (error, dialled) => {
-        if (dialled === null) this.abort(error)
-        else this.#converse(dialled)
-      }, true)
-      if (handshakeTimeout > 0) this.#timer = setTimeout(onTimeout, handshakeTimeout, this)
-    })
+    this.#giveUp = dial(dialling, (error, dialled) => {
+      if (dialled === null) this.abort(error)
+      else this.#converse(dialled)
+    }, true, handshakeTimeout > 0 ? handshakeTimeout : Infinity)
+    if (handshakeTimeout > 0) this.#timer = setTimeout(onTimeout, handshakeTimeout, this)
   }
 
   /** Gives up. Without effect once there is an answer. */
@@ -93,7 +95,7 @@ export class Handshake {
     this.#settle()
     if (this.#dialled === undefined) giveUp()
     else discard(this.#dialled)
-    this.#reject(reason)
+    this.#owner.failed(reason)
   }
 
   /** Sends our head and reads until the final one. */
@@ -106,6 +108,8 @@ export class Handshake {
     stream.on('end', onEnd)
     stream.on('error', onError)
     stream.on('close', onClose)
+    // Nobody else would ever find out that the upstream is gone.
+    if (this.#options.handshakeTimeout === 0) keepAlive(dialled.transport, this.#options.dialling.keepAlive)
     stream.write(this.#options.head)
   }
 
@@ -115,8 +119,6 @@ export class Handshake {
     this.#giveUp = done // the dial's scope would live as long as the cleared timer
     const stream: Stream | undefined = this.#dialled?.stream
     if (stream === undefined) return
-    stream.pause()
-    ignoreErrors(stream) // until whoever gets the connection listens; a paused socket can still fail
     stream[kHandshake] = undefined // which would keep the request's head alive
     stream.off('data', onData)
     stream.off('end', onEnd)
@@ -126,24 +128,29 @@ export class Handshake {
 
   /** @internal */
   read (chunk: Buffer): void {
+    const answer = this.#read(chunk)
+    if (answer === undefined) return
+    this.#settle()
+    this.#owner.shaken(answer)
+  }
+
+  #read (chunk: Buffer): Answer | undefined {
     const received = this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk])
     try {
       for (;;) {
         const head = parseHead(this.#start === 0 ? received : received.subarray(this.#start), this.#options.maxResponseHead - this.#start)
-        if (head === undefined) return
+        if (head === undefined) return undefined
         const headEnd = this.#start + head.size
         if (head.status >= 200 || head.status === 101) {
           const { stream, transport } = this.#dialled as Dialled
-          const answer = { head, framing: this.#verify(head), stream, transport, received, headEnd }
-          this.#settle()
-          this.#resolve(answer)
-          return
+          return { head, framing: this.#verify(head), stream, transport, received, headEnd }
         }
         if (++this.#interim > mostInterim) throw new Error('too many interim responses')
         this.#start = headEnd
       }
     } catch (cause) {
       this.abort(new InvalidResponseError({ cause }))
+      return undefined
     }
   }
 

@@ -4,7 +4,7 @@ import { addAbortSignal } from 'node:stream'
 import { AnswerBody } from './answer.ts'
 import type { HealthCheck } from './balancing.ts'
 import { dial, discard, type Dialled, type DialOptions } from './dial.ts'
-import { TimeoutError, UpstreamError } from './errors.ts'
+import { ignoreErrors, TimeoutError, UpstreamError } from './errors.ts'
 import { closeFrame } from './frames.ts'
 import { Handshake, type Answer } from './handshake.ts'
 import { serialise, type HeaderList } from './headers.ts'
@@ -84,13 +84,28 @@ async function exchange (
 ): Promise<Answer> {
   if (parseTarget(uri)?.absolute !== false) throw new TypeError('invalid request target')
   const head = serialise(`${method} ${uri} HTTP/1.1`, ['Host', dialling.address.authority, ...headers])
-  const handshake = new Handshake({
-    dialling, head, method, token: 'websocket', key, handshakeTimeout: 0, maxResponseHead: mostOfHead
-  })
   signal.throwIfAborted()
-  const onAbort = (): void => handshake.abort(signal.reason)
-  signal.addEventListener('abort', onAbort, { once: true })
-  return await handshake.run().finally(() => signal.removeEventListener('abort', onAbort))
+  return await new Promise<Answer>((resolve, reject) => {
+    const leave = (): void => signal.removeEventListener('abort', onAbort)
+    const handshake = new Handshake({
+      dialling, head, method, token: 'websocket', key, handshakeTimeout: 0, maxResponseHead: mostOfHead
+    }, {
+      shaken (answer) {
+        // It is some turns until somebody listens again.
+        answer.stream.pause()
+        ignoreErrors(answer.stream)
+        leave()
+        resolve(answer)
+      },
+      failed (reason) {
+        leave()
+        reject(reason)
+      }
+    })
+    const onAbort = (): void => handshake.abort(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+    handshake.run()
+  })
 }
 
 /** The first 64 KiB of a body. What comes after them is not read. */

@@ -203,7 +203,7 @@ function act (state: ServerState, table: Table, request: Decided, reply: Fastify
     }
     case 'tunnel':
     case 'upgrade':
-      void upgrade(state, table, request, reply, decision)
+      upgrade(state, table, request, reply, decision)
       return
     case 'refuse':
       refuse(state, table, request, reply, decision)

@@ -44,6 +44,7 @@ export class OpenTunnel implements TunnelInfo, TunnelOwner, Drainable {
   /** Completes the request at Fastify; gone once that has happened, and the request with it. */
   #complete: (() => void) | undefined
   #suspended = false
+  #keptAlive = false
   /** What the upstream's counters have been told of. */
   #countedFromClient = 0
   #countedFromUpstream = 0
@@ -96,6 +97,11 @@ export class OpenTunnel implements TunnelInfo, TunnelOwner, Drainable {
   sweep (now: number): void {
     this.#tunnel.sweep(now)
     const { target } = this.#facts
+    if (!this.#keptAlive) {
+      // Not at the switch: it takes eight system calls, and most of what is over soon never needs it.
+      this.#keptAlive = true
+      this.#tunnel.keepAlive(target.keepAlive)
+    }
     if (target.async && !this.#suspended && now - this.#tunnel.quietSince >= target.asyncDelay) this.#suspend()
   }
 

@@ -149,6 +149,12 @@ export class Tunnel {
     else if (idle > 0 && now - this.#quietSince >= idle) this.kill('idle_timeout')
   }
 
+  /** Has both connections probed after so many milliseconds of silence. */
+  keepAlive (ms: number): void {
+    keepAlive(this.client.transport, ms)
+    keepAlive(this.upstream.transport, ms)
+  }
+
   /** Ends the tunnel at once. Nothing that waits to be written is waited for. */
   kill (reason: Exclude<EndingReason, `${SideName}_${string}` | 'error'>, error?: Error): void {
     this.#end({ reason, by: 'proxy', error })
@@ -330,6 +336,11 @@ function dismiss (side: Side, how: 'reset' | 'destroy'): void {
 }
 
 const nothing = Buffer.alloc(0)
+
+/** Asks for TCP keep-alive, where a connection can have it; 0 is none. */
+export function keepAlive (stream: Duplex, ms: number): void {
+  if (ms > 0) (stream as Partial<Pick<Socket, 'setKeepAlive'>>).setKeepAlive?.(true, ms)
+}
 
 /** Closes a connection with a reset where its outgoing leg is TCP, or TLS over a socket that we dialled; others just so. */
 export function reset (stream: Duplex, transport: Duplex = stream): void {

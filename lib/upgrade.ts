@@ -12,58 +12,55 @@ import type { Decision } from './decision.ts'
 import { discard } from './dial.ts'
 import { BadRequestError, ClientGoneError, DrainingError, InvalidHeaderError } from './errors.ts'
 import { FrameTracker } from './frames.ts'
-import { Handshake, type Answer } from './handshake.ts'
+import { Handshake, type Answer, type HandshakeOwner } from './handshake.ts'
 import { fieldValue, isFraming, serialise, type HeaderList } from './headers.ts'
 import type { Target, TunnelOutcome } from './options.ts'
 import { isIdempotent, outgoing } from './outgoing.ts'
 import type { Breakable, OpenTunnel } from './registry.ts'
 import { rewrittenHeaders, sendError, setHead } from './respond.ts'
 import { channels, type ServerState, type Table } from './state.ts'
-import { clock, reset } from './tunnel.ts'
+import { clock, keepAlive, reset } from './tunnel.ts'
 import type { Choice, Upstream } from './upstream.ts'
 import { WaitingClient } from './waiting.ts'
 
 type Accepted = Extract<Decision, { kind: 'tunnel' | 'upgrade' }>
 
 /** Answers an accepted upgrade, in the route handler. */
-export async function upgrade (
+export function upgrade (
   state: ServerState, table: Table, request: FastifyRequest, reply: FastifyReply, decision: Accepted
-): Promise<void> {
+): void {
   const offered = offerOf(request.raw)
   // Not by an upgrade of Node's: `inject()`, say.
   if (offered === undefined) return sendError(request, reply, new BadRequestError('this connection cannot be upgraded'))
-  const exchange = new UpgradeExchange(state, table, request, decision, offered)
-  // Fastify's handlerTimeout, or a user's hook, may answer while we wait. The connection is then theirs, and first of all ours no more.
-  reply.raw.prependOnceListener('finish', () => exchange.answered())
-  try {
-    await exchange.run(reply)
-  } catch (error) {
-    exchange.refuse(error)
-    if (reply.sent) return
-    if (offered.socket.destroyed || error instanceof ClientGoneError) return leaveQuietly(reply, offered.socket)
-    if (offered.eager) reply.header('connection', 'close')
-    sendError(request, reply, error as Error)
-  }
+  new UpgradeExchange(state, table, request, reply, decision, offered).begin()
 }
 
-class UpgradeExchange implements Breakable {
+/** Calls back rather than awaits: each promise would be made for every tunnel, and what it waits for lives as long. */
+class UpgradeExchange implements Breakable, HandshakeOwner {
   readonly #state: ServerState
   readonly #table: Table
   readonly #request: FastifyRequest
+  readonly #reply: FastifyReply
   readonly #decision: Accepted
   readonly #client: WaitingClient
   readonly #offered: Offered
   #stage: RefusalStage = 'limit'
   #admission: Admission | undefined = undefined
+  #untrack: (() => void) | undefined = undefined
+  /** The choice that is being tried, and the attempt. */
+  #choice: Choice | undefined = undefined
+  #handshake: Handshake | undefined = undefined
+  #startedAt = 0
   /** Where the exchange counts as under way. */
   #upstream: Upstream | undefined = undefined
   /** The refusal that is being relayed. */
   #body: AnswerBody | undefined = undefined
 
-  constructor (state: ServerState, table: Table, request: FastifyRequest, decision: Accepted, offered: Offered) {
+  constructor (state: ServerState, table: Table, request: FastifyRequest, reply: FastifyReply, decision: Accepted, offered: Offered) {
     this.#state = state
     this.#table = table
     this.#request = request
+    this.#reply = reply
     this.#decision = decision
     this.#offered = offered
     this.#client = new WaitingClient(offered, decision.target.limits.earlyData)
@@ -74,80 +71,105 @@ class UpgradeExchange implements Breakable {
     this.#client.abort(new DrainingError())
   }
 
+  begin (): void {
+    // Fastify's handlerTimeout, or a user's hook, may answer while we wait. The connection is then theirs, and first of all ours no more.
+    this.#reply.raw.prependOnceListener('finish', () => this.#answered())
+    let choosing: Choice | Promise<Choice>
+    try {
+      const { target } = this.#decision
+      const { registry, gate } = this.#state
+      if (registry.draining) throw new DrainingError()
+      this.#admission = gate.admit(this.#request.ip ?? '', target.limits)
+      this.#untrack = registry.track('upgrade', this)
+      this.#client.watch()
+      this.#stage = 'dial'
+      this.#client.throwIfGone() // during the hooks: nobody is asked where it should go
+      choosing = this.#table.upstreamsOf(target).choose(this.#request, () => this.#client.signal)
+    } catch (error) {
+      return this.#fail(error)
+    }
+    if (choosing instanceof Promise) this.#client.unlessGone(choosing).then((choice) => this.#try(choice), (error) => this.#fail(error))
+    else this.#try(choosing)
+  }
+
   /** A response was sent on this exchange's connection: by us, at its end, or by someone else, in its middle. */
-  answered (): void {
+  #answered (): void {
     if (!this.#client.watching) return // its own end: a switch, or an error that was sent
     if (this.#body === undefined) this.#client.abort(new ClientGoneError())
     else this.#body.destroy() // an onSend hook may have put another one in its place
     this.#client.release()
   }
 
-  async run (reply: FastifyReply): Promise<void> {
-    const { target } = this.#decision
-    const { registry, gate } = this.#state
-    if (registry.draining) throw new DrainingError()
-    this.#admission = gate.admit(this.#request.ip ?? '', target.limits)
-    const untrack = registry.track('upgrade', this)
-    let relaying = false
+  /** Asks the chosen upstream. */
+  #try (choice: Choice): void {
+    const { target, matched } = this.#decision
+    this.#choice = choice
+    this.#handshake = undefined
     try {
-      this.#client.watch()
+      const upstream = this.#enter(choice.upstream)
+      this.#stage = 'limit'
+      this.#admission?.enter(upstream, target.limits.maxTunnelsPerUpstream)
       this.#stage = 'dial'
-      this.#client.throwIfGone() // during the hooks: nobody is asked where it should go
-      const choosing = this.#table.upstreamsOf(target).choose(this.#request, () => this.#client.signal)
-      const choice = choosing instanceof Promise ? await this.#client.unlessGone(choosing) : choosing
-      const answer = await this.#ask(choice, this.#admission)
-      this.#client.onGone = undefined
-      const { cookie } = choice
-      try {
-        if (reply.sent) throw new ClientGoneError() // answered by someone else, in this very turn
-        if (cookie !== undefined) reply.header('set-cookie', cookie)
-        if (answer.framing === undefined) this.#switch(reply, answer, this.#client.release())
-        else {
-          relaying = true // until the client has all of it, or leaves
-          reply.raw.once('close', untrack)
-          reply.raw.once('finish', untrack)
-          this.#relay(reply, answer, answer.framing)
-        }
-      } catch (error) {
-        discard(answer)
-        throw error
-      }
-    } finally {
-      if (this.#upstream !== undefined) this.#upstream.counters.pending--
-      if (!relaying) {
-        this.#client.release()
-        untrack()
-      }
+      const { path, headers } = outgoing(this.#request, target, choice, matched, false)
+      this.#handshake = this.#shake(upstream, path, headers)
+      this.#startedAt = clock()
+      this.#handshake.run()
+    } catch (error) {
+      this.failed(error)
     }
   }
 
-  /** The answer of the chosen upstream, or of the next one where that has none. */
-  async #ask (first: Choice, admission: Admission): Promise<Answer> {
-    const { target, matched } = this.#decision
-    for (let choice = first; ;) {
-      let handshake: Handshake | undefined
-      try {
-        const upstream = this.#enter(choice.upstream)
-        this.#stage = 'limit'
-        admission.enter(upstream, target.limits.maxTunnelsPerUpstream)
-        this.#stage = 'dial'
-        const { path, headers } = outgoing(this.#request, target, choice, matched, false)
-        handshake = this.#handshake(upstream, path, headers)
-        const startedAt = clock()
-        const answer = await handshake.run()
-        this.#stage = 'handshake'
-        if (answer.framing === undefined) upstream.counters.handshake.observe(clock() - startedAt)
-        choice.answered(answer.head.status)
-        return answer
-      } catch (error) {
-        const sent = handshake?.connected === true
-        if (sent) this.#stage = 'handshake'
-        const again = !sent || isIdempotent(this.#request.method)
-        const next = choice.failed(error, { sent, again, fresh: true })
-        if (next === undefined) throw error
-        choice = next
-      }
+  /** No answer: the next upstream is asked, where there is one. */
+  failed (error: unknown): void {
+    const sent = this.#handshake?.connected === true
+    if (sent) this.#stage = 'handshake'
+    const again = !sent || isIdempotent(this.#request.method)
+    let next: Choice | undefined
+    try {
+      next = this.#choice?.failed(error, { sent, again, fresh: true })
+    } catch (cause) { // of a user's lbMethod, say
+      return this.#fail(cause)
     }
+    if (next === undefined) this.#fail(error)
+    else this.#try(next)
+  }
+
+  /** The upstream has answered. */
+  shaken (answer: Answer): void {
+    const choice = this.#choice as Choice
+    this.#stage = 'handshake'
+    try {
+      if (answer.framing === undefined) choice.upstream.counters.handshake.observe(clock() - this.#startedAt)
+      choice.answered(answer.head.status)
+      this.#client.onGone = undefined
+      if (this.#reply.sent) throw new ClientGoneError() // answered by someone else, in this very turn
+      if (choice.cookie !== undefined) this.#reply.header('set-cookie', choice.cookie)
+      if (answer.framing === undefined) this.#switch(answer, this.#client.release())
+      else this.#relay(answer, answer.framing)
+    } catch (error) {
+      discard(answer)
+      return this.#fail(error)
+    }
+    this.#leave()
+  }
+
+  /** The exchange is under way no more. A relay is, until the client has all of it, or leaves. */
+  #leave (): void {
+    if (this.#upstream !== undefined) this.#upstream.counters.pending--
+    if (this.#body !== undefined) return
+    this.#client.release()
+    this.#untrack?.()
+  }
+
+  #fail (error: unknown): void {
+    this.#leave()
+    this.#refuse(error)
+    const reply = this.#reply
+    const { socket, eager } = this.#offered
+    if (reply.sent) return
+    if (socket.destroyed || error instanceof ClientGoneError) return leaveQuietly(reply, socket)
+    if (eager) reply.header('connection', 'close')
+    sendError(this.#request, reply, error)
   }
 
   #enter (upstream: Upstream): Upstream {
@@ -158,7 +180,7 @@ class UpgradeExchange implements Breakable {
   }
 
   /** The attempt at one upstream, given up when the client leaves. */
-  #handshake (upstream: Upstream, path: string, headers: HeaderList): Handshake {
+  #shake (upstream: Upstream, path: string, headers: HeaderList): Handshake {
     const { target, token } = this.#decision
     const { raw } = this.#request
     const handshake = new Handshake({
@@ -169,14 +191,15 @@ class UpgradeExchange implements Breakable {
       key: token === 'websocket' ? fieldValue(headers, 'sec-websocket-key') ?? '' : undefined,
       handshakeTimeout: upstream.handshakeTimeout,
       maxResponseHead: target.limits.maxResponseHead
-    })
+    }, this)
     this.#client.throwIfGone()
     this.#client.onGone = (reason) => handshake.abort(reason)
     return handshake
   }
 
   /** The upstream agreed: from here on there is no HTTP on this connection. */
-  #switch (reply: FastifyReply, answer: Answer, early: Buffer): void {
+  #switch (answer: Answer, early: Buffer): void {
+    const reply = this.#reply
     const { target, kind, token } = this.#decision
     const { socket } = this.#offered
     const upstream = this.#upstream as Upstream
@@ -188,8 +211,6 @@ class UpgradeExchange implements Breakable {
     const isWebSocket = token === 'websocket'
     const clientTracker = isWebSocket ? new FrameTracker(true) : undefined
     const upstreamTracker = isWebSocket ? new FrameTracker(false) : undefined
-    const keepAlive = target.keepAlive
-    if (keepAlive > 0) (socket as Partial<Socket>).setKeepAlive?.(true, keepAlive)
     ;(socket as Partial<Socket>).setNoDelay?.(true)
     ;(socket as Partial<Socket>).setTimeout?.(0)
     const tunnel = this.#state.registry.open(
@@ -212,7 +233,8 @@ class UpgradeExchange implements Breakable {
   }
 
   /** The upstream answered as a server that does not switch: the client gets that answer. */
-  #relay (reply: FastifyReply, answer: Answer, framing: Framing): void {
+  #relay (answer: Answer, framing: Framing): void {
+    const reply = this.#reply
     const { target, kind } = this.#decision
     const { timeout } = this.#upstream as Upstream
     const { head, stream, transport, received, headEnd } = answer
@@ -221,12 +243,14 @@ class UpgradeExchange implements Breakable {
     const rest = received.subarray(headEnd)
     const body = new AnswerBody({ stream, transport, framing, rest, timeout, raw })
     this.#body = body
+    keepAlive(transport, target.keepAlive)
+    if (this.#untrack !== undefined) reply.raw.once('close', this.#untrack).once('finish', this.#untrack)
     // The client may leave, or a drain be over, while the upstream is silent.
     const { socket } = this.#offered
     this.#client.onGone = () => socket.destroy()
     reply.raw.once('close', () => body.destroy())
     this.#stage = 'upstream'
-    this.refuse(undefined)
+    this.#refuse(undefined)
     if (raw) return relayBytes(reply, this.#request, socket, received.subarray(0, headEnd), body, head.status)
     if (this.#offered.eager) reply.header('connection', 'close')
     if (takeBack !== undefined) body.once('error', takeBack) // an onSend hook may be at work before the head is written
@@ -238,7 +262,7 @@ class UpgradeExchange implements Breakable {
   }
 
   /** Counts what became no tunnel, and gives the place back. */
-  refuse (error: unknown): void {
+  #refuse (error: unknown): void {
     this.#admission?.release()
     this.#admission = undefined
     const counters = this.#upstream?.counters ?? this.#table.upstreamsOf(this.#decision.target).rest
