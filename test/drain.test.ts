@@ -20,7 +20,7 @@ function drain (t: TestContext, count: number, timeout: number, { tellFrom = 0.7
   const tunnels = new Set<Drainable>()
   for (let i = 0; i < count; i++) {
     const tunnel = {
-      get live () { return tunnels.has(tunnel) },
+      get live (): boolean { return tunnels.has(tunnel) },
       farewell: (to: 'client' | 'upstream') => { moments[to].push(part()) },
       drained () {
         moments.drained.push(part())

@@ -18,27 +18,28 @@ class End extends Duplex {
   override _write (_chunk: Buffer, _encoding: string, done: () => void): void { done() }
 }
 
-function harness (): { registry: Registry, upstream: Upstream, open: () => OpenTunnel, ended: () => number } {
+function harness (): { registry: Registry, upstream: Upstream, target: TunnelFacts['target'], facts: () => TunnelFacts, open: () => OpenTunnel, ended: () => number } {
   const registry = new Registry()
   const gate = new Gate()
   const target = resolveOptions({ upstream: 'ws://127.0.0.1:1/', limits: { maxTunnels: 2 * count } }, '').targets[0] as TunnelFacts['target']
   const upstream = new Upstreams(target).choose({} as never, () => new AbortController().signal) as Upstream
   let ended = 0
+  const facts = (): TunnelFacts => ({
+    target,
+    upstream,
+    client: '127.0.0.1',
+    protocol: 'test',
+    admission: gate.admit('127.0.0.1', target.limits),
+    clientTracker: undefined,
+    upstreamTracker: undefined,
+    onEnd: () => { ended++ }
+  })
   const open = (): OpenTunnel => {
-    const tunnel = registry.open({ client: new End(), upstream: new End() }, {
-      target,
-      upstream,
-      client: '127.0.0.1',
-      protocol: 'test',
-      admission: gate.admit('127.0.0.1', target.limits),
-      clientTracker: undefined,
-      upstreamTracker: undefined,
-      onEnd: () => { ended++ }
-    }, () => {})
+    const tunnel = registry.open({ client: new End(), upstream: new End() }, facts(), () => {})
     tunnel.start(undefined, undefined)
     return tunnel
   }
-  return { registry, upstream, open, ended: () => ended }
+  return { registry, upstream, target, facts, open, ended: () => ended }
 }
 
 test('iterating 10,000 tunnels is cheap, and safe while they come and go', async (t) => {
@@ -96,4 +97,20 @@ test('a sweep over 10,000 quiet tunnels is cheap, and makes no timer of its own'
   t.diagnostic(`${took.toFixed(2)} ms a sweep`)
   assert.ok(took < 100)
   for (const tunnel of registry.values()) tunnel.close()
+})
+
+test('keep-alive is asked for at the first sweep, on both connections, and once', () => {
+  const { registry, upstream, target, facts } = harness()
+  const asked: unknown[][] = []
+  class Connection extends End {
+    setKeepAlive (...args: unknown[]): void { asked.push(args) }
+  }
+  assert.equal(upstream.tunnels, 0)
+  const tunnel = registry.open({ client: new Connection(), upstream: new Connection() }, facts(), () => {})
+  tunnel.start(undefined, undefined)
+  assert.deepEqual(asked, [], 'not at the switch')
+  registry.sweep()
+  registry.sweep()
+  assert.deepEqual(asked, [[true, target.keepAlive], [true, target.keepAlive]])
+  tunnel.close()
 })
