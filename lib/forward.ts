@@ -1,17 +1,19 @@
 /** A plain HTTP exchange: through undici, both bodies streamed, ended in one place. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
+import { watchClient, type Timed } from './client-timer.ts'
 import { whenClosed } from './connection.ts'
 import type { Counters, StatusClass } from './counters.ts'
-import { ClientGoneError, ClientTimeoutError, ClosedError, DrainingError, ignoreErrors, isProxyError, toProxyError } from './errors.ts'
-import { announcesBody, toMap } from './headers.ts'
+import { ClientGoneError, ClosedError, DrainingError, isProxyError, toProxyError } from './errors.ts'
+import { toMap } from './headers.ts'
 import type { Target } from './options.ts'
 import { isIdempotent, outgoing } from './outgoing.ts'
 import type { Breakable, Registry } from './registry.ts'
+import { counted, requestBody } from './request-body.ts'
 import { sendError, setHead, type Head } from './respond.ts'
+import { ResponseBody } from './response-body.ts'
 import { clock, reset } from './tunnel.ts'
 import type { Choice, PooledOptions, Upstreams } from './upstream.ts'
 
@@ -38,14 +40,7 @@ export function forward (options: ForwardOptions): void {
   }
 }
 
-/** The request's body as a stream, or `null`. The parser for `*` has put it there; a GET's is only on the raw request. */
-function requestBody (request: FastifyRequest): Readable | null {
-  const stream = (request.raw as IncomingMessage & { stream?: { endAfterHeaders: boolean } }).stream
-  if (!(stream === undefined ? announcesBody(request.raw.headers) : !stream.endAfterHeaders)) return null
-  return request.body instanceof Readable ? request.body : request.raw
-}
-
-class Forward implements Dispatcher.DispatchHandler, Breakable {
+class Forward implements Dispatcher.DispatchHandler, Breakable, Timed {
   readonly #options: ForwardOptions
   readonly #startedAt: number = clock()
   readonly #untrack: () => void
@@ -119,7 +114,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
       path,
       method: request.method as Dispatcher.HttpMethod,
       headers: headers as string[],
-      body: body === null ? null : this.#sent(body) as unknown as Readable,
+      body: body === null ? null : counted(body, (bytes) => this.#take(bytes)) as unknown as Readable,
       // Not the client's Host, which undici would take, and open a connection for each.
       servername: upstream.address.secure ? upstream.address.hostname : undefined
     } as PooledOptions
@@ -129,6 +124,12 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     } catch (error) {
       this.fail(toProxyError(error))
     }
+  }
+
+  /** Some of the request's body has been taken. */
+  #take (bytes: number): void {
+    this.#bodyTaken = true
+    this.#counters.forwardBytesFromClient += bytes
   }
 
   #enter (counters: Counters): void {
@@ -154,15 +155,6 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     return true
   }
 
-  /** The request body as undici is to read it: counted, and without the right to destroy the client's connection. */
-  async * #sent (body: Readable): AsyncGenerator<Buffer> {
-    this.#bodyTaken = true
-    for await (const chunk of body.iterator({ destroyOnReturn: false })) {
-      this.#counters.forwardBytesFromClient += chunk.length
-      yield chunk
-    }
-  }
-
   /** A drain is over. */
   abort (): void {
     this.#leave(new DrainingError())
@@ -175,25 +167,27 @@ class Forward implements Dispatcher.DispatchHandler, Breakable {
     this.#options.reply.raw.destroy()
   }
 
-  /** A client is given as long as an upstream (httpd: Timeout), unless the server has a timeout of its own. */
   #watchClient (): void {
-    const { request, reply: { raw } } = this.#options
-    const timeout = this.#choice?.upstream.timeout ?? 0
-    if (this.#watching || timeout === 0 || (request.server.server as Partial<Server>).timeout !== 0) return
-    this.#watching = true
-    raw.setTimeout(timeout, () => this.#rested())
+    if (this.#watching) return
+    const { request, reply } = this.#options
+    this.#watching = watchClient(request, reply, this.#choice?.upstream.timeout ?? 0, this)
   }
 
-  /** Nothing has moved on the client's connection. Whose turn was it? */
-  #rested (): void {
-    const { request: { raw: request }, reply: { raw } } = this.#options
-    if (this.#finished) return
-    if (raw.writableLength > 0 || (this.#body?.readableLength ?? 0) > 0) this.#leave(new ClientGoneError())
-    else if (this.#bodyTaken && !request.complete && request.readableLength === 0) {
-      const error = new ClientTimeoutError()
-      this.fail(error)
-      this.#break(error)
-    } // else the upstream's, which has timers of its own
+  get bodyTaken (): boolean {
+    return this.#bodyTaken
+  }
+
+  get waiting (): number {
+    return this.#body?.readableLength ?? 0
+  }
+
+  stalled (error: Error): void {
+    this.#leave(error)
+  }
+
+  starved (error: Error): void {
+    this.fail(error)
+    this.#break(error)
   }
 
   #break (reason: Error): void {
@@ -369,26 +363,6 @@ function flushHeaders (this: FastifyReply['raw']): void {
 
 function startStream (exchange: Forward): void {
   exchange.stream()
-}
-
-/** A response body on its way to the client. The reader's pace is the upstream's. */
-class ResponseBody extends Readable {
-  readonly #controller: Dispatcher.DispatchController
-
-  constructor (controller: Dispatcher.DispatchController) {
-    super()
-    this.#controller = controller
-    ignoreErrors(this) // an asynchronous onSend hook may be at work before Fastify listens
-  }
-
-  override _read (): void {
-    if (this.#controller.paused) this.#controller.resume()
-  }
-
-  override _destroy (error: Error | null, callback: (error: Error | null) => void): void {
-    if (!this.readableEnded) this.#controller.abort(error ?? new ClientGoneError())
-    callback(error)
-  }
 }
 
 function latin1 (raw: ReadonlyArray<Buffer | string>): string[] {

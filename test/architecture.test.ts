@@ -11,7 +11,7 @@ const layers: string[][] = [
   ['intake'],
   ['errors', 'headers', 'path', 'tunnel', 'duration', 'head', 'frames', 'counters', 'connection', 'address', 'tls', 'interim',
     'policies', 'sticky', 'list'],
-  ['body', 'waiting', 'drain', 'schema', 'discovery'],
+  ['body', 'request-body', 'response-body', 'client-timer', 'waiting', 'drain', 'schema', 'discovery'],
   ['balancing'],
   ['options', 'resolve-balancer'],
   ['resolve', 'decision', 'dial', 'admission'],

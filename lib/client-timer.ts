@@ -1,0 +1,32 @@
+/** The client of a forward is given as long as its upstream (httpd: Timeout). */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Server } from 'node:http'
+import { ClientGoneError, ClientTimeoutError } from './errors.ts'
+
+/** An exchange, as its client's timer looks at it. */
+export interface Timed {
+  readonly over: boolean
+  /** Whether some of the request's body has been read. */
+  readonly bodyTaken: boolean
+  /** Bytes of the response that wait for the client. */
+  readonly waiting: number
+  /** The client takes nothing of what waits for it. */
+  stalled (error: Error): void
+  /** The client sends nothing of what it has announced. */
+  starved (error: Error): void
+}
+
+/** Sets the timer, unless the server has one of its own. Returns whether it did. */
+export function watchClient (request: FastifyRequest, { raw }: FastifyReply, timeout: number, exchange: Timed): boolean {
+  if (timeout === 0 || (request.server.server as Partial<Server>).timeout !== 0) return false
+  raw.setTimeout(timeout, () => rested(request, raw, exchange))
+  return true
+}
+
+/** Nothing has moved on the client's connection. Whose turn was it? */
+function rested ({ raw: request }: FastifyRequest, response: FastifyReply['raw'], exchange: Timed): void {
+  if (exchange.over) return
+  if (response.writableLength > 0 || exchange.waiting > 0) exchange.stalled(new ClientGoneError())
+  else if (exchange.bodyTaken && !request.complete && request.readableLength === 0) exchange.starved(new ClientTimeoutError())
+  // else the upstream's, which has timers of its own
+}
