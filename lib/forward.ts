@@ -216,10 +216,10 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, Timed {
     process.nextTick(startStream, this)
   }
 
-  onResponseData (controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData (_: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#counters.forwardBytesFromUpstream += chunk.length
     if (this.#pending !== undefined) this.#pending.chunks.push(chunk)
-    else if (this.#body?.push(chunk) === false) controller.pause()
+    else this.#body?.accept(chunk)
   }
 
   onResponseEnd (): void {

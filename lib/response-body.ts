@@ -1,11 +1,20 @@
 /** A response's body on its way to the client. */
+import { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { ClientGoneError, ignoreErrors } from './errors.ts'
 
-/** The reader's pace is the upstream's. */
+/** What may wait for a client that does not keep up: two chunks, as large as they are read, so that the usual one is no reason to stop. */
+const mostWaiting = 131_072
+
+/**
+ * The body as Fastify sends it. It is an ordinary stream to whoever reads it, at the reader's pace. Where nobody but the response
+ * does, what comes is written to it at once: a stream of 64 KiB chunks would stop and start the upstream at each.
+ */
 export class ResponseBody extends Readable {
   readonly #controller: Dispatcher.DispatchController
+  /** The response that is written to without the stream. */
+  #direct: ServerResponse | undefined = undefined
 
   constructor (controller: Dispatcher.DispatchController) {
     super()
@@ -13,12 +22,79 @@ export class ResponseBody extends Readable {
     ignoreErrors(this) // an asynchronous onSend hook may be at work before Fastify listens
   }
 
+  /** Takes what has come from the upstream. */
+  accept (chunk: Buffer): void {
+    if (this.#direct === undefined ? !this.push(chunk) : !write(this.#direct, chunk)) this.#controller.pause()
+  }
+
+  override pipe<T extends NodeJS.WritableStream> (destination: T, options?: { end?: boolean }): T {
+    if (destination instanceof ServerResponse && options?.end !== false && this.#isUnread()) this.#begin(destination)
+    else super.pipe(destination, options)
+    return destination
+  }
+
+  override unpipe (destination?: NodeJS.WritableStream): this {
+    if (this.#direct === undefined || (destination !== undefined && destination !== this.#direct)) return super.unpipe(destination)
+    const response = this.#stop()
+    this.pause()
+    response.emit('unpipe', this)
+    this.#controller.resume()
+    return this
+  }
+
+  #isUnread (): boolean {
+    return !this.destroyed && this.readableFlowing === null && this.listenerCount('data') === 0 && this.listenerCount('readable') === 0
+  }
+
+  #begin (response: ServerResponse): void {
+    this.#direct = response
+    response.on('drain', this.#onDrain)
+    this.on('end', this.#onEnd)
+    this.on('newListener', this.#onListener)
+    response.emit('pipe', this)
+    let room = true
+    for (let chunk = this.read(); chunk !== null; chunk = this.read()) room = write(response, chunk)
+    this.resume() // so that it ends, with nothing in it any more
+    if (room) this.#controller.resume()
+  }
+
+  #stop (): ServerResponse {
+    const response = this.#direct as ServerResponse
+    this.#direct = undefined
+    response.off('drain', this.#onDrain)
+    this.off('end', this.#onEnd)
+    this.off('newListener', this.#onListener)
+    return response
+  }
+
+  readonly #onDrain = (): void => {
+    this.#controller.resume()
+  }
+
+  readonly #onEnd = (): void => {
+    this.#stop().end()
+  }
+
+  /** Somebody else begins to read: from now on it is a stream for both. */
+  readonly #onListener = (event: string | symbol): void => {
+    if (event !== 'data' && event !== 'readable') return
+    super.pipe(this.#stop())
+    this.#controller.resume()
+  }
+
   override _read (): void {
-    if (this.#controller.paused) this.#controller.resume()
+    if (this.#direct === undefined && this.#controller.paused) this.#controller.resume()
   }
 
   override _destroy (error: Error | null, callback: (error: Error | null) => void): void {
+    if (this.#direct !== undefined) this.#stop()
     if (!this.readableEnded) this.#controller.abort(error ?? new ClientGoneError())
     callback(error)
   }
+}
+
+/** Returns whether there is room for more. `write` itself says no to every chunk of 64 KiB, whatever became of it. */
+function write (response: ServerResponse, chunk: Buffer): boolean {
+  if (response.destroyed || response.writableEnded) return true // and nobody to read it
+  return response.write(chunk) || response.writableLength < mostWaiting
 }

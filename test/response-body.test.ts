@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer, type ServerResponse } from 'node:http'
+import { connect, type AddressInfo, type Socket } from 'node:net'
+import { PassThrough } from 'node:stream'
+import { describe, test, type TestContext } from 'node:test'
+import type { Dispatcher } from 'undici'
+import { ResponseBody } from '../lib/response-body.ts'
+
+/** What undici gives a handler, as far as a body needs it. */
+class Controller {
+  paused = false
+  aborted = false
+  readonly resumed: Array<() => void> = []
+  pause (): void { this.paused = true }
+  abort (): void { this.aborted = true }
+  resume (): void {
+    if (!this.paused) return
+    this.paused = false
+    for (const callback of this.resumed.splice(0)) callback()
+  }
+}
+
+interface Exchange { readonly client: Socket, readonly response: ServerResponse, readonly body: ResponseBody, readonly controller: Controller }
+
+async function exchange (t: TestContext): Promise<Exchange> {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  t.after(() => {
+    client.destroy()
+    server.close()
+  })
+  client.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+  const [, response] = await once(server, 'request') as [unknown, ServerResponse]
+  const controller = new Controller()
+  return { client, response, controller, body: new ResponseBody(controller as unknown as Dispatcher.DispatchController) }
+}
+
+async function received (client: Socket): Promise<string> {
+  let text = ''
+  for await (const chunk of client) text += String(chunk)
+  return text.slice(text.indexOf('\r\n\r\n') + 4)
+}
+
+const letters = 'abcdefgh'
+
+describe('the body of a response', () => {
+  test('arrives in order, what came before the response was there first', async (t) => {
+    const { client, response, body } = await exchange(t)
+    response.setHeader('content-length', letters.length)
+    body.accept(Buffer.from('ab'))
+    body.accept(Buffer.from('cd'))
+    body.pipe(response)
+    body.accept(Buffer.from('ef'))
+    body.accept(Buffer.from('gh'))
+    body.push(null)
+    assert.equal(await received(client), letters)
+  })
+
+  test('that was whole before the response was there ends', async (t) => {
+    const { client, response, body } = await exchange(t)
+    response.setHeader('content-length', letters.length)
+    body.accept(Buffer.from(letters))
+    body.push(null)
+    body.pipe(response)
+    assert.equal(await received(client), letters)
+  })
+
+  test('stops the upstream while much of it waits for the client, and goes on once it is taken', async (t) => {
+    const { client, response, body, controller } = await exchange(t)
+    client.pause()
+    const chunk = Buffer.alloc(65_536, 'x')
+    let sent = 0
+    body.pipe(response)
+    for (let waits = 0; waits < 20; waits = controller.paused ? waits + 1 : 0) {
+      if (!controller.paused) {
+        body.accept(chunk)
+        sent += chunk.length
+      }
+      assert.ok(response.writableLength <= 131_072 + 65_536 + 1024, `${response.writableLength} bytes wait`)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    const resumed = new Promise<void>((resolve) => controller.resumed.push(resolve))
+    const all = received(client)
+    await resumed
+    body.push(null)
+    assert.ok((await all).length >= sent)
+  })
+
+  test('is a stream for whoever begins to read it later', async (t) => {
+    const { client, response, body, controller } = await exchange(t)
+    response.setHeader('content-length', letters.length)
+    body.pipe(response)
+    body.accept(Buffer.from('abcd'))
+    let seen = ''
+    controller.pause()
+    body.on('data', (chunk) => { seen += String(chunk) })
+    assert.equal(controller.paused, false)
+    body.accept(Buffer.from('efgh'))
+    body.push(null)
+    assert.equal(await received(client), letters)
+    assert.equal(seen, 'efgh')
+  })
+
+  test('goes through what a hook puts between', async (t) => {
+    const { client, response, body } = await exchange(t)
+    response.setHeader('content-length', letters.length)
+    body.pipe(new PassThrough()).pipe(response)
+    body.accept(Buffer.from(letters))
+    body.push(null)
+    assert.equal(await received(client), letters)
+  })
+
+  test('can be piped elsewhere, and back', async (t) => {
+    const { client, response, body } = await exchange(t)
+    response.setHeader('content-length', letters.length)
+    body.pipe(response)
+    body.accept(Buffer.from('abcd'))
+    body.unpipe(response)
+    body.accept(Buffer.from('efgh'))
+    assert.equal(body.readableLength, 4)
+    body.pipe(response)
+    body.push(null)
+    assert.equal(await received(client), letters)
+  })
+
+  test('leaves no listener on the response, and aborts the upstream, when it is destroyed', async (t) => {
+    const { response, body, controller } = await exchange(t)
+    const before = response.listenerCount('drain')
+    body.pipe(response)
+    const closed = new Promise((resolve) => body.on('close', resolve))
+    body.destroy(new Error('cut'))
+    await closed
+    assert.equal(response.listenerCount('drain'), before)
+    assert.equal(controller.aborted, true)
+  })
+})
