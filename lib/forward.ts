@@ -216,13 +216,21 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, Timed {
     process.nextTick(startStream, this)
   }
 
-  onResponseData (_: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData (controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#counters.forwardBytesFromUpstream += chunk.length
     if (this.#pending !== undefined) this.#pending.chunks.push(chunk)
-    else this.#body?.accept(chunk)
+    else if (this.#body?.accept(chunk) === false) this.#hold(controller)
+  }
+
+  #hold (controller: Dispatcher.DispatchController): void {
+    const connection = this.#asked?.connection
+    if (connection?.ended === true) return
+    if (connection !== undefined) connection.held = controller
+    controller.pause()
   }
 
   onResponseEnd (): void {
+    this.#letGo()
     if (!this.#answered && this.#asked?.connection?.broken === true) return this.#cutOff(new ClosedError())
     this.#answered = true
     this.#body?.push(null)
@@ -271,7 +279,14 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, Timed {
     }
   }
 
+  /** A connection at rest is not to keep the exchange that it had. */
+  #letGo (): void {
+    const connection = this.#asked?.connection
+    if (connection !== undefined && connection.held === this.#controller) connection.held = undefined
+  }
+
   onResponseError (_: Dispatcher.DispatchController, cause: Error): void {
+    this.#letGo()
     const error = toProxyError(cause)
     if (!this.#tryNext(error)) this.#cutOff(error)
   }

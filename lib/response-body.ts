@@ -22,9 +22,9 @@ export class ResponseBody extends Readable {
     ignoreErrors(this) // an asynchronous onSend hook may be at work before Fastify listens
   }
 
-  /** Takes what has come from the upstream. */
-  accept (chunk: Buffer): void {
-    if (this.#direct === undefined ? !this.push(chunk) : !write(this.#direct, chunk)) this.#controller.pause()
+  /** Takes what has come from the upstream. Returns whether there is room for more: else the upstream is to be held until it is resumed. */
+  accept (chunk: Buffer): boolean {
+    return this.#direct === undefined ? this.push(chunk) : write(this.#direct, chunk)
   }
 
   override pipe<T extends NodeJS.WritableStream> (destination: T, options?: { end?: boolean }): T {

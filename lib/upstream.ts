@@ -149,12 +149,23 @@ export interface PooledOptions extends Dispatcher.DispatchOptions {
   /** Set by the connection that takes it: whether it has served another one before. */
   reused?: boolean
   /** The same: whether it broke, where undici sees a regular end of a response that has no length (RFC 9112, 8). */
-  connection?: { readonly broken: boolean }
+  connection?: PooledConnection
+}
+
+/** What an exchange sees of the connection that carries it. */
+export interface PooledConnection {
+  readonly broken: boolean
+  /** Nothing more is to come: nothing can be held back. */
+  readonly ended: boolean
+  /** Who has held a response back, and may do so still. */
+  held: Dispatcher.DispatchController | undefined
 }
 
 /** One connection of a pool. */
-class Connection extends Client {
+class Connection extends Client implements PooledConnection {
   broken = false
+  ended = false
+  held: Dispatcher.DispatchController | undefined = undefined
   readonly #continues: Continues
   #used = false
 
@@ -175,16 +186,30 @@ class Connection extends Client {
     this.on('disconnect', () => { this.#used = false })
   }
 
-  /** Hears of its end before undici. */
+  /**
+   * Hears of its end before undici, which asserts then that its parser is not held, and would end the process with that where a
+   * response said `close` or had no length (nodejs/undici#5360).
+   */
   #watch ({ stream, transport }: Dialled): void {
     this.broken = false
-    stream.once('end', () => { this.broken = wasReset(transport) })
-    stream.once('error', () => { this.broken = true })
+    this.ended = false
+    stream.once('end', () => {
+      this.broken = wasReset(transport)
+      this.ended = true
+      this.held?.resume()
+    })
+    stream.once('error', (error: NodeJS.ErrnoException) => {
+      this.broken = true
+      this.ended = true
+      // Of a destroyed socket a parser cannot be let go. A reset is what undici takes for an end; of any other failure it does not ask it.
+      if (this.held?.paused === true && error.code === 'ECONNRESET') error.code = 'ECONNABORTED'
+    })
   }
 
   /** A pool gives a connection its next request when the one before is over. */
   override dispatch (options: PooledOptions, handler: Dispatcher.DispatchHandler): boolean {
     this.#continues.expect()
+    this.held = undefined
     options.connection = this
     options.reused = this.#used
     this.#used = true
