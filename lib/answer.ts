@@ -41,6 +41,11 @@ export class AnswerBody extends Readable {
     this.#take(rest)
   }
 
+  /** Whether the upstream has sent all of it. */
+  get whole (): boolean {
+    return this.#reader.done
+  }
+
   override _read (): void {
     if (this.destroyed) return
     this.#await()

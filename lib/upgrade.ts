@@ -248,6 +248,7 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
     // The client may leave, or a drain be over, while the upstream is silent.
     const { socket } = this.#offered
     this.#client.onGone = () => socket.destroy()
+    this.#client.isAnswered = () => reply.raw.headersSent && body.whole
     reply.raw.once('close', () => body.destroy())
     this.#stage = 'upstream'
     this.#refuse(undefined)

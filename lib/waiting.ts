@@ -1,4 +1,7 @@
-/** The client's socket while it waits for its answer: early bytes are kept up to a limit, and its leaving is noticed. */
+/**
+ * The client's socket while it waits for its answer: early bytes are kept up to a limit, and its leaving is noticed. What comes
+ * behind an answer that is whole goes back into the socket.
+ */
 import type { Duplex } from 'node:stream'
 import type { Offered } from './connection.ts'
 import { ClientGoneError } from './errors.ts'
@@ -10,10 +13,13 @@ export class WaitingClient {
   #gone: Error | undefined = undefined
   #controller: AbortController | undefined = undefined
   #early: Buffer[]
+  #late: Buffer[] = []
   #size: number
   #watching = false
   /** Called when it leaves, or is to wait no more. There is one at a time who waits with it. */
   onGone: ((reason: Error) => void) | undefined = undefined
+  /** Whether the client may have all of its answer: its next request may come before Node says that the response has finished. */
+  isAnswered: (() => boolean) | undefined = undefined
 
   constructor (offered: Offered, limit: number) {
     const { socket, head } = offered
@@ -76,6 +82,8 @@ export class WaitingClient {
       socket.off('data', this.#onData)
       socket.off('end', this.#onGone)
       socket.off('close', this.#onGone)
+      if (this.#late.length > 0 && !socket.destroyed && !socket.readableEnded) socket.unshift(Buffer.concat(this.#late))
+      this.#late = []
     }
     const early = this.#early.length === 1 ? this.#early[0] as Buffer : Buffer.concat(this.#early)
     this.#early = []
@@ -83,8 +91,11 @@ export class WaitingClient {
   }
 
   readonly #onData = (chunk: Buffer): void => {
-    this.#offered.eager = true
-    this.#early.push(chunk)
+    if (this.isAnswered?.() === true) this.#late.push(chunk)
+    else {
+      this.#offered.eager = true
+      this.#early.push(chunk)
+    }
     this.#size += chunk.length
     if (this.#size >= this.#limit) this.#socket.pause()
   }

@@ -9,6 +9,8 @@ export interface Played {
   readonly sent: string
   /** What a strict reader makes of it. */
   readonly requests: Stream<Request>
+  /** Whether each request waited for the answer to the one before. */
+  readonly polite: boolean
   readonly leaves: 'fin' | 'rst' | undefined
   readonly valid: boolean
   /** Whether the client's connection was reset. */
@@ -75,7 +77,7 @@ const never = ['keep-alive', 'proxy-connection', 'te', 'trailer', 'http2-setting
 const kept = ['x-keep', 'cookie', 'authorization', 'origin', 'x-inject', 'x-evil']
 
 function judgeFields (original: Request, { request, handshake }: Seen, port: number): string | undefined {
-  const [route] = /^\/\w*/.exec(request.target) ?? ['']
+  const route = routeOf(request.target)
   const wrong = (name: string): string => `${name} is ${JSON.stringify(valuesOf(request, name))} upstream, for ${JSON.stringify(request.start)}`
   for (const name of never) if (valuesOf(request, name).length > 0) return wrong(name)
   const hosts = valuesOf(request, 'host')
@@ -130,13 +132,13 @@ function judgeResponses (played: Played): string | undefined {
   // A response that the upstream cuts short ends the connection, also where nothing of it had been sent yet.
   if (played.seen.some((seen) => !seen.handshake && !repliesWhole(seen))) return undefined
   // The same where anything comes behind a request that said that it was the last (RFC 9112, 9.6).
-  if (sent.slice(0, -1).some((request) => membersOf(request, 'connection').includes('close'))) return undefined
+  if (sent.slice(0, -1).some(isLastOfClient)) return undefined
   const complete = sent.filter((request) => request.complete).length
   const last = answers.at(-1)
   // Bytes that the server leaves unread make a reset of its close, and a reset takes a response back that was not read yet.
   if (played.reset && played.sent.length > (sent[0]?.headEnd ?? 0)) return undefined
   if (complete > 0 && last === undefined) return `the connection was closed without a response${received === '' ? '' : ', after half of one'}`
-  if (last !== undefined && answers.length < complete && last.status !== 101 && last.complete && !isLast(last) && !isRaw(played, answers.length - 1)) {
+  if (last !== undefined && answers.length < complete && last.status !== 101 && last.complete && !isLast(last) && !isRaw(played, answers.length - 1) && !isPipelined(played, answers.length - 1)) {
     return `${answers.length} of ${complete} requests were answered, and nothing said that the connection would be closed`
   }
   return undefined
@@ -155,6 +157,22 @@ function repliesWhole ({ reply, request, resets }: Seen): boolean {
 function isRaw ({ requests, seen }: Played, at: number): boolean {
   const target = requests.messages[at]?.target ?? ''
   return seen.some(({ request, handshake }) => handshake && request.target.startsWith('/l/') && markerOf(request.target) === markerOf(target))
+}
+
+/** Whether bytes may have come behind an offer when the head of its answer was already on its way: the connection ends with that. */
+function isPipelined ({ requests, polite }: Played, at: number): boolean {
+  const request = requests.messages[at]
+  return !polite && request !== undefined && isOffer(request, routeOf(mappedTarget(request.target)))
+}
+
+function routeOf (path: string): string {
+  return /^\/\w*/.exec(path)?.[0] ?? ''
+}
+
+/** Whether a request says that none follows, as llhttp has it: before HTTP/1.1, and so it reads 2.0, each does that does not ask to be kept. */
+function isLastOfClient (request: Request): boolean {
+  const members = [...membersOf(request, 'connection'), ...membersOf(request, 'proxy-connection')]
+  return members.includes('close') || (request.version !== '1.1' && !members.includes('keep-alive'))
 }
 
 /** Whether a response says that none follows. Fastify's own answer to what is no request does not. */
@@ -185,7 +203,7 @@ function judgeResponse (played: Played, response: Response, request: Request | u
   const [original] = scripted.messages
   if (original === undefined) return `the upstream sent no response (${scripted.fault}), the client got one`
   if (response.status !== original.status) return `the upstream said ${original.status}, the client got ${response.status}`
-  if (response.status === 101) return judgeSwitch(seen.request, response, original) ?? (isOffer(request, /^\/\w*/.exec(path)?.[0] ?? '') ? undefined : 'a 101 to a request that offered nothing')
+  if (response.status === 101) return judgeSwitch(seen.request, response, original) ?? (isOffer(request, routeOf(path)) ? undefined : 'a 101 to a request that offered nothing')
   if (!original.body.startsWith(response.body)) return `another body than the upstream's: ${JSON.stringify(response.body.slice(0, 80))}`
   // Only a reset tells of it then, which Node takes for an end where it comes together with data.
   const hidden = readFraming(response) === undefined && (request.version === '1.0' || isRaw(played, played.responses.messages.indexOf(response)))

@@ -105,6 +105,7 @@ export class World {
     const played: Played = {
       sent,
       requests,
+      polite: each.polite === true,
       leaves: leave?.by,
       valid: each.valid === true,
       reset: client.reset,
