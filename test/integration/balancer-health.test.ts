@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { channel } from 'node:diagnostics_channel'
 import { describe, test, type TestContext } from 'node:test'
 import { ask, balanced, infoOf, kinds, named, sequence, states } from '../fixtures/balanced.ts'
-import { rawClient, upgradeHead } from '../fixtures/client.ts'
+import { encodeFrame } from '../fixtures/frames.ts'
 import { recordLog } from '../fixtures/log.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import { authority } from '../fixtures/tls.ts'
-import { openTunnel, roundTrip } from '../fixtures/tunnel.ts'
-import { startRawUpstream, switching, type WsUpstream } from '../fixtures/upstream.ts'
+import { openTunnel } from '../fixtures/tunnel.ts'
+import { startRawUpstream, type WsUpstream } from '../fixtures/upstream.ts'
 import { until } from '../fixtures/wait.ts'
 
 const healthCheck = { method: 'GET', uri: '/health', interval: 30, timeout: '5s' } as const
@@ -55,16 +55,15 @@ for (const kind of kinds) {
 }
 
 test('tunnels of an unhealthy member live on', async (t) => {
-  const a = await startRawUpstream(t)
-  const proxy = await balanced(t, [{ url: a.url }], { healthCheck: { ...healthCheck, timeout: 50 } }) // it answers no probe
-  const client = await rawClient(t, proxy.port)
-  client.write(upgradeHead('/'))
-  await until(() => a.connections.some(({ received }) => received.includes('Upgrade')), 'the upgrade')
-  const connection = a.connections.find(({ received }) => received.includes('Upgrade')) ?? assert.fail()
-  connection.write(switching(await connection.head()))
-  assert.equal((await client.response()).status, 101)
+  const a = await patient(t, 'a')
+  const proxy = await balanced(t, [{ url: a.url }], { healthCheck })
+  const { client, status } = await ask(t, proxy, 'upgrade')
+  assert.equal(status, 101)
+  a.well = false
   await until(() => states(proxy)[0] === 'unhealthy', 'the check to fail')
-  await roundTrip({ client, upstream: connection })
+  client.write(encodeFrame(1, 'still there?', { masked: true }))
+  const echo = encodeFrame(1, 'still there?')
+  assert.deepEqual(await client.read(echo.length), echo)
 })
 
 test('a draining member that is unhealthy does not get its sessions either', async (t) => {

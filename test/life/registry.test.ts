@@ -42,19 +42,25 @@ function harness (): { registry: Registry, upstream: Upstream, target: TunnelFac
   return { registry, upstream, target, facts, open, ended: () => ended }
 }
 
+/** Milliseconds on a CPU: the time of the clock is others' as well. */
+function cpu (): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1000
+}
+
 test('iterating 10,000 tunnels is cheap, and safe while they come and go', async (t) => {
   const random = randomFrom(7)
   const { registry, upstream, open, ended } = harness()
   const all = Array.from({ length: count }, open)
   assert.equal(registry.size, count)
 
-  const start = performance.now()
+  const before = cpu()
   let bytes = 0
   for (const { id, route, state, age, bytesFromClient } of registry.values()) {
     assert.ok(id !== '' && route !== '' && age >= 0 && state === 'suspended')
     bytes += bytesFromClient
   }
-  const took = performance.now() - start
+  const took = cpu() - before
   t.diagnostic(`${took.toFixed(1)} ms for ${count} tunnels`)
   assert.equal(bytes, 0)
   assert.ok(took < 1000)
@@ -91,9 +97,9 @@ test('a sweep over 10,000 quiet tunnels is cheap, and makes no timer of its own'
   for (let i = 0; i < count; i++) open()
   assert.ok(timers() <= before + 1, 'one timer for all of them, at most')
   for (let i = 0; i < 10; i++) registry.sweep()
-  const start = performance.now()
+  const start = cpu()
   for (let i = 0; i < 10; i++) registry.sweep()
-  const took = (performance.now() - start) / 10
+  const took = (cpu() - start) / 10
   t.diagnostic(`${took.toFixed(2)} ms a sweep`)
   assert.ok(took < 100)
   for (const tunnel of registry.values()) tunnel.close()
