@@ -9,11 +9,11 @@ export interface Timed {
   /** Whether some of the request's body has been read. */
   readonly bodyTaken: boolean
   /** Bytes of the response that wait for the client. */
-  readonly waiting: number
-  /** The client takes nothing of what waits for it. */
-  stalled (error: Error): void
-  /** The client sends nothing of what it has announced. */
-  starved (error: Error): void
+  readonly waitingBytes: number
+  /** Of what waits for it. */
+  clientTakesNothing (error: Error): void
+  /** Of what it has announced. */
+  clientSendsNothing (error: Error): void
 }
 
 /** Sets the timer, unless the server has one of its own. Returns whether it did. */
@@ -26,7 +26,7 @@ export function watchClient (request: FastifyRequest, { raw }: FastifyReply, tim
 /** Nothing has moved on the client's connection. Whose turn was it? */
 function rested ({ raw: request }: FastifyRequest, response: FastifyReply['raw'], exchange: Timed): void {
   if (exchange.over) return
-  if (response.writableLength > 0 || exchange.waiting > 0) exchange.stalled(new ClientGoneError())
-  else if (exchange.bodyTaken && !request.complete && request.readableLength === 0) exchange.starved(new ClientTimeoutError())
+  if (response.writableLength > 0 || exchange.waitingBytes > 0) exchange.clientTakesNothing(new ClientGoneError())
+  else if (exchange.bodyTaken && !request.complete && request.readableLength === 0) exchange.clientSendsNothing(new ClientTimeoutError())
   // else the upstream's, which has timers of its own
 }

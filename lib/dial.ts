@@ -30,8 +30,8 @@ export interface Dialled {
 
 /**
  * Dials. Calls back once, with a connection that is ready to be written to (for TLS: verified), or an error.
- * @param tunnelled for a tunnel, which asks for keep-alive itself if it lives: what is read need not go through a stream
- * @param patience milliseconds after which the caller gives up
+ * @param tunnelled for a tunnel: what is read need not go through a stream, and keep-alive is asked for once the tunnel lives
+ * @param patience milliseconds after which the caller gives up by itself: a `connectTimeout` as long as that needs no timer
  * @returns gives up: nothing is called back after that
  */
 export function dial (

@@ -177,15 +177,15 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, Timed {
     return this.#bodyTaken
   }
 
-  get waiting (): number {
+  get waitingBytes (): number {
     return this.#body?.readableLength ?? 0
   }
 
-  stalled (error: Error): void {
+  clientTakesNothing (error: Error): void {
     this.#leave(error)
   }
 
-  starved (error: Error): void {
+  clientSendsNothing (error: Error): void {
     this.fail(error)
     this.#break(error)
   }

@@ -51,7 +51,12 @@ export class List<T> implements Iterable<T> {
 
   /** In the order in which they were added; may be iterated while they come and go, and tells of those that came meanwhile. */
   * [Symbol.iterator] (): Generator<T, undefined> {
-    for (let entry = this.#first; entry !== undefined; entry = entry.listed ? entry.next : this.#after(entry)) yield entry.value
+    for (let entry = this.#first; entry !== undefined;) {
+      const next: Entry<T> | undefined = entry.next
+      yield entry.value
+      // Members come at the end only: what was the next one still is, unless it has left as well.
+      entry = entry.listed ? entry.next : next?.listed === true ? next : this.#after(entry)
+    }
   }
 
   #after (gone: Entry<T>): Entry<T> | undefined {

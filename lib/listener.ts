@@ -13,6 +13,8 @@ import { DrainingError, TooManyHeadersError, type WstunnelError } from './errors
 import { replaceUpgradeToken } from './headers.ts'
 import type { ServerState } from './state.ts'
 
+const nothing = Buffer.alloc(0)
+
 /** Listens. Returns the remover. */
 export function listen (state: ServerState): () => void {
   const server = state.server as Server
@@ -70,7 +72,8 @@ function accept (state: ServerState, request: IncomingMessage, stream: Duplex, h
     return
   }
   const facts = readFacts(request)
-  const offered = { socket, head, eager: head.length > 0 || facts.body }
+  // An empty head is a part of all that was read with the request, and would keep that.
+  const offered = { socket, head: head.length > 0 ? head : nothing, eager: head.length > 0 || facts.body }
   keepOffer(request, offered)
   const fate = state.foresee(facts)
   // Fastify would answer this one itself, without a word about when to come back.
@@ -134,7 +137,7 @@ function settle (state: ServerState, response: UpgradeResponse, request: Incomin
   response.detachSocket(socket as IncomingMessage['socket'])
   const over = eager || response.closes || state.registry.closing || asksToClose(request)
   if (over || request.httpVersion !== '1.1' || !request.complete) request.socket.destroySoon()
-  else giveBack(state, request, Buffer.alloc(0))
+  else giveBack(state, request, nothing)
 }
 
 /** No upgrade: the request becomes a plain one, with its body, and the decision is taken again in its route. */
@@ -149,7 +152,7 @@ function serve (state: ServerState, request: IncomingMessage, behind: Duplex): v
   const { socket, headers: { expect }, httpVersion } = request
   const response = respondOn(request, socket)
   if (response === undefined) return
-  attend(state, response, request, { socket, head: Buffer.alloc(0), eager: true })
+  attend(state, response, request, { socket, head: nothing, eager: true })
   // Not before: to read what is behind the body is to read the body.
   request.once('end', () => behind.once('end', endToo).resume())
   const waits = httpVersion === '1.1' && expect !== undefined && /^100-continue$/i.test(expect)

@@ -98,7 +98,7 @@ export class OpenTunnel implements TunnelInfo, TunnelOwner, Drainable {
     this.#tunnel.sweep(now)
     const { target } = this.#facts
     if (!this.#keptAlive) {
-      // Not at the switch: it takes eight system calls, and most of what is over soon never needs it.
+      // Not at the switch: it takes eight system calls, and what is over soon never needs it.
       this.#keptAlive = true
       this.#tunnel.keepAlive(target.keepAlive)
     }

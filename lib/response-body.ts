@@ -4,7 +4,7 @@ import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { ClientGoneError, ignoreErrors } from './errors.ts'
 
-/** What may wait for a client that does not keep up: two chunks, as large as they are read, so that the usual one is no reason to stop. */
+/** With so much waiting for a client the upstream is held: two chunks as they are read, so that the usual one is no reason to stop. */
 const mostWaiting = 131_072
 
 /**
@@ -24,11 +24,12 @@ export class ResponseBody extends Readable {
 
   /** Takes what has come from the upstream. Returns whether there is room for more: else the upstream is to be held until it is resumed. */
   accept (chunk: Buffer): boolean {
-    return this.#direct === undefined ? this.push(chunk) : write(this.#direct, chunk)
+    if (this.#direct === undefined) return this.push(chunk)
+    return write(this.#direct, chunk)
   }
 
   override pipe<T extends NodeJS.WritableStream> (destination: T, options?: { end?: boolean }): T {
-    if (destination instanceof ServerResponse && options?.end !== false && this.#isUnread()) this.#begin(destination)
+    if (isPlain(destination) && options?.end !== false && this.#isUnread()) this.#begin(destination)
     else super.pipe(destination, options)
     return destination
   }
@@ -40,6 +41,11 @@ export class ResponseBody extends Readable {
     response.emit('unpipe', this)
     this.#controller.resume()
     return this
+  }
+
+  override pause (): this {
+    this.#becomeStream()
+    return super.pause()
   }
 
   #isUnread (): boolean {
@@ -77,7 +83,11 @@ export class ResponseBody extends Readable {
 
   /** Somebody else begins to read: from now on it is a stream for both. */
   readonly #onListener = (event: string | symbol): void => {
-    if (event !== 'data' && event !== 'readable') return
+    if (event === 'data' || event === 'readable') this.#becomeStream()
+  }
+
+  #becomeStream (): void {
+    if (this.#direct === undefined) return
     super.pipe(this.#stop())
     this.#controller.resume()
   }
@@ -93,8 +103,16 @@ export class ResponseBody extends Readable {
   }
 }
 
+/**
+ * Whether what waits for the client waits in the response itself. Middleware puts a `write` of its own there, `inject()` does as
+ * well: what that says is all that is known of what waits behind it.
+ */
+function isPlain (destination: NodeJS.WritableStream): destination is ServerResponse {
+  return destination instanceof ServerResponse && destination.write === ServerResponse.prototype.write
+}
+
 /** Returns whether there is room for more. `write` itself says no to every chunk of 64 KiB, whatever became of it. */
 function write (response: ServerResponse, chunk: Buffer): boolean {
-  if (response.destroyed || response.writableEnded) return true // and nobody to read it
+  if (response.destroyed || response.writableEnded) return true // its close ends the exchange
   return response.write(chunk) || response.writableLength < mostWaiting
 }

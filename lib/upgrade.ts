@@ -35,7 +35,7 @@ export function upgrade (
   new UpgradeExchange(state, table, request, reply, decision, offered).begin()
 }
 
-/** Calls back rather than awaits: each promise would be made for every tunnel, and what it waits for lives as long. */
+/** With callbacks rather than promises: the tunnel begins in the turn in which the answer is read. */
 class UpgradeExchange implements Breakable, HandshakeOwner {
   readonly #state: ServerState
   readonly #table: Table
@@ -111,7 +111,7 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
       this.#admission?.enter(upstream, target.limits.maxTunnelsPerUpstream)
       this.#stage = 'dial'
       const { path, headers } = outgoing(this.#request, target, choice, matched, false)
-      this.#handshake = this.#shake(upstream, path, headers)
+      this.#handshake = this.#attempt(upstream, path, headers)
       this.#startedAt = clock()
       this.#handshake.run()
     } catch (error) {
@@ -150,11 +150,13 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
       discard(answer)
       return this.#fail(error)
     }
-    this.#leave()
+    this.#settle()
   }
 
   /** The exchange is under way no more. A relay is, until the client has all of it, or leaves. */
-  #leave (): void {
+  #settle (): void {
+    this.#handshake = undefined // which holds both heads: this exchange may live as long as its tunnel
+    this.#choice = undefined
     if (this.#upstream !== undefined) this.#upstream.counters.pending--
     if (this.#body !== undefined) return
     this.#client.release()
@@ -162,7 +164,7 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
   }
 
   #fail (error: unknown): void {
-    this.#leave()
+    this.#settle()
     this.#refuse(error)
     const reply = this.#reply
     const { socket, eager } = this.#offered
@@ -180,7 +182,7 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
   }
 
   /** The attempt at one upstream, given up when the client leaves. */
-  #shake (upstream: Upstream, path: string, headers: HeaderList): Handshake {
+  #attempt (upstream: Upstream, path: string, headers: HeaderList): Handshake {
     const { target, token } = this.#decision
     const { raw } = this.#request
     const handshake = new Handshake({

@@ -34,3 +34,15 @@ test('what has left refers to none that stay', () => {
   assert.ok(middle !== undefined && list.remove(middle))
   assert.deepEqual([middle.previous, middle.next], [undefined, undefined])
 })
+
+test('a walk in which each second member leaves at once takes one pass, not one for each', () => {
+  const list = new List<number>()
+  const entries = Array.from({ length: 40_000 }, (_, i) => list.add(i))
+  const before = process.cpuUsage()
+  for (const value of list) {
+    const entry = entries[value]
+    if (value % 2 === 1 && entry !== undefined) list.remove(entry)
+  }
+  assert.ok(process.cpuUsage(before).user < 1_000_000)
+  assert.equal(list.size, 20_000)
+})

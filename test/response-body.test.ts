@@ -104,6 +104,32 @@ describe('the body of a response', () => {
     assert.equal(seen, 'efgh')
   })
 
+  test('stays where it is while a hook has paused it', async (t) => {
+    const { client, response, body } = await exchange(t)
+    response.setHeader('content-length', letters.length)
+    body.pipe(response)
+    body.accept(Buffer.from('ab'))
+    body.pause()
+    body.accept(Buffer.from('cdef'))
+    assert.equal(body.readableLength, 4)
+    body.resume()
+    body.accept(Buffer.from('gh'))
+    body.push(null)
+    assert.equal(await received(client), letters)
+  })
+
+  test('believes a response whose `write` is not its own that there is no room', async (t) => {
+    const { response, body } = await exchange(t)
+    response.write = () => false // a compressing middleware's, whose client takes nothing
+    body.pipe(response)
+    let sent = 0
+    for (; sent < 10; sent++) {
+      if (!body.accept(Buffer.alloc(65_536, 'x'))) break
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    assert.ok(sent < 3, 'the upstream is told to wait')
+  })
+
   test('goes through what a hook puts between', async (t) => {
     const { client, response, body } = await exchange(t)
     response.setHeader('content-length', letters.length)

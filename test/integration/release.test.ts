@@ -60,3 +60,29 @@ for (const path of ['upgrade', 'tunnel'] as const) {
     })
   }
 }
+
+test('a request that is kept as long as its tunnel does not keep the heads of the handshake', async (t) => {
+  const upstream = await startWsUpstream(t)
+  const proxy = await startProxy(t, { upstream: upstream.url, async: false })
+  const clients: WebSocket[] = []
+  t.after(() => clients.forEach((client) => client.terminate()))
+  const open = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i++) {
+      const client = new WebSocket(proxy.wsUrl, { headers: { cookie: 'c'.repeat(10_000) } })
+      clients.push(client)
+      await event(client, 'open')
+    }
+  }
+  const buffers = async (): Promise<number> => {
+    for (let i = 0; i < 3; i++) {
+      await new Promise((resolve) => setImmediate(resolve))
+      collect()
+    }
+    return process.memoryUsage().arrayBuffers
+  }
+  await open(10)
+  const before = await buffers()
+  await open(100)
+  const each = (await buffers() - before) / 100
+  assert.ok(each < 10_000, `${each.toFixed(0)} bytes a tunnel`)
+})
