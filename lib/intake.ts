@@ -17,10 +17,18 @@ const kIntake: unique symbol = Symbol('fastify-wstunnel.intake')
 
 type WithIntake = object & { [kIntake]?: Intake }
 
+/**
+ * Who gets the bytes. An object rather than a function: with closures that were put into a property and called there, all that
+ * was in their scope outlived two scavenges, although nobody had them any more (bench/LOG.md).
+ */
+export interface Reader {
+  /** Returns whether it still needs the bytes afterwards: else their memory is read into again. */
+  take (bytes: Buffer): boolean
+}
+
 /** Where the bytes of a socket go that was connected with its `onread`. Nothing is buffered here. */
 export class Intake {
-  /** Whoever gets the bytes. Returns whether it still needs them afterwards: else their memory is read into again. */
-  take: (bytes: Buffer) => boolean = keep
+  reader: Reader = nobody
   /** What the next read goes into. */
   #next = shared
 
@@ -32,7 +40,7 @@ export class Intake {
 
   /** Until somebody else takes them, the bytes come as `'data'`. */
   serve<Stream extends WithIntake & Duplex> (socket: Stream): Stream {
-    this.take = (bytes) => socket.emit('data', bytes)
+    this.reader = new Emitter(socket)
     socket[kIntake] = this
     return socket
   }
@@ -41,7 +49,7 @@ export class Intake {
     const buffer = this.#next
     const bytes = buffer.subarray(0, length)
     // Nobody may keep what is shared: other sockets read into it, too.
-    const kept = this.take(buffer === shared ? Buffer.from(bytes) : bytes)
+    const kept = this.reader.take(buffer === shared ? Buffer.from(bytes) : bytes)
     if (length < small) this.#next = shared
     else if (kept || buffer === shared) this.#next = Buffer.allocUnsafeSlow(size)
     return true
@@ -52,6 +60,17 @@ export function intakeOf (stream: WithIntake): Intake | undefined {
   return stream[kIntake]
 }
 
-function keep (): boolean {
-  return true
+class Emitter implements Reader {
+  readonly #socket: Duplex
+
+  constructor (socket: Duplex) {
+    this.#socket = socket
+  }
+
+  take (bytes: Buffer): boolean {
+    return this.#socket.emit('data', bytes)
+  }
 }
+
+/** Reads what nobody wants any more. */
+export const nobody: Reader = { take: () => false }

@@ -8,7 +8,7 @@
 import type { Duplex } from 'node:stream'
 import { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
-import { intakeOf } from './intake.ts'
+import { intakeOf, nobody, type Reader } from './intake.ts'
 
 export type SideName = 'client' | 'upstream'
 
@@ -52,7 +52,7 @@ const kSide: unique symbol = Symbol('fastify-wstunnel.side')
 type Stream = Duplex & { [kSide]?: Side | undefined }
 
 /** One end of a tunnel, and what was read from it. */
-export class Side {
+export class Side implements Reader {
   readonly name: SideName
   readonly stream: Stream
   /** The TCP socket to reset: differs from `stream` for TLS over a socket that we dialled. */
@@ -81,6 +81,12 @@ export class Side {
     this.transport = transport
     this.tunnel = tunnel
     this.tracker = tracker
+  }
+
+  /** @internal Of an intake. */
+  take (bytes: Buffer): boolean {
+    receive(this, bytes)
+    return isKept(this.peer.stream)
   }
 }
 
@@ -239,12 +245,7 @@ function attach (side: Side): void {
   stream[kSide] = side
   const intake = intakeOf(stream)
   if (intake === undefined) stream.on('data', onData)
-  else {
-    intake.take = (bytes) => {
-      receive(side, bytes)
-      return isKept(side.peer.stream)
-    }
-  }
+  else intake.reader = side
   stream.on('end', onEnd)
   stream.on('drain', onDrain)
   stream.on('error', onError)
@@ -257,11 +258,7 @@ function attach (side: Side): void {
 function detach ({ stream }: Side): void {
   stream[kSide] = undefined
   const intake = intakeOf(stream)
-  if (intake !== undefined) intake.take = drop
-}
-
-function drop (): boolean {
-  return false
+  if (intake !== undefined) intake.reader = nobody
 }
 
 function closedBefore (stream: Stream): void {

@@ -141,7 +141,7 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
     try {
       if (answer.framing === undefined) choice.upstream.counters.handshake.observe(clock() - this.#startedAt)
       choice.answered(answer.head.status)
-      this.#client.onGone = undefined
+      this.#client.worker = undefined
       if (this.#reply.sent) throw new ClientGoneError() // answered by someone else, in this very turn
       if (choice.cookie !== undefined) this.#reply.header('set-cookie', choice.cookie)
       if (answer.framing === undefined) this.#switch(answer, this.#client.release())
@@ -195,7 +195,7 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
       maxResponseHead: target.limits.maxResponseHead
     }, this)
     this.#client.throwIfGone()
-    this.#client.onGone = (reason) => handshake.abort(reason)
+    this.#client.worker = handshake
     return handshake
   }
 
@@ -249,7 +249,7 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
     if (this.#untrack !== undefined) reply.raw.once('close', this.#untrack).once('finish', this.#untrack)
     // The client may leave, or a drain be over, while the upstream is silent.
     const { socket } = this.#offered
-    this.#client.onGone = () => socket.destroy()
+    this.#client.worker = { abort: () => socket.destroy() }
     this.#client.isAnswered = () => reply.raw.headersSent && body.whole
     reply.raw.once('close', () => body.destroy())
     this.#stage = 'upstream'

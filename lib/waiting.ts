@@ -6,6 +6,10 @@ import type { Duplex } from 'node:stream'
 import type { Offered } from './connection.ts'
 import { ClientGoneError } from './errors.ts'
 
+export interface Abortable {
+  abort (reason: Error): void
+}
+
 export class WaitingClient {
   readonly #offered: Offered
   readonly #socket: Duplex
@@ -16,8 +20,8 @@ export class WaitingClient {
   #late: Buffer[] = []
   #size: number
   #watching = false
-  /** Called when it leaves, or is to wait no more. There is one at a time who waits with it. */
-  onGone: ((reason: Error) => void) | undefined = undefined
+  /** Who works for it: aborted when it leaves, or is to wait no more. */
+  worker: Abortable | undefined = undefined
   /** Whether the client may have all of its answer: its next request may come before Node says that the response has finished. */
   isAnswered: (() => boolean) | undefined = undefined
 
@@ -57,7 +61,7 @@ export class WaitingClient {
     if (this.#gone !== undefined) return
     this.#gone = reason
     this.#controller?.abort(reason)
-    this.onGone?.(reason)
+    this.worker?.abort(reason)
   }
 
   /** @throws why it waits no more */
@@ -68,7 +72,7 @@ export class WaitingClient {
   /** Does not wait on for what a client that has left asked for. */
   unlessGone<T> (promise: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.onGone = reject
+      this.worker = { abort: reject }
       promise.then(resolve, reject)
     })
   }

@@ -101,10 +101,12 @@ test('memory that nobody needs any more is read into again', async (t) => {
   assert.ok(intake !== undefined)
   const seen = new Set<ArrayBufferLike>()
   let bytes = 0
-  intake.take = (chunk) => {
-    seen.add(chunk.buffer)
-    bytes += chunk.length
-    return false
+  intake.reader = {
+    take (chunk) {
+      seen.add(chunk.buffer)
+      bytes += chunk.length
+      return false
+    }
   }
   for (let i = 1; i <= 10; i++) {
     only.far.write(Buffer.alloc(40_000))

@@ -3,8 +3,8 @@ import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { selfSigned } from '../fixtures/tls.ts'
 import { Child, type Server } from './child.ts'
-import { judge, type Played } from './judge.ts'
-import { readRequests, readResponses } from './strict.ts'
+import { judge, mappedTarget, type Played } from './judge.ts'
+import { readRequests, readResponses, type Request } from './strict.ts'
 import { markerOf, turn, Upstream, writePieces, type Reply } from './upstream.ts'
 
 /** All of it plain data, so that it can be kept as JSON. */
@@ -36,6 +36,8 @@ export class World {
   #last: Promise<void> = Promise.resolve()
   /** What the last cases have sent: of a client that left, a request may still be on its way upstream. */
   readonly #recent: Array<{ nonce: string, sent: string }> = []
+  /** The same of requests without a marker: those that the case before has sent, by lane, where its client left with a reset. */
+  readonly #left: Array<readonly Request[]> = []
   /** What came of the cases, so that it can be seen that they do not all die early. */
   readonly tally: Record<string, number> = {}
 
@@ -110,11 +112,12 @@ export class World {
       valid: each.valid === true,
       reset: client.reset,
       ...client.answers(requests.fault !== undefined || requests.end < sent.length || requests.messages.at(-1)?.complete === false),
-      seen: upstream.seen.filter(({ request }) => !this.#isLate(request.target, nonce)),
+      seen: upstream.seen.filter(({ request }) => !this.#isLate(request, nonce, lane)),
       faults: upstream.faults,
       missed: upstream.missed,
       upstreamPort: this.#upstreamPorts[lane] as number
     }
+    this.#left[lane] = leave?.by === 'rst' ? requests.messages : []
     this.#tell(played)
     const problem = left || (hang ?? (open ? judge(played) : 'a connection of a handshake stays open at the upstream'))
     if (problem === undefined) return undefined
@@ -122,9 +125,10 @@ export class World {
     return `${problem}\n  server   ${server}, ${Date.now() - begin} ms${client.error === undefined ? '' : `, ${client.error.code ?? client.error.message}`}\n  sent     ${show(sent)}\n  received ${show(client.received)}\n  upstream ${JSON.stringify(seen)}`
   }
 
-  #isLate (target: string, nonce: string): boolean {
+  #isLate ({ method, target }: Request, nonce: string, lane: number): boolean {
     const marker = markerOf(target)
-    return marker !== '' && !marker.includes(nonce) && this.#recent.some((each) => marker.includes(each.nonce) && each.sent.includes(marker))
+    if (marker === '') return this.#left[lane]?.some((each) => each.method === method && mappedTarget(each.target) === target) === true
+    return !marker.includes(nonce) && this.#recent.some((each) => marker.includes(each.nonce) && each.sent.includes(marker))
   }
 
   #tell ({ responses, seen, leaves }: Played): void {
