@@ -154,6 +154,10 @@ function decideOn (table: Table, raw: FastifyRequest['raw'], server: Server): De
   if (isTruncated(raw, server)) return refusal(target, raw, new TooManyHeadersError())
   // RFC 9112, 9.6: nothing that comes behind the request whose answer says `close` is to be processed.
   if (isOver(raw)) return refusal(target, raw, new BadRequestError('behind a request that was refused'))
+  // It did not come by an upgrade of Node's: by `inject()`, or given back since its path is ours only after `rewriteUrl`.
+  if ((decision.kind === 'tunnel' || decision.kind === 'upgrade') && offerOf(raw) === undefined) {
+    return refusal(target, raw, new BadRequestError('this connection cannot be upgraded'))
+  }
   if (decision.kind === 'refuse' && !(decision.error instanceof UpgradeRequiredError)) keepOver(raw)
   return decision
 }

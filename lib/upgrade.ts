@@ -10,7 +10,7 @@ import { dropOffer, offerOf, type Offered } from './connection.ts'
 import type { RefusalStage } from './counters.ts'
 import type { Decision } from './decision.ts'
 import { discard } from './dial.ts'
-import { BadRequestError, ClientGoneError, DrainingError, InvalidHeaderError } from './errors.ts'
+import { ClientGoneError, DrainingError, InvalidHeaderError } from './errors.ts'
 import { FrameTracker } from './frames.ts'
 import { Handshake, type Answer, type HandshakeOwner } from './handshake.ts'
 import { fieldValue, isFraming, serialise, type HeaderList } from './headers.ts'
@@ -29,9 +29,7 @@ type Accepted = Extract<Decision, { kind: 'tunnel' | 'upgrade' }>
 export function upgrade (
   state: ServerState, table: Table, request: FastifyRequest, reply: FastifyReply, decision: Accepted
 ): void {
-  const offered = offerOf(request.raw)
-  // Not by an upgrade of Node's: `inject()`, say.
-  if (offered === undefined) return sendError(request, reply, new BadRequestError('this connection cannot be upgraded'))
+  const offered = offerOf(request.raw) as Offered // looked for when it was decided
   new UpgradeExchange(state, table, request, reply, decision, offered).begin()
 }
 
