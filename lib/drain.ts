@@ -12,17 +12,10 @@ const breakingOff = { each: 0.2, most: 0.1 }
 
 /** A tunnel, as a drain sees it. */
 export interface Drainable {
-  /** Whether it has not ended. */
-  readonly live: boolean
   /** Tells one side to go, where the protocol has a word for that. */
   farewell (to: SideName): void
   /** Ends it at once. */
   drained (): void
-}
-
-/** Those that live, at any time. */
-export interface Drainables extends Iterable<Drainable> {
-  readonly size: number
 }
 
 export interface DrainOptions {
@@ -32,16 +25,17 @@ export interface DrainOptions {
 
 export class DrainPlan {
   readonly #timeout: number
-  readonly #tunnels: Drainables
+  readonly #tunnels: ReadonlySet<Drainable>
   readonly #startedAt: number = clock()
   readonly #timers: Set<NodeJS.Timeout> = new Set()
 
   /**
    * @param timeout milliseconds
+   * @param tunnels those that live, at any time
    * @param tellFrom the part of the window from which on clients are told
    * @param breakOff ends what there is besides, at the timeout
    */
-  constructor (timeout: number, tunnels: Drainables, { tellFrom = farewells.client.from, breakOff = () => {} }: DrainOptions = {}) {
+  constructor (timeout: number, tunnels: ReadonlySet<Drainable>, { tellFrom = farewells.client.from, breakOff = () => {} }: DrainOptions = {}) {
     this.#timeout = timeout
     this.#tunnels = tunnels
     for (const to of ['client', 'upstream'] as const) {
@@ -74,7 +68,7 @@ export class DrainPlan {
       const until = Math.min(tunnels.length, Math.ceil(share * tunnels.length))
       for (; next < until; next++) {
         const tunnel = tunnels[next] as Drainable
-        if (tunnel.live) act(tunnel)
+        if (this.#tunnels.has(tunnel)) act(tunnel)
       }
       if (next < tunnels.length) this.#in(window / 50, step)
     }

@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto'
 import type { Admission } from './admission.ts'
 import { DrainPlan, type Drainable } from './drain.ts'
 import { closeFrame, type FrameTracker } from './frames.ts'
-import { List, type Entry } from './list.ts'
 import type { Target, TunnelInfo, TunnelOutcome } from './options.ts'
 import { clock, Tunnel, type Ending, type SideName, type TunnelEnds, type TunnelOwner } from './tunnel.ts'
 import type { Upstream } from './upstream.ts'
@@ -35,8 +34,6 @@ export interface TunnelFacts {
 export class OpenTunnel implements TunnelInfo, TunnelOwner, Drainable {
   readonly id: string
   readonly openedAt: number = Date.now()
-  /** @internal Its place among the live ones. */
-  entry: Entry<OpenTunnel> | undefined = undefined
   readonly #facts: TunnelFacts
   readonly #registry: Registry
   readonly #tunnel: Tunnel
@@ -64,8 +61,6 @@ export class OpenTunnel implements TunnelInfo, TunnelOwner, Drainable {
     if (target.async && target.asyncDelay === 0) this.#suspend()
   }
 
-  /** @internal */
-  get live (): boolean { return this.entry?.listed === true }
   /** @internal */
   get facts (): TunnelFacts { return this.#facts }
   get route (): string { return this.#facts.target.route }
@@ -97,12 +92,16 @@ export class OpenTunnel implements TunnelInfo, TunnelOwner, Drainable {
   sweep (now: number): void {
     this.#tunnel.sweep(now)
     const { target } = this.#facts
-    if (!this.#keptAlive) {
-      // Not at the switch: it takes eight system calls, and what is over soon never needs it.
-      this.#keptAlive = true
-      this.#tunnel.keepAlive(target.keepAlive)
-    }
     if (target.async && !this.#suspended && now - this.#tunnel.quietSince >= target.asyncDelay) this.#suspend()
+  }
+
+  /** @internal Whether nobody has asked for keep-alive yet. */
+  get fresh (): boolean { return !this.#keptAlive }
+
+  /** @internal */
+  keepAlive (): void {
+    this.#keptAlive = true
+    this.#tunnel.keepAlive(this.#facts.target.keepAlive)
   }
 
   /** @internal Tells one side of a WebSocket to go. */
@@ -185,9 +184,9 @@ export class Registry {
   draining = false
   /** Whether the server closes, so that connections are not kept. */
   closing = false
-  readonly #tunnels: List<OpenTunnel> = new List()
-  readonly #upgrades: List<Breakable> = new List()
-  readonly #forwards: List<Breakable> = new List()
+  readonly #tunnels: Set<OpenTunnel> = new Set()
+  readonly #upgrades: Set<Breakable> = new Set()
+  readonly #forwards: Set<Breakable> = new Set()
   #sweeper: NodeJS.Timeout | undefined = undefined
   /** Milliseconds between sweeps; of no meaning without a sweeper. */
   #pace = pace.slowest
@@ -202,13 +201,13 @@ export class Registry {
 
   /** The live tunnels. May be iterated while they come and go. */
   values (): IterableIterator<OpenTunnel> {
-    return this.#tunnels[Symbol.iterator]()
+    return this.#tunnels.values()
   }
 
   /** A tunnel from its switch to its end. */
   open (ends: TunnelEnds, facts: TunnelFacts, complete: () => void): OpenTunnel {
     const tunnel = new OpenTunnel(this, (this.#nextId++).toString(36), ends, facts, complete)
-    tunnel.entry = this.#tunnels.add(tunnel)
+    this.#tunnels.add(tunnel)
     for (const { upstreams, left, over } of this.#retiring) {
       if (!upstreams.includes(facts.upstream)) continue
       left.add(tunnel)
@@ -227,7 +226,7 @@ export class Registry {
 
   /** @internal */
   remove (tunnel: OpenTunnel): void {
-    if (tunnel.entry !== undefined) this.#tunnels.remove(tunnel.entry)
+    this.#tunnels.delete(tunnel)
     for (const { left } of this.#retiring) left.delete(tunnel)
     if (this.#tunnels.size === 0) {
       clearInterval(this.#sweeper)
@@ -238,10 +237,10 @@ export class Registry {
 
   /** Keeps an exchange until it ends, so that a drain can wait for it and break it off. Returns the remover. */
   track (kind: 'upgrade' | 'forward', exchange: Breakable): () => void {
-    const list = kind === 'upgrade' ? this.#upgrades : this.#forwards
-    const entry = list.add(exchange)
+    const set = kind === 'upgrade' ? this.#upgrades : this.#forwards
+    set.add(exchange)
     return () => {
-      if (list.remove(entry)) this.#settle()
+      if (set.delete(exchange)) this.#settle()
     }
   }
 
@@ -253,7 +252,12 @@ export class Registry {
   /** @internal */
   sweep (): void {
     const now = clock()
-    for (const tunnel of this.#tunnels) tunnel.sweep(now)
+    const fresh: OpenTunnel[] = []
+    for (const tunnel of this.#tunnels) {
+      tunnel.sweep(now)
+      if (tunnel.fresh) fresh.push(tunnel)
+    }
+    keepAlive(fresh)
   }
 
   /**
@@ -311,6 +315,15 @@ function paceFor ({ timers: { idle, halfClose, lifetime, stall }, asyncDelay }: 
   let shortest = Infinity
   for (const timer of [idle, halfClose, lifetime, stall, asyncDelay]) if (timer > 0 && timer < shortest) shortest = timer
   return Math.max(pace.fastest, Math.min(pace.slowest, shortest * pace.share))
+}
+
+/**
+ * Asks for TCP keep-alive, not at the switch but at the first sweep: it takes eight system calls, and what is over soon never needs it. A
+ * few at a time, so that thousands that came at once hold nobody up.
+ */
+function keepAlive (tunnels: OpenTunnel[]): void {
+  for (const tunnel of tunnels.splice(-50)) tunnel.keepAlive()
+  if (tunnels.length > 0) setImmediate(keepAlive, tunnels)
 }
 
 function sweep (registry: Registry): void {

@@ -10,7 +10,7 @@ import ts from 'typescript'
 const layers: string[][] = [
   ['intake'],
   ['errors', 'headers', 'path', 'tunnel', 'duration', 'head', 'frames', 'counters', 'connection', 'address', 'tls', 'interim',
-    'policies', 'sticky', 'list'],
+    'policies', 'sticky'],
   ['body', 'request-body', 'response-body', 'client-timer', 'waiting', 'drain', 'schema', 'discovery'],
   ['balancing'],
   ['options', 'resolve-balancer'],
