@@ -139,8 +139,8 @@ export function whenFree (socket: Duplex, callback: () => void): void {
 }
 
 /** By its stream: of HTTP/1 Node's parser takes any version that a client writes, such as 0.9 and 2.0. */
-function isHttp2 (request: IncomingMessage): boolean {
-  return 'stream' in request
+export function isHttp2 (request: object): boolean {
+  return 'stream' in request && request.stream !== undefined
 }
 
 const over = new WeakSet<EventEmitter>()

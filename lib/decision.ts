@@ -2,7 +2,7 @@
  * The decision: what to do with a request, by the targets of its path in the table's order and the facts of the request.
  * A pure function; httpd's is spread over mod_proxy's translation and `ap_proxy_worker_can_upgrade`.
  */
-import { handedBack } from './connection.ts'
+import { handedBack, isHttp2 } from './connection.ts'
 import {
   BadPathError, BadRequestError, OriginRefusedError, TransferCodingError, UpgradeRequiredError, type WstunnelError
 } from './errors.ts'
@@ -122,10 +122,6 @@ export function readFacts (request: RawRequest): Facts {
 function versionOf (request: RawRequest): string | undefined {
   const { httpVersion } = request
   return isHttp2(request) || httpVersion === '1.1' || httpVersion === '1.0' ? httpVersion : undefined
-}
-
-export function isHttp2 (request: RawRequest): boolean {
-  return request.stream !== undefined
 }
 
 function namesUpgrade (connection: string): boolean {

@@ -7,12 +7,11 @@ import { watchClient, type Timed } from './client-timer.ts'
 import { whenClosed } from './connection.ts'
 import type { Counters, StatusClass } from './counters.ts'
 import { ClientGoneError, ClosedError, DrainingError, isProxyError, toProxyError } from './errors.ts'
-import { toMap } from './headers.ts'
 import type { Target } from './options.ts'
 import { isIdempotent, outgoing } from './outgoing.ts'
 import type { Breakable, Registry } from './registry.ts'
 import { counted, requestBody } from './request-body.ts'
-import { sendError, setHead, type Head } from './respond.ts'
+import { sendError, sendHint, setHead, type Head } from './respond.ts'
 import { ResponseBody } from './response-body.ts'
 import { clock, reset } from './tunnel.ts'
 import type { Choice, PooledOptions, Upstreams } from './upstream.ts'
@@ -205,7 +204,10 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, Timed {
 
   onResponseStart (controller: Dispatcher.DispatchController, status: number, _: unknown, reason = ''): void {
     const list = latin1(controller.rawHeaders as Array<Buffer | string>)
-    if (status < 200) return this.#hint(status, list)
+    if (status < 200) {
+      if (sendHint(this.#options.request, this.#options.reply, status, list)) this.#responding = true
+      return
+    }
     this.#responding = true
     this.#choice?.answered(status)
     if (this.#options.reply.sent) return this.#break(new ClientGoneError()) // answered by someone else: Fastify's handlerTimeout
@@ -219,18 +221,11 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, Timed {
   onResponseData (controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#counters.forwardBytesFromUpstream += chunk.length
     if (this.#pending !== undefined) this.#pending.chunks.push(chunk)
-    else if (this.#body?.accept(chunk) === false) this.#hold(controller)
-  }
-
-  #hold (controller: Dispatcher.DispatchController): void {
-    const connection = this.#asked?.connection
-    if (connection?.ended === true) return
-    if (connection !== undefined) connection.held = controller
-    controller.pause()
+    else if (this.#body?.accept(chunk) === false) this.#asked?.connection?.hold(controller)
   }
 
   onResponseEnd (): void {
-    this.#letGo()
+    this.#asked?.connection?.letGo(this.#controller)
     if (!this.#answered && this.#asked?.connection?.broken === true) return this.#cutOff(new ClosedError())
     this.#answered = true
     this.#body?.push(null)
@@ -279,14 +274,8 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, Timed {
     }
   }
 
-  /** A connection at rest is not to keep the exchange that it had. */
-  #letGo (): void {
-    const connection = this.#asked?.connection
-    if (connection !== undefined && connection.held === this.#controller) connection.held = undefined
-  }
-
   onResponseError (_: Dispatcher.DispatchController, cause: Error): void {
-    this.#letGo()
+    this.#asked?.connection?.letGo(this.#controller)
     const error = toProxyError(cause)
     if (!this.#tryNext(error)) this.#cutOff(error)
   }
@@ -308,26 +297,6 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, Timed {
     }
     cutShort(reply.raw)
     this.#body.destroy(error)
-  }
-
-  /** RFC 9110, 15.2: 102 and 103 are for the client; it is HTTP/1.1 or later that may get them. */
-  #hint (status: number, headers: readonly string[]): void {
-    const { request, reply: { raw } } = this.#options
-    // Behind one that is not finished a response has no socket: Node would put the hint into its body.
-    if (raw.headersSent || request.raw.httpVersion === '1.0' || raw.socket === null) return
-    try {
-      if (status === 102) {
-        this.#responding = true
-        raw.writeProcessing()
-      }
-      if (status !== 103) return
-      const link = toMap(headers).link
-      if (link === undefined) return
-      this.#responding = true
-      raw.writeEarlyHints({ link })
-    } catch {
-      // A hint that Node will not write is a hint less; the response is still to come.
-    }
   }
 
   /** The one end of every forward: the response is finished, or its connection is closed. */

@@ -1,10 +1,8 @@
-/** The live tunnels of one server: the sweep over their timers, their suspension, their one ending, and the drain. */
-import { randomBytes } from 'node:crypto'
-import type { Admission } from './admission.ts'
-import { DrainPlan, type Drainable } from './drain.ts'
-import { closeFrame, type FrameTracker } from './frames.ts'
-import type { Target, TunnelInfo, TunnelOutcome } from './options.ts'
-import { clock, Tunnel, type Ending, type SideName, type TunnelEnds, type TunnelOwner } from './tunnel.ts'
+/** The live tunnels of one server: the sweep over their timers, and the drain. */
+import { DrainPlan } from './drain.ts'
+import { OpenTunnel, type OpenTunnelOwner, type TunnelFacts } from './open-tunnel.ts'
+import type { Target } from './options.ts'
+import { clock, type TunnelEnds } from './tunnel.ts'
 import type { Upstream } from './upstream.ts'
 
 /**
@@ -12,158 +10,6 @@ import type { Upstream } from './upstream.ts'
  * bounds. No timer is later than twice that, and thousands of idle tunnels cost next to nothing.
  */
 const pace = { fastest: 100, slowest: 1000, share: 1 / 40 }
-
-/** RFC 6455, 7.4.1: an endpoint is going away. */
-const goingAway = 1001
-
-/** What a tunnel is known by while it lives. Nothing of its request is in here: that would live as long. */
-export interface TunnelFacts {
-  readonly target: Target
-  readonly upstream: Upstream
-  /** The client's address. */
-  readonly client: string
-  readonly protocol: string
-  readonly admission: Admission
-  readonly clientTracker: FrameTracker | undefined
-  readonly upstreamTracker: FrameTracker | undefined
-  /** Called once, when both connections are closed and everything is counted. */
-  readonly onEnd: (tunnel: OpenTunnel, outcome: TunnelOutcome) => void
-}
-
-/** A live tunnel, as its registry and its users see it. */
-export class OpenTunnel implements TunnelInfo, TunnelOwner, Drainable {
-  readonly id: string
-  readonly openedAt: number = Date.now()
-  readonly #facts: TunnelFacts
-  readonly #registry: Registry
-  readonly #tunnel: Tunnel
-  readonly #startedAt: number
-  /** Completes the request at Fastify; gone once that has happened, and the request with it. */
-  #complete: (() => void) | undefined
-  #suspended = false
-  #keptAlive = false
-  /** What the upstream's counters have been told of. */
-  #countedFromClient = 0
-  #countedFromUpstream = 0
-  #detail: string | undefined = undefined
-
-  /** @internal */
-  constructor (registry: Registry, id: string, ends: TunnelEnds, facts: TunnelFacts, complete: () => void) {
-    const { target } = facts
-    this.id = id
-    this.#registry = registry
-    this.#facts = facts
-    this.#complete = complete
-    this.#startedAt = clock()
-    this.#tunnel = new Tunnel(ends, target.timers, this, this.#startedAt)
-    facts.upstream.counters.opened++
-    facts.upstream.counters.active++
-    if (target.async && target.asyncDelay === 0) this.#suspend()
-  }
-
-  /** @internal */
-  get facts (): TunnelFacts { return this.#facts }
-  get route (): string { return this.#facts.target.route }
-  get upstream (): string { return this.#facts.upstream.label }
-  get client (): string { return this.#facts.client }
-  get protocol (): string { return this.#facts.protocol }
-  get age (): number { return clock() - this.#startedAt }
-  get state (): 'active' | 'suspended' { return this.#suspended ? 'suspended' : 'active' }
-  get bytesFromClient (): number { return this.#tunnel.client.bytes }
-  get bytesFromUpstream (): number { return this.#tunnel.upstream.bytes }
-
-  close (reason?: string): void {
-    this.#detail ??= reason
-    this.#tunnel.kill('killed')
-  }
-
-  /** What is shown where a tunnel is printed or serialised. */
-  toJSON (): Record<string, unknown> {
-    const { id, route, upstream, client, protocol, openedAt, age, state, bytesFromClient, bytesFromUpstream } = this
-    return { id, route, upstream, client, protocol, openedAt, age, state, bytesFromClient, bytesFromUpstream }
-  }
-
-  /** @internal Begins to copy, the bytes that came too early first. */
-  start (fromClient: Buffer | undefined, fromUpstream: Buffer | undefined): void {
-    this.#tunnel.start(fromClient, fromUpstream)
-  }
-
-  /** @internal */
-  sweep (now: number): void {
-    this.#tunnel.sweep(now)
-    const { target } = this.#facts
-    if (target.async && !this.#suspended && now - this.#tunnel.quietSince >= target.asyncDelay) this.#suspend()
-  }
-
-  /** @internal Whether nobody has asked for keep-alive yet. */
-  get fresh (): boolean { return !this.#keptAlive }
-
-  /** @internal */
-  keepAlive (): void {
-    this.#keptAlive = true
-    this.#tunnel.keepAlive(this.#facts.target.keepAlive)
-  }
-
-  /** @internal Tells one side of a WebSocket to go. */
-  farewell (to: SideName): void {
-    if (this.#facts.clientTracker === undefined) return
-    this.#tunnel.farewell(to, to === 'client' ? closeFrame(goingAway) : closeFrame(goingAway, randomBytes(4)))
-  }
-
-  /** @internal */
-  drained (): void {
-    this.#tunnel.kill('drained')
-  }
-
-  /** @internal Tells the counters of bytes that they have not been told of. */
-  account (): void {
-    const { counters } = this.#facts.upstream
-    counters.tunnelBytesFromClient += this.bytesFromClient - this.#countedFromClient
-    counters.tunnelBytesFromUpstream += this.bytesFromUpstream - this.#countedFromUpstream
-    this.#countedFromClient = this.bytesFromClient
-    this.#countedFromUpstream = this.bytesFromUpstream
-  }
-
-  /** @internal The one end of every tunnel. */
-  tunnelEnded (ending: Ending): void {
-    const { upstream, admission, clientTracker, upstreamTracker, onEnd } = this.#facts
-    const { counters } = upstream
-    const duration = this.age
-    this.account()
-    counters[this.state]--
-    counters.closed[ending.reason]++
-    counters.lifetime.observe(duration)
-    admission.release()
-    this.#registry.remove(this)
-    const closeCode = clientTracker?.closeCode ?? upstreamTracker?.closeCode
-    const outcome: { -readonly [key in keyof TunnelOutcome]: TunnelOutcome[key] } = {
-      reason: ending.reason,
-      by: ending.by,
-      duration,
-      bytesFromClient: this.bytesFromClient,
-      bytesFromUpstream: this.bytesFromUpstream
-    }
-    if (closeCode !== undefined) outcome.closeCode = closeCode
-    if (this.#detail !== undefined) outcome.detail = this.#detail
-    if (ending.error !== undefined) outcome.error = ending.error
-    onEnd(this, outcome)
-    this.#finishRequest()
-  }
-
-  #suspend (): void {
-    const { counters } = this.#facts.upstream
-    this.#suspended = true
-    counters.active--
-    counters.suspended++
-    this.#finishRequest()
-  }
-
-  #finishRequest (): void {
-    const complete = this.#complete
-    this.#complete = undefined
-    complete?.()
-  }
-}
 
 /** Anything that lives for a while and can be broken off: a handshake under way, a forward. */
 export interface Breakable {
@@ -179,7 +25,7 @@ interface Retirement {
   readonly done: () => void
 }
 
-export class Registry {
+export class Registry implements OpenTunnelOwner {
   /** Whether new upgrades are refused. */
   draining = false
   /** Whether the server closes, so that connections are not kept. */

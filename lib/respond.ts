@@ -51,6 +51,21 @@ export function setHead (request: FastifyRequest, reply: FastifyReply, target: T
   }
 }
 
+/** RFC 9110, 15.2: 102 and 103 are for the client; it is HTTP/1.1 or later that may get them. Returns whether something was sent. */
+export function sendHint (request: FastifyRequest, { raw }: FastifyReply, status: number, headers: HeaderList): boolean {
+  // Behind one that is not finished a response has no socket: Node would put the hint into its body.
+  if (raw.headersSent || request.raw.httpVersion === '1.0' || raw.socket === null) return false
+  const link = status === 103 ? toMap(headers).link : undefined
+  try {
+    if (status === 102) raw.writeProcessing()
+    else if (link !== undefined) raw.writeEarlyHints({ link })
+    else return false
+    return true
+  } catch {
+    return true // Node will not write it, be it for what it says; some of it may be written. The response is still to come.
+  }
+}
+
 /** By lower-case name, repeated fields as arrays. A Map takes half the time of an object without a prototype. */
 function grouped (list: HeaderList): Map<string, string | string[]> {
   const fields = new Map<string, string | string[]>()

@@ -11,8 +11,9 @@ import { decide, readFacts, type Decision, type Facts, type RawRequest } from '.
 import { controlOf } from './control.ts'
 import { InvalidOptionsError, type WstunnelError } from './errors.ts'
 import { snapshot, type MetricsSnapshot, type Metered } from './metrics.ts'
+import type { OpenTunnel } from './open-tunnel.ts'
 import type { Config, Target } from './options.ts'
-import { Registry, type OpenTunnel } from './registry.ts'
+import { Registry } from './registry.ts'
 import { clock } from './tunnel.ts'
 import { Upstreams } from './upstream.ts'
 

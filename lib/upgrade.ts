@@ -1,25 +1,25 @@
 /** The life of an upgrade, from the handler to the tunnel: admit, choose, shake hands, then switch or relay the refusal. */
-import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
-import type { ServerResponse } from 'node:http'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Socket } from 'node:net'
-import { pipeline, type Duplex } from 'node:stream'
 import type { Admission } from './admission.ts'
 import { AnswerBody } from './answer.ts'
 import type { Framing } from './body.ts'
-import { dropOffer, offerOf, type Offered } from './connection.ts'
+import { offerOf, type Offered } from './connection.ts'
 import type { RefusalStage } from './counters.ts'
 import type { Decision } from './decision.ts'
 import { discard } from './dial.ts'
 import { ClientGoneError, DrainingError, InvalidHeaderError } from './errors.ts'
 import { FrameTracker } from './frames.ts'
+import { completion, closeUnanswered, relayBytes, takeOver } from './handover.ts'
 import { Handshake, type Answer, type HandshakeOwner } from './handshake.ts'
 import { fieldValue, isFraming, serialise, type HeaderList } from './headers.ts'
-import type { Target, TunnelOutcome } from './options.ts'
+import type { Target } from './options.ts'
 import { isIdempotent, outgoing } from './outgoing.ts'
-import type { Breakable, OpenTunnel } from './registry.ts'
+import type { Breakable } from './registry.ts'
+import { announce, reporter } from './report.ts'
 import { rewrittenHeaders, sendError, setHead } from './respond.ts'
-import { channels, type ServerState, type Table } from './state.ts'
-import { clock, keepAlive, reset } from './tunnel.ts'
+import type { ServerState, Table } from './state.ts'
+import { clock, keepAlive } from './tunnel.ts'
 import type { Choice, Upstream } from './upstream.ts'
 import { WaitingClient } from './waiting.ts'
 
@@ -163,11 +163,11 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
 
   #fail (error: unknown): void {
     this.#settle()
-    this.#refuse(error)
+    this.#countRefusal(error)
     const reply = this.#reply
     const { socket, eager } = this.#offered
     if (reply.sent) return
-    if (socket.destroyed || error instanceof ClientGoneError) return leaveQuietly(reply, socket)
+    if (socket.destroyed || error instanceof ClientGoneError) return closeUnanswered(reply, socket)
     if (eager) reply.header('connection', 'close')
     sendError(this.#request, reply, error)
   }
@@ -251,7 +251,7 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
     this.#client.isAnswered = () => reply.raw.headersSent && body.whole
     reply.raw.once('close', () => body.destroy())
     this.#stage = 'upstream'
-    this.#refuse(undefined)
+    this.#countRefusal(undefined)
     if (raw) return relayBytes(reply, this.#request, socket, received.subarray(0, headEnd), body, head.status)
     if (this.#offered.eager) reply.header('connection', 'close')
     if (takeBack !== undefined) body.once('error', takeBack) // an onSend hook may be at work before the head is written
@@ -263,7 +263,7 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
   }
 
   /** Counts what became no tunnel, and gives the place back. */
-  #refuse (error: unknown): void {
+  #countRefusal (error: unknown): void {
     this.#admission?.release()
     this.#admission = undefined
     const counters = this.#upstream?.counters ?? this.#table.upstreamsOf(this.#decision.target).rest
@@ -298,70 +298,4 @@ function responseHead (request: FastifyRequest, reply: FastifyReply, target: Tar
 function withoutContent (headers: HeaderList): HeaderList {
   if (fieldValue(headers, 'content-length') === undefined) return headers
   return headers.filter((_, i) => (headers[i - i % 2] as string).toLowerCase() !== 'content-length')
-}
-
-/** Takes the connection out of Fastify's and Node's hands. */
-function takeOver (reply: FastifyReply, request: FastifyRequest, socket: Duplex): void {
-  reply.hijack()
-  dropOffer(request.raw)
-  reply.raw.detachSocket(socket as Socket)
-}
-
-/**
- * Lets Fastify complete a hijacked request: `onResponse` and the "request completed" line. Made here, by itself, so that
- * the tunnel keeps nothing alive but the response, and that until it is called.
- */
-function completion (response: ServerResponse, status: number): () => void {
-  return () => {
-    response.statusCode = status
-    response.emit('finish')
-  }
-}
-
-function relayBytes (reply: FastifyReply, request: FastifyRequest, socket: Duplex, head: Buffer, body: AnswerBody, status: number): void {
-  takeOver(reply, request, socket)
-  socket.write(head)
-  const complete = completion(reply.raw, status)
-  body.once('error', () => reset(socket)) // a mere end may be the message's
-  pipeline(body, socket, (error) => {
-    if (error !== undefined && error !== null) socket.destroy()
-    else request.raw.socket.destroySoon()
-    complete()
-  })
-}
-
-/** Nobody is there to be answered, but hooks and the log are still to hear of the end. 499 is nginx's code for it. */
-function leaveQuietly (reply: FastifyReply, socket: Duplex): void {
-  socket.destroy()
-  if (reply.sent) return
-  reply.hijack()
-  completion(reply.raw, 499)()
-}
-
-function announce (tunnel: OpenTunnel, target: Target, request: FastifyRequest): void {
-  if (channels.open.hasSubscribers) channels.open.publish({ tunnel, request })
-  try {
-    target.onTunnelOpen?.(tunnel, request)
-  } catch (err) {
-    request.log.error({ err, tunnel: tunnel.id }, 'onTunnelOpen failed')
-  }
-}
-
-/** What tells of a tunnel's end. A logger and a target are all that it keeps. */
-function reporter (log: FastifyBaseLogger, target: Target): (tunnel: OpenTunnel, outcome: TunnelOutcome) => void {
-  return (tunnel, outcome) => {
-    if (channels.close.hasSubscribers) channels.close.publish({ tunnel, outcome })
-    const { error: err, ...rest } = outcome
-    const line = { tunnel: tunnel.id, upstream: tunnel.upstream, ...rest, ...(err === undefined ? {} : { err }) }
-    log[levelOf(outcome)](line, 'tunnel closed')
-    try {
-      target.onTunnelClose?.(tunnel, outcome)
-    } catch (err) {
-      log.error({ err, tunnel: tunnel.id }, 'onTunnelClose failed')
-    }
-  }
-}
-
-function levelOf ({ reason }: TunnelOutcome): 'info' | 'warn' {
-  return reason === 'upstream_reset' || reason === 'stalled' || reason === 'error' ? 'warn' : 'info'
 }

@@ -155,18 +155,20 @@ export interface PooledOptions extends Dispatcher.DispatchOptions {
 /** What an exchange sees of the connection that carries it. */
 export interface PooledConnection {
   readonly broken: boolean
-  /** Nothing more is to come: nothing can be held back. */
-  readonly ended: boolean
-  /** Who has held a response back, and may do so still. */
-  held: Dispatcher.DispatchController | undefined
+  /** Pauses a response, unless all of it has come. */
+  hold (response: Dispatcher.DispatchController): void
+  /** The response is over: a connection at rest is not to keep the exchange that it had. */
+  letGo (response: Dispatcher.DispatchController | undefined): void
 }
 
 /** One connection of a pool. */
 class Connection extends Client implements PooledConnection {
   broken = false
-  ended = false
-  held: Dispatcher.DispatchController | undefined = undefined
   readonly #continues: Continues
+  /** Nothing more is to come: nothing can be held back. */
+  #ended = false
+  /** The response that was held back, and may be so still. */
+  #held: Dispatcher.DispatchController | undefined = undefined
   #used = false
 
   constructor (origin: URL, options: object, dialling: DialOptions) {
@@ -186,30 +188,40 @@ class Connection extends Client implements PooledConnection {
     this.on('disconnect', () => { this.#used = false })
   }
 
+  hold (response: Dispatcher.DispatchController): void {
+    if (this.#ended) return
+    this.#held = response
+    response.pause()
+  }
+
+  letGo (response: Dispatcher.DispatchController | undefined): void {
+    if (this.#held === response) this.#held = undefined
+  }
+
   /**
    * Hears of its end before undici, which asserts then that its parser is not held, and would end the process with that where a
    * response said `close` or had no length (nodejs/undici#5360).
    */
   #watch ({ stream, transport }: Dialled): void {
     this.broken = false
-    this.ended = false
+    this.#ended = false
     stream.once('end', () => {
       this.broken = wasReset(transport)
-      this.ended = true
-      this.held?.resume()
+      this.#ended = true
+      this.#held?.resume()
     })
     stream.once('error', (error: NodeJS.ErrnoException) => {
       this.broken = true
-      this.ended = true
+      this.#ended = true
       // Of a destroyed socket a parser cannot be let go. A reset is what undici takes for an end; of any other failure it does not ask it.
-      if (this.held?.paused === true && error.code === 'ECONNRESET') error.code = 'ECONNABORTED'
+      if (this.#held?.paused === true && error.code === 'ECONNRESET') error.code = 'ECONNABORTED'
     })
   }
 
   /** A pool gives a connection its next request when the one before is over. */
   override dispatch (options: PooledOptions, handler: Dispatcher.DispatchHandler): boolean {
     this.#continues.expect()
-    this.held = undefined
+    this.#held = undefined
     options.connection = this
     options.reused = this.#used
     this.#used = true

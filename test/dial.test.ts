@@ -78,3 +78,21 @@ for (const [what, head] of [['an upgrade', upgradeHead('/x')], ['a forward', req
     assert.deepEqual(errors, [])
   })
 }
+
+for (const { connectTimeout, patience, timers, what } of [
+  { connectTimeout: 5000, patience: 5000, timers: 0, what: 'a caller that gives up as soon has the only timer' },
+  { connectTimeout: 5000, patience: Infinity, timers: 1, what: 'one that waits on has none' },
+  { connectTimeout: 5000, patience: 6000, timers: 1, what: 'nor has one that gives up later' },
+  { connectTimeout: 0, patience: Infinity, timers: 0, what: 'no limit, no timer' }
+]) {
+  test(`timers of a dial: ${what}`, async (t) => {
+    const { port } = await startRawUpstream(t)
+    const options: DialOptions = { address: parseAddress(`ws://127.0.0.1:${port}/`) as Address, tls: {}, connectTimeout, keepAlive: 0 }
+    const live = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+    const before = live()
+    const giveUp = dial(options, () => assert.fail('called back after giving up'), true, patience)
+    assert.equal(live() - before, timers)
+    giveUp()
+    assert.equal(live(), before)
+  })
+}

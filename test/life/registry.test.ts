@@ -4,8 +4,8 @@ import { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import { Gate } from '../../lib/admission.ts'
 import { tunnelReasons } from '../../lib/counters.ts'
+import type { OpenTunnel, TunnelFacts } from '../../lib/open-tunnel.ts'
 import { Registry } from '../../lib/registry.ts'
-import type { OpenTunnel, TunnelFacts } from '../../lib/registry.ts'
 import { resolveOptions } from '../../lib/resolve.ts'
 import { Upstreams } from '../../lib/upstream.ts'
 import type { Upstream } from '../../lib/upstream.ts'
@@ -119,4 +119,24 @@ test('keep-alive is asked for at the first sweep, on both connections, and once'
   registry.sweep()
   assert.deepEqual(asked, [[true, target.keepAlive], [true, target.keepAlive]])
   tunnel.close()
+})
+
+test('of many that came at once, keep-alive is asked for a few in each turn', async () => {
+  const { registry, facts } = harness()
+  const asked: unknown[] = []
+  class Connection extends End {
+    setKeepAlive (...args: unknown[]): void { asked.push(args) }
+  }
+  const opened = 500
+  for (let i = 0; i < opened; i++) registry.open({ client: new Connection(), upstream: new Connection() }, facts(), () => {}).start(undefined, undefined)
+  registry.sweep()
+  let most = asked.length
+  while (asked.length < 2 * opened) {
+    const before = asked.length
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.notEqual(asked.length, before, 'it goes on until all have it')
+    most = Math.max(most, asked.length - before)
+  }
+  assert.ok(most <= 200, `${most} sockets in one turn`)
+  for (const tunnel of registry.values()) tunnel.close()
 })

@@ -1,0 +1,47 @@
+/** The connection of an upgrade in other hands than those of Fastify and Node's HTTP, and what they are to hear of it nevertheless. */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { pipeline, type Duplex } from 'node:stream'
+import type { AnswerBody } from './answer.ts'
+import { dropOffer } from './connection.ts'
+import { reset } from './tunnel.ts'
+
+/** Takes the connection out of Fastify's and Node's hands. */
+export function takeOver (reply: FastifyReply, request: FastifyRequest, socket: Duplex): void {
+  reply.hijack()
+  dropOffer(request.raw)
+  reply.raw.detachSocket(socket as Socket)
+}
+
+/**
+ * Lets Fastify complete a hijacked request: `onResponse` and the "request completed" line. Made here, by itself, so that
+ * the tunnel keeps nothing alive but the response, and that until it is called.
+ */
+export function completion (response: ServerResponse, status: number): () => void {
+  return () => {
+    response.statusCode = status
+    response.emit('finish')
+  }
+}
+
+/** Relays an answer as it comes, and ends the connection behind it. */
+export function relayBytes (reply: FastifyReply, request: FastifyRequest, socket: Duplex, head: Buffer, body: AnswerBody, status: number): void {
+  takeOver(reply, request, socket)
+  socket.write(head)
+  const complete = completion(reply.raw, status)
+  body.once('error', () => reset(socket)) // a mere end may be the message's
+  pipeline(body, socket, (error) => {
+    if (error !== undefined && error !== null) socket.destroy()
+    else request.raw.socket.destroySoon()
+    complete()
+  })
+}
+
+/** Nobody is there to be answered, but hooks and the log are still to hear of the end. 499 is nginx's code for it. */
+export function closeUnanswered (reply: FastifyReply, socket: Duplex): void {
+  socket.destroy()
+  if (reply.sent) return
+  reply.hijack()
+  completion(reply.raw, 499)()
+}
