@@ -11,8 +11,10 @@ export type Server = typeof servers[number]
 
 /** What the child is told for each server, and what it answers. */
 interface Start { do: 'start', upstreams: number[], tls: { key: string, cert: string } }
-/** Waits until nothing is left of all exchanges at one server. Answers with what is left, or nothing. */
+/** Waits until nothing is left of all exchanges at one server. */
 interface Settle { do: 'settle', lane: number, server: Server, reset: boolean }
+/** `left`: nothing, or what is left. `paused`: see `Played`. */
+interface Settled { left: string, paused: boolean }
 type Order = Start | Settle | { do: 'close' }
 
 /** The parent's side. */
@@ -51,10 +53,10 @@ export class Child {
   }
 
   /** @param reset whether the client has reset its connection */
-  async settle (lane: number, server: Server, reset: boolean): Promise<string | undefined> {
-    const left = await this.#ask<string>({ do: 'settle', lane, server, reset }, 15_000)
+  async settle (lane: number, server: Server, reset: boolean): Promise<Settled> {
+    const settled = await this.#ask<Settled>({ do: 'settle', lane, server, reset }, 15_000)
     if (this.#stderr !== '') this.failure ??= this.#stderr
-    return left ?? this.failure ?? 'the process does not answer'
+    return settled ?? { left: this.failure ?? 'the process does not answer', paused: false }
   }
 
   /** Closes its servers. Whether it ended by itself and with 0 after that. */
@@ -88,6 +90,8 @@ export class Child {
 
 /** Those of TLS that are open. */
 const accepted = new Map<unknown, Set<Socket>>()
+/** Servers that have read on where Node's parser was paused. */
+const paused = new Set<unknown>()
 const apps: Array<Record<Server, FastifyInstance>> = []
 
 /** The paths are the same on both sides, so that what came can be compared with what was sent. */
@@ -143,6 +147,7 @@ async function start ({ upstreams, tls }: Start): Promise<Array<Record<Server, n
       await app.listen({ port: 0, host: '127.0.0.1' })
       const sockets = new Set<Socket>()
       accepted.set(app.server, sockets)
+      app.server.on('clientError', ({ code }: NodeJS.ErrnoException) => { if (code === 'HPE_PAUSED') paused.add(app.server) })
       if (server === 'tls') app.server.on('connection', (socket: Socket) => sockets.add(socket.once('close', () => sockets.delete(socket))))
       lane[server] = app
     }
@@ -151,7 +156,7 @@ async function start ({ upstreams, tls }: Start): Promise<Array<Record<Server, n
   return apps.map((lane) => Object.fromEntries(servers.map((server) => [server, (lane[server].server.address() as AddressInfo).port])) as Record<Server, number>)
 }
 
-async function settle ({ lane, server, reset }: Settle): Promise<string> {
+async function settle ({ lane, server, reset }: Settle): Promise<Settled> {
   const app = (apps[lane] as Record<Server, FastifyInstance>)[server]
   const begin = Date.now()
   for (;;) {
@@ -162,8 +167,10 @@ async function settle ({ lane, server, reset }: Settle): Promise<string> {
     // Node's TLS does not see a reset while it does not read, and then tells of no write any more: any https server has that.
     if (reset && server === 'tls' && Date.now() - begin > 3000) for (const socket of accepted.get(app.server) ?? []) socket.destroy()
     const left = { connections, open: tunnels.open, inFlight: forwards.inFlight, tunnels: [...app.wstunnel.tunnels()].length }
-    if (Object.values(left).every((count) => count === 0)) return ''
-    if (Date.now() - begin > 6000) return `after 6 s there are left: ${JSON.stringify(left)}`
+    const empty = Object.values(left).every((count) => count === 0)
+    if (empty || Date.now() - begin > 6000) {
+      return { left: empty ? '' : `after 6 s there are left: ${JSON.stringify(left)}`, paused: paused.delete(app.server) }
+    }
     await new Promise((resolve) => setTimeout(resolve, 2))
   }
 }

@@ -15,6 +15,11 @@ export interface Played {
   readonly valid: boolean
   /** Whether the client's connection was reset. */
   readonly reset: boolean
+  /**
+   * Whether Node's own parser gave up on the connection: over TLS, the rest of a pipelined request, in records of its own, is put
+   * before a parser that was paused behind a response which is still being written (`HPE_PAUSED`; any https server has that).
+   */
+  readonly paused: boolean
   readonly received: string
   readonly responses: Stream<Response>
   readonly seen: readonly Seen[]
@@ -133,6 +138,7 @@ function judgeResponses (played: Played): string | undefined {
   if (played.seen.some((seen) => !seen.handshake && !repliesWhole(seen))) return undefined
   // The same where anything comes behind a request that said that it was the last (RFC 9112, 9.6).
   if (sent.slice(0, -1).some(isLastOfClient)) return undefined
+  if (played.paused) return undefined
   const complete = sent.filter((request) => request.complete).length
   const last = answers.at(-1)
   // Bytes that the server leaves unread make a reset of its close, and a reset takes a response back that was not read yet.

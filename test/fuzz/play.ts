@@ -58,7 +58,7 @@ export class World {
     const queue = [...cases.entries()]
     await Promise.all(this.#upstreams.map(async (upstream, lane) => {
       for (let next = queue.shift(); next !== undefined && child.failure === undefined; next = queue.shift()) {
-        const problem = await this.#playOne(next[1], lane, upstream)
+        const problem = await this.#playOne(child, next[1], lane, upstream)
         if (problem !== undefined) problems.push(`case ${next[0]}: ${problem}`)
       }
     }))
@@ -89,7 +89,7 @@ export class World {
     this.#ports = await this.#child.start(this.#upstreamPorts, this.#credentials)
   }
 
-  async #playOne (each: Case, lane: number, upstream: Upstream): Promise<string | undefined> {
+  async #playOne (child: Child, each: Case, lane: number, upstream: Upstream): Promise<string | undefined> {
     const begin = Date.now()
     const { server = 'plain', leave } = each
     const nonce = (this.#count++ % 36 ** 4).toString(36).padStart(4, '0')
@@ -102,7 +102,7 @@ export class World {
     upstream.onEvent = () => client.wake()
     const hang = await converse(client, upstream, each, sent, requests)
     client.destroy()
-    const left = await this.#child?.settle(lane, server, leave?.by === 'rst')
+    const { left, paused } = await child.settle(lane, server, leave?.by === 'rst')
     const open = await client.until(() => upstream.tunnels === 0)
     const played: Played = {
       sent,
@@ -111,6 +111,7 @@ export class World {
       leaves: leave?.by,
       valid: each.valid === true,
       reset: client.reset,
+      paused,
       ...client.answers(requests.fault !== undefined || requests.end < sent.length || requests.messages.at(-1)?.complete === false),
       seen: upstream.seen.filter(({ request }) => !this.#isLate(request, nonce, lane)),
       faults: upstream.faults,
@@ -119,7 +120,7 @@ export class World {
     }
     this.#left[lane] = leave?.by === 'rst' ? requests.messages : []
     this.#tell(played)
-    const problem = left || (hang ?? (open ? judge(played) : 'a connection of a handshake stays open at the upstream'))
+    const problem = left !== '' ? left : (hang ?? (open ? judge(played) : 'a connection of a handshake stays open at the upstream'))
     if (problem === undefined) return undefined
     const seen = upstream.seen.map(({ request }) => sent.includes(request.target) ? request.start : `${request.start} (!)`)
     return `${problem}\n  server   ${server}, ${Date.now() - begin} ms${client.error === undefined ? '' : `, ${client.error.code ?? client.error.message}`}\n  sent     ${show(sent)}\n  received ${show(client.received)}\n  upstream ${JSON.stringify(seen)}`
