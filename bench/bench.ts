@@ -33,13 +33,19 @@ const { values: given } = parseArgs({
 const { short, node } = given
 
 /** Rounds that a process is measured in before another takes its place: each finds a pace of its own, and keeps it. */
-const perProcess = 3
+const perProcess = 100
+
+/**
+ * Seconds of work, or as much of it as a workload says, before a process is measured: V8 compiles the code that is used most for two
+ * to three seconds, and a handshake takes twice as long before as it does then. What a proxy costs is what it costs for days.
+ */
+const warmUp = 2
 
 /** How long a workload is looked at. */
-interface Look { readonly short: boolean, readonly seconds: number, readonly rounds: (workload: Workload) => number }
+interface Look { readonly extent: 'short' | 'full', readonly seconds: number, readonly rounds: (workload: Workload) => number }
 
 const look = (short: boolean): Look => ({
-  short,
+  extent: short ? 'short' : 'full',
   seconds: Number(given.seconds ?? (short ? 0.5 : 1)),
   rounds: ({ rounds }) => Number(given.rounds ?? (short ? 3 : rounds))
 })
@@ -86,7 +92,7 @@ function shuffled<T> (list: readonly T[]): T[] {
   return list.map((each) => ({ each, at: Math.random() })).sort((a, b) => a.at - b.at).map(({ each }) => each)
 }
 
-async function run (workload: Workload, entries: readonly Entry[], failures: string[], { short, seconds, rounds }: Look): Promise<Result[]> {
+async function run (workload: Workload, entries: readonly Entry[], failures: string[], { extent, seconds, rounds }: Look): Promise<Result[]> {
   const results = new Map<Entry, Array<Result['rounds'][number]>>()
   const stages = new Map<Entry, Stage>()
   const attempt = async (entry: Entry, what: string, work: () => Promise<void>): Promise<void> => {
@@ -106,7 +112,7 @@ async function run (workload: Workload, entries: readonly Entry[], failures: str
       } finally {
         await entry.stop(stage)
       }
-      if (!short || workload.needed.includes(entry.contestant.name)) results.set(entry, [])
+      if (extent === 'full' || workload.needed.includes(entry.contestant.name)) results.set(entry, [])
     })
   }
   const stop = async (entry: Entry): Promise<void> => {
@@ -118,14 +124,14 @@ async function run (workload: Workload, entries: readonly Entry[], failures: str
     await stop(entry)
     const stage = await entry.start()
     stages.set(entry, stage)
-    await workload.measure({ ...stage, short: true }) // for warming up
+    await workload.measure({ ...stage, extent: 'warm-up', seconds: warmUp })
   }
   for (let round = 0; round < rounds(workload); round++) {
     for (const entry of shuffled([...results.keys()])) {
       await attempt(entry, 'broke down', async () => {
         if (workload.fresh === true) stages.set(entry, await entry.start())
         else if (round % perProcess === 0) await renew(entry)
-        results.get(entry)?.push(await workload.measure({ ...stages.get(entry) as Stage, short, seconds }))
+        results.get(entry)?.push(await workload.measure({ ...stages.get(entry) as Stage, extent, seconds }))
         if (workload.fresh === true) await stop(entry)
       })
     }
@@ -175,7 +181,7 @@ async function main (): Promise<void> {
     let results = await run(workload, entries, failures, look(short))
     let judged = judge(workload, results)
     console.log(`${table(workload, results)}\n${verdicts(judged)}`)
-    // In a short run the compiler is still at work, most of all on the contestant with the most code.
+    // A short run has few rounds, and each is short.
     if (short && judged.some(isBroken)) {
       console.log('looked at again, for longer')
       results = await run(workload, entries.filter(({ contestant }) => workload.needed.includes(contestant.name)), failures, look(false))

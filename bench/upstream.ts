@@ -5,7 +5,7 @@
  *   /echo/SIZE    counts a client's frames of SIZE bytes and answers each with one that was made before
  *   /flood/COUNT  sends COUNT frames of 64 KiB, awaits as many, then sends a text frame
  *   /mirror       decodes frames and sends them back: for checking that a proxy changes nothing
- *   /idle         says nothing
+ *   /idle         says nothing, but answers a Close: who waits for that would otherwise keep the tunnel for half a minute
  *   /get/SIZE     a body of SIZE bytes
  *   /post         how many bytes it got
  *   /digest       the SHA-256 of the bytes that it got
@@ -93,8 +93,15 @@ function switched (socket: Socket, head: string, kind: string, size: number): Re
   if (kind === 'echo') return echo(socket, size)
   if (kind === 'flood') return flood(socket, size)
   if (kind === 'mirror') return mirror(socket, Buffer.alloc(0))
-  const ignore: Reader = () => ignore
-  return ignore
+  return idle(socket)
+}
+
+function idle (socket: Socket): Reader {
+  const read: Reader = (chunk) => {
+    if (((chunk[0] as number) & 0x0f) === opcodes.close) socket.end(encodeFrame(opcodes.close, ''))
+    return read
+  }
+  return read
 }
 
 function echo (socket: Socket, size: number): Reader {

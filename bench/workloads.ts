@@ -34,8 +34,14 @@ export interface Stage {
   /** Nothing was started for `direct`. */
   readonly running: Running | undefined
   readonly seconds: number
-  readonly short: boolean
+  readonly extent: Extent
 }
+
+/** How much is done: until the compiler is done, for a look, or to be counted. */
+export type Extent = 'warm-up' | 'short' | 'full'
+
+const handshakeCount: Readonly<Record<Extent, number>> = { 'warm-up': 3000, short: 800, full: 1500 }
+const floodMebibytes: Readonly<Record<Extent, number>> = { 'warm-up': 64, short: 64, full: 1024 }
 
 export interface Workload {
   readonly name: string
@@ -144,7 +150,7 @@ const flood = {
   needed: [ours, pipe],
   columns: [...timing('MiB').slice(0, 2), { key: 'peak', title: 'peak MiB', digits: 0 }],
   check: checkTunnel,
-  measure: (stage: Stage) => ask(stage, 'flood', { mebibytes: stage.short ? 64 : 1024 }),
+  measure: (stage: Stage) => ask(stage, 'flood', { mebibytes: floodMebibytes[stage.extent] }),
   targets: [rateAtLeast(0.95, pipe), cpuAtLeast(0.95, pipe, (of) => of(pipe)), peakAtMost(256)]
 }
 
@@ -189,7 +195,7 @@ export const workloads: readonly Workload[] = [
     needed: [ours, plugin, 'httpxy'],
     columns: timing('tunnel'),
     check: checkTunnel,
-    measure: (stage) => ask(stage, 'handshakes', { count: stage.short ? 800 : 1500, width: 32 }),
+    measure: (stage) => ask(stage, 'handshakes', { count: handshakeCount[stage.extent], width: 32 }),
     targets: [cpuAtMost(0.4, plugin, (of) => of(plugin)), cpuAtMost(0.9, 'httpxy', (of) => of('httpxy'))]
   },
   {
@@ -278,9 +284,9 @@ export const workloads: readonly Workload[] = [
 ]
 
 /** What 4,000 tunnels add to a process that holds a few hundred already. */
-async function idle ({ load, at, running, short }: Stage): Promise<Round> {
+async function idle ({ load, at, running, extent }: Stage): Promise<Round> {
   const proxy = running as Running
-  const count = short ? 1000 : 4000
+  const count = extent === 'short' ? 1000 : 4000
   await load.ask('hold', at, 400)
   await proxy.collect()
   const before = memory(proxy).pss
