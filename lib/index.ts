@@ -130,8 +130,9 @@ function routes (scope: FastifyInstance, state: ServerState, table: Table, confi
   scope.removeAllContentTypeParsers()
   scope.addContentTypeParser('*', (_, payload, done) => done(null, payload))
   scope.decorateRequest(kDecision as unknown as string, null)
-  scope.addHook('onRequest', (request: Decided, _, done) => {
+  scope.addHook('onRequest', (request: Decided, reply, done) => {
     request[kDecision] = decideOn(table, request.raw, state.server as Server)
+    if (isOver(request.raw)) reply.header('connection', 'close') // also where a later hook answers in our place
     done()
   })
   const method = methods(scope)
@@ -154,7 +155,8 @@ function decideOn (table: Table, raw: FastifyRequest['raw'], server: Server): De
   if (isTruncated(raw, server)) return refusal(target, raw, new TooManyHeadersError())
   // RFC 9112, 9.6: nothing that comes behind the request whose answer says `close` is to be processed.
   if (isOver(raw)) return refusal(target, raw, new BadRequestError('behind a request that was refused'))
-  // It did not come by an upgrade of Node's: by `inject()`, or given back since its path is ours only after `rewriteUrl`.
+  // It did not come by an upgrade of Node's: by `inject()`, given back since its path is ours only after `rewriteUrl`, or with an
+  // offer that Node did not see (20: `Connection: Upgrade<TAB>`).
   if ((decision.kind === 'tunnel' || decision.kind === 'upgrade') && offerOf(raw) === undefined) {
     return refusal(target, raw, new BadRequestError('this connection cannot be upgraded'))
   }

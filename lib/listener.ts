@@ -57,6 +57,8 @@ function accept (state: ServerState, request: IncomingMessage, stream: Duplex, h
   const { socket } = request
   socket.on('error', onSocketError)
   if (stream !== socket) stream.on('error', onSocketError)
+  // It is closing behind a response that was the last one: nothing that comes then is processed (RFC 9112, 9.6).
+  if (socket.writableEnded) return
   socket.allowHalfOpen = true // https and http2 sockets are not: an upstream's last bytes would be lost
   // Node may have stopped reading for the body of the request before, unknown to the stream: nobody would start it again.
   socket.push('')

@@ -34,6 +34,8 @@ export interface OpenTunnelOwner {
 export class OpenTunnel implements TunnelInfo, TunnelOwner, Drainable {
   readonly id: string
   readonly openedAt: number = Date.now()
+  /** @internal Whether no sweep has seen it yet. */
+  fresh = true
   readonly #facts: TunnelFacts
   readonly #owner: OpenTunnelOwner
   readonly #tunnel: Tunnel
@@ -41,7 +43,6 @@ export class OpenTunnel implements TunnelInfo, TunnelOwner, Drainable {
   /** Completes the request at Fastify; gone once that has happened, and the request with it. */
   #complete: (() => void) | undefined
   #suspended = false
-  #keptAlive = false
   /** What the upstream's counters have been told of. */
   #countedFromClient = 0
   #countedFromUpstream = 0
@@ -95,12 +96,8 @@ export class OpenTunnel implements TunnelInfo, TunnelOwner, Drainable {
     if (target.async && !this.#suspended && now - this.#tunnel.quietSince >= target.asyncDelay) this.#suspend()
   }
 
-  /** @internal Whether nobody has asked for keep-alive yet. */
-  get fresh (): boolean { return !this.#keptAlive }
-
   /** @internal */
   keepAlive (): void {
-    this.#keptAlive = true
     this.#tunnel.keepAlive(this.#facts.target.keepAlive)
   }
 

@@ -101,7 +101,9 @@ export class Registry implements OpenTunnelOwner {
     const fresh: OpenTunnel[] = []
     for (const tunnel of this.#tunnels) {
       tunnel.sweep(now)
-      if (tunnel.fresh) fresh.push(tunnel)
+      if (!tunnel.fresh) continue
+      tunnel.fresh = false
+      fresh.push(tunnel)
     }
     keepAlive(fresh)
   }

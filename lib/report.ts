@@ -7,11 +7,8 @@ import { channels } from './state.ts'
 /** A tunnel has begun. */
 export function announce (tunnel: OpenTunnel, target: Target, request: FastifyRequest): void {
   if (channels.open.hasSubscribers) channels.open.publish({ tunnel, request })
-  try {
-    target.onTunnelOpen?.(tunnel, request)
-  } catch (err) {
-    request.log.error({ err, tunnel: tunnel.id }, 'onTunnelOpen failed')
-  }
+  const { onTunnelOpen } = target
+  if (onTunnelOpen !== undefined) tell(request.log, tunnel, 'onTunnelOpen', () => onTunnelOpen(tunnel, request))
 }
 
 /** What tells of a tunnel's end. A logger and a target are all that it keeps. */
@@ -21,11 +18,19 @@ export function reporter (log: FastifyBaseLogger, target: Target): (tunnel: Open
     const { error: err, ...rest } = outcome
     const line = { tunnel: tunnel.id, upstream: tunnel.upstream, ...rest, ...(err === undefined ? {} : { err }) }
     log[levelOf(outcome)](line, 'tunnel closed')
-    try {
-      target.onTunnelClose?.(tunnel, outcome)
-    } catch (err) {
-      log.error({ err, tunnel: tunnel.id }, 'onTunnelClose failed')
-    }
+    const { onTunnelClose } = target
+    if (onTunnelClose !== undefined) tell(log, tunnel, 'onTunnelClose', () => onTunnelClose(tunnel, outcome))
+  }
+}
+
+/** Calls a function of the options. What it throws, or what its promise is rejected with, is logged and changes nothing. */
+function tell (log: FastifyBaseLogger, { id }: OpenTunnel, name: string, call: () => unknown): void {
+  const failed = (err: unknown): void => log.error({ err, tunnel: id }, `${name} failed`)
+  try {
+    const result = call()
+    if (result instanceof Promise) result.catch(failed)
+  } catch (err) {
+    failed(err)
   }
 }
 

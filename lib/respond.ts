@@ -55,15 +55,21 @@ export function setHead (request: FastifyRequest, reply: FastifyReply, target: T
 export function sendHint (request: FastifyRequest, { raw }: FastifyReply, status: number, headers: HeaderList): boolean {
   // Behind one that is not finished a response has no socket: Node would put the hint into its body.
   if (raw.headersSent || request.raw.httpVersion === '1.0' || raw.socket === null) return false
+  if (status === 102) return sendProcessing(raw)
   const link = status === 103 ? toMap(headers).link : undefined
+  if (link === undefined) return false
   try {
-    if (status === 102) raw.writeProcessing()
-    else if (link !== undefined) raw.writeEarlyHints({ link })
-    else return false
+    raw.writeEarlyHints({ link })
     return true
   } catch {
-    return true // Node will not write it, be it for what it says; some of it may be written. The response is still to come.
+    return false // Node looks at what it says before it writes any of it. The response is still to come.
   }
+}
+
+/** HTTP/2 responses of Node's have no such method. */
+function sendProcessing (raw: Partial<Pick<FastifyReply['raw'], 'writeProcessing'>>): boolean {
+  raw.writeProcessing?.()
+  return raw.writeProcessing !== undefined
 }
 
 /** By lower-case name, repeated fields as arrays. A Map takes half the time of an object without a prototype. */

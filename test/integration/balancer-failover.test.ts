@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict'
+import { connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2'
 import { describe, test, type TestContext } from 'node:test'
 import { ask, balanced, gone, handClock, infoOf, kinds, members, named, scripted, sequence, states } from '../fixtures/balanced.ts'
 import type { BalancerOptions, MemberOptions } from '../fixtures/balanced.ts'
+import { cleanup } from '../fixtures/cleanup.ts'
 import { rawClient, requestHead, upgradeHead } from '../fixtures/client.ts'
 import type { Proxy } from '../fixtures/proxy.ts'
 import { over } from '../fixtures/stage.ts'
 import { authority } from '../fixtures/tls.ts'
 import { requestBody } from '../fixtures/recorder.ts'
 import { startRawUpstream, switching } from '../fixtures/upstream.ts'
-import { deferred, until } from '../fixtures/wait.ts'
+import { deferred, event, until } from '../fixtures/wait.ts'
 
 interface Failing {
   url: string
@@ -290,6 +292,23 @@ describe('what may be sent again', () => {
     assert.equal((await client.response()).status, 103)
     assert.equal((await client.response()).status, 502)
     assert.equal(infoOf(proxy, 1).elected, 0)
+  })
+
+  test('a GET whose hint was none that can be sent on: again', async (t) => {
+    const { proxy } = await before(t, doing((connection) => connection.end('HTTP/1.1 103 Early Hints\r\nLink: </a.css>; non sense\r\n\r\n')))
+    const { status, member } = await ask(t, proxy, 'request')
+    assert.deepEqual([status, member], [200, 'a'])
+  })
+
+  test('a GET over HTTP/2, for which Node sends no 102: again', async (t) => {
+    const { url } = await doing((connection) => connection.end('HTTP/1.1 102 Processing\r\n\r\n'))(t)
+    const a = await named(t, 'a')
+    const proxy = await balanced(t, [{ url }, { url: a.url }], { lbMethod: 'byrequests' }, {}, { fastify: { http2: true } as object })
+    const session = connectHttp2(proxy.url)
+    cleanup(t, 'connections', () => session.destroy())
+    const request = session.request({ ':path': '/' })
+    const [headers] = await event<[IncomingHttpHeaders]>(request, 'response')
+    assert.deepEqual([headers[':status'], headers['x-member']], [200, 'a'])
   })
 
   test('nothing once a response has begun: it is cut short', async (t) => {

@@ -173,14 +173,18 @@ test('a refusal is on its channel, and no tunnel on the others', async (t) => {
   assert.deepEqual([stage, route, app.wstunnel.metrics().tunnels.refused.limit], ['limit', '/', 1])
 })
 
-test('hooks that throw change nothing', async (t) => {
-  const errors = watchErrors(t)
-  const fail = (): never => { throw new Error('a bug of the user') }
-  const all = await scene(t, { onTunnelOpen: fail, onTunnelClose: fail })
-  await roundTrip(all)
-  all.client.end()
-  await all.upstream.ended
-  all.upstream.end()
-  await all.log.line(({ msg }) => msg === 'onTunnelClose failed', 'onTunnelClose failed')
-  assert.deepEqual([all.app.wstunnel.metrics().tunnels.closed.client_close, errors], [1, []])
-})
+for (const [what, fail] of Object.entries({
+  throw: (): never => { throw new Error('a bug of the user') },
+  reject: async (): Promise<never> => await Promise.reject(new Error('a bug of the user'))
+})) {
+  test(`hooks that ${what} change nothing`, async (t) => {
+    const errors = watchErrors(t)
+    const all = await scene(t, { onTunnelOpen: fail, onTunnelClose: fail })
+    await roundTrip(all)
+    all.client.end()
+    await all.upstream.ended
+    all.upstream.end()
+    for (const name of ['onTunnelOpen', 'onTunnelClose']) await all.log.line(({ msg }) => msg === `${name} failed`, `${name} failed`)
+    assert.deepEqual([all.app.wstunnel.metrics().tunnels.closed.client_close, errors], [1, []])
+  })
+}
