@@ -36,7 +36,7 @@ export class World {
   #last: Promise<void> = Promise.resolve()
   /** What the last cases have sent: of a client that left, a request may still be on its way upstream. */
   readonly #recent: Array<{ nonce: string, sent: string }> = []
-  /** The same of requests without a marker: those that the case before has sent, by lane, where its client left with a reset. */
+  /** The same of requests without a marker: those that the case before has sent, by lane, where its client left. */
   readonly #left: Array<readonly Request[]> = []
   /** What came of the cases, so that it can be seen that they do not all die early. */
   readonly tally: Record<string, number> = {}
@@ -118,7 +118,7 @@ export class World {
       missed: upstream.missed,
       upstreamPort: this.#upstreamPorts[lane] as number
     }
-    this.#left[lane] = leave?.by === 'rst' ? requests.messages : []
+    this.#left[lane] = leave === undefined ? [] : requests.messages
     this.#tell(played)
     const problem = left !== '' ? left : (hang ?? (open ? judge(played) : 'a connection of a handshake stays open at the upstream'))
     if (problem === undefined) return undefined
