@@ -17,9 +17,10 @@ export const value = fc.oneof(
 )
 export const fieldName = fc.string({ unit: nameChar, minLength: 1, maxLength: 12 })
 
-/** Bytes of a body: text, anything, what looks like a request or a response, or much. */
 /** With a marker of its case, like every request: so that one which comes late is not taken for the next case's. */
 const decoy = 'GET /f/~0000~99/evil HTTP/1.1\r\nHost: evil\r\nX-Evil: 1\r\n\r\n'
+
+/** Bytes of a body: text, anything, what looks like a request or a response, or much. */
 const content = fc.oneof(
   { weight: 4, arbitrary: fc.string({ unit: printable, maxLength: 40 }) },
   { weight: 2, arbitrary: fc.string({ unit: anyByte, maxLength: 40 }) },
