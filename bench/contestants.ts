@@ -5,19 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { within } from '../test/fixtures/wait.ts'
 import { cpuSeconds, family, peak, pss } from './proc.ts'
 import { apache, haproxy, nginx, type Server } from './servers.ts'
-
-/** Who listens where, and where it connects to. */
-export interface Setting {
-  /** The Node that is measured. */
-  readonly node: string
-  readonly address: string
-  readonly upstream: { readonly host: string, readonly port: number }
-  /** Both legs over TLS. */
-  readonly tls?: { readonly key: string, readonly cert: string, readonly ca: string } | undefined
-  readonly workers?: number | undefined
-  /** Another build of this plugin. */
-  readonly build?: string | undefined
-}
+import type { Setting } from './setting.ts'
 
 export type Kind = 'direct' | 'ours' | 'plugin' | 'library' | 'floor' | 'server'
 

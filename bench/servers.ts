@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { findHttpd, freePorts } from '../test/conformance/httpd.ts'
-import type { Setting } from './contestants.ts'
+import type { Setting } from './setting.ts'
 
 export interface Server {
   /** Why it cannot take part. */
