@@ -133,7 +133,7 @@ function judgeResponses (played: Played): string | undefined {
   }
   // Bytes that are no request, or cannot become one, end a connection at once (Fastify's `clientErrorHandler`), whatever is pending on it.
   if (leaves !== undefined || requests.end < played.sent.length || sent.at(-1)?.complete === false) return undefined
-  if (sent.some(({ at, headEnd }) => headEnd - at > maxHeaderSize)) return undefined // the same
+  if (sent.some(isTooLong)) return undefined // the same
   // A response that the upstream cuts short ends the connection, also where nothing of it had been sent yet.
   if (played.seen.some((seen) => !seen.handshake && !repliesWhole(seen))) return undefined
   // The same where anything comes behind a request that said that it was the last (RFC 9112, 9.6).
@@ -148,6 +148,11 @@ function judgeResponses (played: Played): string | undefined {
     return `${answers.length} of ${complete} requests were answered, and nothing said that the connection would be closed`
   }
   return undefined
+}
+
+/** Whether Node's parser refuses it for the length of its head. */
+export function isTooLong ({ at, headEnd }: Request): boolean {
+  return headEnd - at > maxHeaderSize
 }
 
 /** Whether what is wrong is only that the connection ended within a head. */
