@@ -134,8 +134,9 @@ function judgeResponses (played: Played): string | undefined {
   // Bytes that are no request, or cannot become one, end a connection at once (Fastify's `clientErrorHandler`), whatever is pending on it.
   if (leaves !== undefined || requests.end < played.sent.length || sent.at(-1)?.complete === false) return undefined
   if (sent.some(isTooLong)) return undefined // the same
-  // A response that the upstream cuts short ends the connection, also where nothing of it had been sent yet.
-  if (played.seen.some((seen) => !seen.handshake && !repliesWhole(seen))) return undefined
+  // A response that the upstream cuts short ends the connection, also where nothing of it had been sent yet. A reset takes back what
+  // was not read yet, of a whole one as well.
+  if (played.seen.some((seen) => !seen.handshake && (seen.resets || !repliesWhole(seen)))) return undefined
   // The same where anything comes behind a request that said that it was the last (RFC 9112, 9.6).
   if (sent.slice(0, -1).some(isLastOfClient)) return undefined
   if (played.paused) return undefined
