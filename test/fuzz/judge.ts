@@ -131,14 +131,10 @@ function judgeResponses (played: Played): string | undefined {
     const problem = judgeResponse(played, response, sent[i])
     if (problem !== undefined) return problem
   }
-  // Bytes that are no request, or cannot become one, end a connection at once (Fastify's `clientErrorHandler`), whatever is pending on it.
-  if (leaves !== undefined || requests.end < played.sent.length || sent.at(-1)?.complete === false) return undefined
-  if (sent.some(isTooLong)) return undefined // the same
+  if (leaves !== undefined || isUnparsable(requests, played.sent)) return undefined
   // A response that the upstream cuts short ends the connection, also where nothing of it had been sent yet. A reset takes back what
   // was not read yet, of a whole one as well.
   if (played.seen.some((seen) => !seen.handshake && (seen.resets || !repliesWhole(seen)))) return undefined
-  // The same where anything comes behind a request that said that it was the last (RFC 9112, 9.6).
-  if (sent.slice(0, -1).some(isLastOfClient)) return undefined
   if (played.paused) return undefined
   const complete = sent.filter((request) => request.complete).length
   const last = answers.at(-1)
@@ -151,9 +147,14 @@ function judgeResponses (played: Played): string | undefined {
   return undefined
 }
 
-/** Whether Node's parser refuses it for the length of its head. */
-export function isTooLong ({ at, headEnd }: Request): boolean {
-  return headEnd - at > maxHeaderSize
+/**
+ * Whether Node's parser finds something wrong with these bytes: what is no request, or cannot become one, a head that is too long, or
+ * anything behind a request that said that it was the last (RFC 9112, 9.6). Fastify's `clientErrorHandler` answers that at once, be it
+ * in the middle of another response, and ends the connection, whatever is pending on it.
+ */
+export function isUnparsable ({ messages, fault, end }: Stream<Request>, sent: string): boolean {
+  return fault !== undefined || end < sent.length || messages.at(-1)?.complete === false ||
+    messages.some(({ at, headEnd }) => headEnd - at > maxHeaderSize) || messages.slice(0, -1).some(isLastOfClient)
 }
 
 /** Whether what is wrong is only that the connection ended within a head. */

@@ -3,7 +3,7 @@ import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { selfSigned } from '../fixtures/tls.ts'
 import { Child, type Server } from './child.ts'
-import { isTooLong, judge, mappedTarget, type Played } from './judge.ts'
+import { isUnparsable, judge, mappedTarget, type Played } from './judge.ts'
 import { readRequests, readResponses, type Request } from './strict.ts'
 import { markerOf, turn, Upstream, writePieces, type Reply } from './upstream.ts'
 
@@ -112,7 +112,7 @@ export class World {
       valid: each.valid === true,
       reset: client.reset,
       paused,
-      ...client.answers(requests.fault !== undefined || requests.end < sent.length || requests.messages.at(-1)?.complete === false || requests.messages.some(isTooLong)),
+      ...client.answers(isUnparsable(requests, sent)),
       seen: upstream.seen.filter(({ request }) => !this.#isLate(request, nonce, lane)),
       faults: upstream.faults,
       missed: upstream.missed,
