@@ -304,6 +304,7 @@ async function held ({ load, at, pids, seconds }: Stage): Promise<Round> {
   await chat() // for warming up
   const alone = await chat()
   await load.ask('hold', at, many - few)
+  await chat() // again: to collect what so many openings have left behind takes the next second or two
   const crowded = await chat()
   const { cpu } = await load.ask<Measured>('silence', pids(), 2 * seconds)
   await load.ask('release')
