@@ -33,7 +33,7 @@ const { values: given } = parseArgs({
 const { short, node } = given
 
 /** Rounds that a process is measured in before another takes its place: each finds a pace of its own, and keeps it. */
-const perProcess = 100
+const perProcess = 3
 
 /**
  * Seconds of work, or as much of it as a workload says, before a process is measured: V8 compiles the code that is used most for two
