@@ -14,6 +14,8 @@ export interface Reply {
   readonly end?: 'keep' | 'fin' | 'rst'
   /** Answers as soon as the head is there. */
   readonly early?: boolean
+  /** Ends only when the next request has come. */
+  readonly waits?: boolean
 }
 
 /** A request as it came. */
@@ -171,10 +173,15 @@ export class Upstream {
       void answer(seen, reply)
     }
 
+    const progress = (made: () => boolean): Promise<void> => new Promise((resolve) => {
+      onProgress = () => { if (made() || socket.readableEnded || socket.destroyed) resolve() }
+      onProgress()
+    })
+
     const answer = async (seen: Seen, reply: Reply): Promise<void> => {
       // Time enough for bytes that should not come.
       if (seen.handshake) await new Promise((resolve) => setTimeout(resolve, 2))
-      else if (reply.early !== true) await new Promise<void>((resolve) => { onProgress = () => { if (seen.request.complete || socket.readableEnded || socket.destroyed) resolve() }; onProgress() })
+      else if (reply.early !== true) await progress(() => seen.request.complete)
       if (seen.handshake) seen.answered = true
       writing = true
       await writePieces(socket, seen.reply, reply.splits ?? [])
@@ -186,6 +193,7 @@ export class Upstream {
       const kept = whole && !socket.readableEnded && (!seen.handshake || response.status === 101)
       if (!kept) {
         await turn()
+        if (reply.waits === true) await progress(() => readRequests(text).messages[1]?.complete === true)
         if (reply.end === 'rst') socket.resetAndDestroy()
         else socket.end()
       } else if (!seen.handshake) {
