@@ -1,8 +1,9 @@
 /** Checks the options of balancers, and those of members that join while the server runs. */
-import { Type, type TSchema } from '@sinclair/typebox'
-import { TypeCompiler, type TypeCheck } from '@sinclair/typebox/compiler'
 import { isIP, isIPv4, isIPv6 } from 'node:net'
 import { expectedAddress, parseAddress, type Address } from './address.ts'
+import {
+  balancerSchema, changesSchema, connectionTimeouts, dnsSchema, expectedRoute, expectedStatus, memberSchema
+} from './balancer-schema.ts'
 import type {
   BalancerConfig, BalancerOptions, ConnectionOverrides, DnsMembers, HealthCheck, HealthCheckOptions, MemberChanges, MemberConfig, MemberConnection,
   MemberDefaults, MemberOptions, MemberTemplate, StatusFlags
@@ -11,95 +12,11 @@ import type { Endpoint } from './discovery.ts'
 import { parseDuration } from './duration.ts'
 import { parseTarget } from './path.ts'
 import { hash32, policies } from './policies.ts'
-import { anything, count, duration, expectedDuration, flag, func, Issues, maybe, noteErrors, oneOf, some, strictObject, text } from './schema.ts'
+import { expectedDuration, fits, Issues } from './schema.ts'
 import { isRoute, isStickyCookie, parseHashBy, parseStickySession, type HashSource } from './sticky.ts'
-import { tlsFault, tlsOptionNames } from './tls.ts'
+import { tlsFault } from './tls.ts'
 
-const expectedStatus = "letters of D, S, I, R, H and N, such as '+H' or 'D-N'"
 const expectedAboveZero = 'a duration above 0'
-const expectedRoute = 'a name of letters, digits and . _ ~ -'
-
-const connectionTimeouts = ['connectTimeout', 'timeout', 'handshakeTimeout'] as const
-
-const memberDefaults: Record<string, TSchema> = {
-  tls: maybe(strictObject(anything(tlsOptionNames), 'an object of TLS options')),
-  ...Object.fromEntries(connectionTimeouts.map((name) => [name, duration])),
-  loadFactor: maybe(Type.Number({ minimum: 1, maximum: 100, description: 'a number from 1 to 100' })),
-  lbSet: maybe(Type.Integer({ minimum: 0, maximum: 99, description: 'a whole number from 0 to 99' })),
-  max: maybe(Type.Integer({ minimum: 1, description: 'a whole number of at least 1' })),
-  status: text(expectedStatus)
-}
-
-const memberSchema = strictObject({
-  ...memberDefaults, url: Type.String({ description: expectedAddress }), route: text(expectedRoute), redirect: text(expectedRoute)
-}, 'a member')
-
-const { loadFactor, lbSet, max, status } = memberDefaults
-const changesSchema = strictObject({ loadFactor, lbSet, max, status, redirect: text(expectedRoute) } as Record<string, TSchema>, 'changes')
-
-const dnsSchema = strictObject({
-  ...memberDefaults,
-  dns: Type.String({ minLength: 1, description: 'a name' }),
-  type: oneOf('A', 'AAAA', 'SRV'),
-  refresh: duration,
-  servers: maybe(Type.Array(Type.String(), { minItems: 1, description: "an array of servers such as '127.0.0.1:53'" })),
-  scheme: oneOf('ws', 'wss', 'http', 'https'),
-  port: maybe(Type.Integer({ minimum: 1, maximum: 65535, description: 'a port' })),
-  path: text("a path such as '/app'")
-}, 'members by DNS')
-
-const healthSchema = maybe(strictObject({
-  method: oneOf('TCP', 'GET', 'HEAD', 'WS'),
-  uri: text("a path such as '/health'"),
-  interval: duration,
-  timeout: duration,
-  passes: count,
-  fails: count,
-  status: maybe(Type.Array(Type.Union([Type.Integer(), Type.String()]), { minItems: 1, description: "an array such as [200, '300-399']" })),
-  body: maybe(Type.Unknown())
-}, 'a health check'))
-
-const stickyCookieSchema = maybe(strictObject({
-  path: text('a path'),
-  domain: text('a domain'),
-  httpOnly: flag,
-  secure: flag,
-  sameSite: oneOf('lax', 'strict', 'none'),
-  maxAge: maybe(Type.Integer({ minimum: 0, description: 'a whole number of seconds' }))
-}, 'the attributes of a cookie'))
-
-/** One balancer; its members are checked one by one, since only one of two shapes can be right. */
-const balancerSchema = strictObject({
-  lbMethod: some(`one of ${Object.keys(policies).map((name) => `'${name}'`).join(', ')}, or a function`,
-    ...Object.keys(policies).map((name) => Type.Literal(name)), func),
-  hashBy: text("'client', 'header:name', 'cookie:name' or 'query:name'"),
-  stickySession: text("a cookie's name, or 'COOKIE|parameter'"),
-  stickySessionSep: text("one character, or 'Off'"),
-  stickyCookie: stickyCookieSchema,
-  members: maybe(Type.Unknown()),
-  retry: duration,
-  failOnStatus: maybe(Type.Array(Type.Integer({ minimum: 200, maximum: 599, description: 'a status from 200 to 599' }), { description: 'an array of statuses such as [503]' })),
-  failOnTimeout: flag,
-  maxAttempts: count,
-  noFailover: flag,
-  forceRecovery: flag,
-  healthCheck: healthSchema,
-  slowStart: duration,
-  random: maybe(func),
-  clock: maybe(func)
-}, 'a balancer')
-
-/** Of `balancers`: what is below a name is checked with the name in its path. */
-export const balancersSchema: TSchema = maybe(Type.Object({}, { additionalProperties: true, description: 'an object of balancers by name' }))
-
-const compiled = new Map<TSchema, TypeCheck<TSchema>>()
-
-/** Whether a value has the schema's shape; what is wrong with it is noted. */
-function fits (schema: TSchema, value: unknown, at: string, issues: Issues): boolean {
-  let check = compiled.get(schema)
-  if (check === undefined) compiled.set(schema, check = TypeCompiler.Compile(schema))
-  return noteErrors(check.Errors(value), at, issues)
-}
 
 /** Checks, completes and freezes the balancers of a registration. */
 export function resolveBalancers (input: Readonly<Record<string, BalancerOptions>> | undefined, issues: Issues): readonly BalancerConfig[] {

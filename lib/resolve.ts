@@ -1,8 +1,8 @@
 /** Checks the options against one schema, says of every bad value what was expected, and fills in the defaults. */
 import { Type, type TSchema } from '@sinclair/typebox'
-import { TypeCompiler, type TypeCheck } from '@sinclair/typebox/compiler'
 import { isDeepStrictEqual } from 'node:util'
 import { expectedUpstream, parseAddress, parseBalancerRef, type BalancerRef } from './address.ts'
+import { balancersSchema } from './balancer-schema.ts'
 import type { BalancerConfig } from './balancing.ts'
 import { parseDuration } from './duration.ts'
 import { isTunnelled } from './headers.ts'
@@ -10,9 +10,9 @@ import type {
   CommonOptions, Config, Durations, FastifyRouteSettings, Limits, RouteOptions, Target, WstunnelOptions
 } from './options.ts'
 import { compilePrefix, matchPrefix } from './path.ts'
-import { balancersSchema, resolveBalancers } from './resolve-balancer.ts'
+import { resolveBalancers } from './resolve-balancer.ts'
 import {
-  anyObject, anything, count, duration, expectedDuration, flag, func, hook, Issues, maybe, noteErrors, oneOf, some, strictObject, text
+  anyObject, anything, count, duration, expectedDuration, fits, flag, func, hook, Issues, maybe, oneOf, some, strictObject, text
 } from './schema.ts'
 import { tlsFault, tlsOptionNames } from './tls.ts'
 
@@ -77,8 +77,6 @@ const schema: TSchema = strictObject({
   routes: maybe(Type.Array(strictObject(common, 'an object'), { description: 'an array of routes' }))
 }, 'an object')
 
-let compiled: TypeCheck<TSchema> | undefined
-
 /**
  * Checks, copies, completes and freezes a registration's options.
  * @param base Fastify's prefix at the place of registration
@@ -87,8 +85,7 @@ let compiled: TypeCheck<TSchema> | undefined
  */
 export function resolveOptions (input: WstunnelOptions, base: string, others: Balancers = new Map()): Config {
   const issues = new Issues()
-  compiled ??= TypeCompiler.Compile(schema)
-  noteErrors(compiled.Errors(input), '', issues)
+  fits(schema, input, '', issues)
   issues.throwIfAny()
 
   const { routes, prefix, drainTimeout, balancers: own, healthPath, ...defaults } = input

@@ -1,5 +1,6 @@
 /** The vocabulary of the option schemas: TypeBox types that say what was expected, and the findings that name it. */
 import { Type, type TSchema } from '@sinclair/typebox'
+import { TypeCompiler, type TypeCheck } from '@sinclair/typebox/compiler'
 import { ValueErrorType, type ValueError } from '@sinclair/typebox/errors'
 import { InvalidOptionsError } from './errors.ts'
 
@@ -46,8 +47,17 @@ export class Issues {
   }
 }
 
+const compiled = new Map<TSchema, TypeCheck<TSchema>>()
+
+/** Whether a value has the schema's shape; what is wrong with it is noted. */
+export function fits (schema: TSchema, value: unknown, at: string, issues: Issues): boolean {
+  let check = compiled.get(schema)
+  if (check === undefined) compiled.set(schema, check = TypeCompiler.Compile(schema))
+  return noteErrors(check.Errors(value), at, issues)
+}
+
 /** Notes what TypeBox found in the value at a path; whether that is nothing. */
-export function noteErrors (errors: Iterable<ValueError>, at: string, issues: Issues): boolean {
+function noteErrors (errors: Iterable<ValueError>, at: string, issues: Issues): boolean {
   let fine = true
   for (const { path, schema, type, value } of errors) {
     fine = false

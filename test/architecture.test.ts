@@ -12,7 +12,7 @@ const layers: string[][] = [
   ['errors', 'headers', 'path', 'tunnel', 'duration', 'head', 'frames', 'counters', 'connection', 'address', 'tls', 'interim',
     'policies', 'sticky'],
   ['body', 'request-body', 'response-body', 'client-timer', 'waiting', 'drain', 'schema', 'discovery'],
-  ['balancing'],
+  ['balancing', 'balancer-schema'],
   ['options', 'resolve-balancer'],
   ['resolve', 'decision', 'dial', 'admission'],
   ['upstream', 'handshake', 'answer'],

@@ -1,0 +1,82 @@
+/** The shapes of what a balancer's options may be. What no shape can say is checked by `resolve-balancer`. */
+import { Type, type TSchema } from '@sinclair/typebox'
+import { expectedAddress } from './address.ts'
+import { policies } from './policies.ts'
+import { anything, count, duration, flag, func, maybe, oneOf, some, strictObject, text } from './schema.ts'
+import { tlsOptionNames } from './tls.ts'
+
+export const expectedStatus = "letters of D, S, I, R, H and N, such as '+H' or 'D-N'"
+export const expectedRoute = 'a name of letters, digits and . _ ~ -'
+
+export const connectionTimeouts = ['connectTimeout', 'timeout', 'handshakeTimeout'] as const
+
+const memberDefaults: Record<string, TSchema> = {
+  tls: maybe(strictObject(anything(tlsOptionNames), 'an object of TLS options')),
+  ...Object.fromEntries(connectionTimeouts.map((name) => [name, duration])),
+  loadFactor: maybe(Type.Number({ minimum: 1, maximum: 100, description: 'a number from 1 to 100' })),
+  lbSet: maybe(Type.Integer({ minimum: 0, maximum: 99, description: 'a whole number from 0 to 99' })),
+  max: maybe(Type.Integer({ minimum: 1, description: 'a whole number of at least 1' })),
+  status: text(expectedStatus)
+}
+
+export const memberSchema: TSchema = strictObject({
+  ...memberDefaults, url: Type.String({ description: expectedAddress }), route: text(expectedRoute), redirect: text(expectedRoute)
+}, 'a member')
+
+const { loadFactor, lbSet, max, status } = memberDefaults
+export const changesSchema: TSchema = strictObject({ loadFactor, lbSet, max, status, redirect: text(expectedRoute) } as Record<string, TSchema>, 'changes')
+
+export const dnsSchema: TSchema = strictObject({
+  ...memberDefaults,
+  dns: Type.String({ minLength: 1, description: 'a name' }),
+  type: oneOf('A', 'AAAA', 'SRV'),
+  refresh: duration,
+  servers: maybe(Type.Array(Type.String(), { minItems: 1, description: "an array of servers such as '127.0.0.1:53'" })),
+  scheme: oneOf('ws', 'wss', 'http', 'https'),
+  port: maybe(Type.Integer({ minimum: 1, maximum: 65535, description: 'a port' })),
+  path: text("a path such as '/app'")
+}, 'members by DNS')
+
+const healthSchema = maybe(strictObject({
+  method: oneOf('TCP', 'GET', 'HEAD', 'WS'),
+  uri: text("a path such as '/health'"),
+  interval: duration,
+  timeout: duration,
+  passes: count,
+  fails: count,
+  status: maybe(Type.Array(Type.Union([Type.Integer(), Type.String()]), { minItems: 1, description: "an array such as [200, '300-399']" })),
+  body: maybe(Type.Unknown())
+}, 'a health check'))
+
+const stickyCookieSchema = maybe(strictObject({
+  path: text('a path'),
+  domain: text('a domain'),
+  httpOnly: flag,
+  secure: flag,
+  sameSite: oneOf('lax', 'strict', 'none'),
+  maxAge: maybe(Type.Integer({ minimum: 0, description: 'a whole number of seconds' }))
+}, 'the attributes of a cookie'))
+
+/** One balancer; its members are checked one by one, since only one of two shapes can be right. */
+export const balancerSchema: TSchema = strictObject({
+  lbMethod: some(`one of ${Object.keys(policies).map((name) => `'${name}'`).join(', ')}, or a function`,
+    ...Object.keys(policies).map((name) => Type.Literal(name)), func),
+  hashBy: text("'client', 'header:name', 'cookie:name' or 'query:name'"),
+  stickySession: text("a cookie's name, or 'COOKIE|parameter'"),
+  stickySessionSep: text("one character, or 'Off'"),
+  stickyCookie: stickyCookieSchema,
+  members: maybe(Type.Unknown()),
+  retry: duration,
+  failOnStatus: maybe(Type.Array(Type.Integer({ minimum: 200, maximum: 599, description: 'a status from 200 to 599' }), { description: 'an array of statuses such as [503]' })),
+  failOnTimeout: flag,
+  maxAttempts: count,
+  noFailover: flag,
+  forceRecovery: flag,
+  healthCheck: healthSchema,
+  slowStart: duration,
+  random: maybe(func),
+  clock: maybe(func)
+}, 'a balancer')
+
+/** Of `balancers`: what is below a name is checked with the name in its path. */
+export const balancersSchema: TSchema = maybe(Type.Object({}, { additionalProperties: true, description: 'an object of balancers by name' }))
