@@ -1,5 +1,6 @@
 /** The timetable of a drain: when WebSockets are told to go, and when what is left is broken off. */
-import { clock, type SideName } from './tunnel.ts'
+import type { SideName } from './side.ts'
+import { clock } from './tunnel.ts'
 
 /**
  * The parts of the window in which WebSockets are told to go: first the clients, spread so that they do not return as one herd,

@@ -4,7 +4,8 @@ import type { Admission } from './admission.ts'
 import type { Drainable } from './drain.ts'
 import { closeFrame, type FrameTracker } from './frames.ts'
 import type { Target, TunnelInfo, TunnelOutcome } from './options.ts'
-import { clock, Tunnel, type Ending, type SideName, type TunnelEnds, type TunnelOwner } from './tunnel.ts'
+import type { SideName } from './side.ts'
+import { clock, Tunnel, type Ending, type TunnelEnds, type TunnelOwner } from './tunnel.ts'
 import type { Upstream } from './upstream.ts'
 
 /** RFC 6455, 7.4.1: an endpoint is going away. */

@@ -1,16 +1,12 @@
 /**
  * The copier: bytes between two duplex streams after a switch of protocols, blind to what they mean. Backpressure,
  * half-close, resets, four timers, and exactly one ending.
- *
- * Listeners are functions of this module that find their side through a symbol on the stream: a closure would keep
- * the scope that it was made in alive, and with it the request, for as long as the tunnel lives.
  */
-import type { Duplex } from 'node:stream'
-import { Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
-import { intakeOf, nobody, type Reader } from './intake.ts'
-
-export type SideName = 'client' | 'upstream'
+import type { Duplex } from 'node:stream'
+import { bidFarewell, takeLeave } from './farewell.ts'
+import { attach, detach, isStalled, pass, Side, stopReading, type SideName, type SideOwner, type Tracker } from './side.ts'
 
 /** Milliseconds; 0 is none. */
 export interface TunnelTimers {
@@ -35,59 +31,10 @@ export interface Ending {
   readonly error: Error | undefined
 }
 
-/** What watches one direction and can find a place to break it off: see `frames`. */
-export interface Tracker {
-  readonly atBoundary: boolean
-  readonly closing: boolean
-  push (bytes: Buffer, stop?: boolean): number
-}
-
 /** What a tunnel's owner gets told. */
 export interface TunnelOwner {
   /** Both streams are closed. Called once. */
   tunnelEnded (ending: Ending): void
-}
-
-const kSide: unique symbol = Symbol('fastify-wstunnel.side')
-type Stream = Duplex & { [kSide]?: Side | undefined }
-
-/** One end of a tunnel, and what was read from it. */
-export class Side implements Reader {
-  readonly name: SideName
-  readonly stream: Stream
-  /** The TCP socket to reset: differs from `stream` for TLS over a socket that we dialled. */
-  readonly transport: Duplex
-  readonly tunnel: Tunnel
-  readonly tracker: Tracker | undefined
-  peer!: Side
-  /** Bytes read from this side. All of them were handed to the other side's `write`. */
-  bytes = 0
-  ended = false
-  closed = false
-  paused = false
-  /** Bytes of this side are dropped: a last frame has been put in after the ones before. */
-  muted = false
-  /** A last frame to be written to the other side at the next boundary of this side's stream. */
-  farewell: Buffer | undefined = undefined
-  /** Reset, or destroyed, as soon as what waits to be written is written. */
-  dying: 'reset' | 'destroy' | undefined = undefined
-  /** What this side had drained at the last sweep, and since when bytes wait and that has not changed. */
-  drained = 0
-  waitsSince: number | undefined = undefined
-
-  constructor (name: SideName, stream: Duplex, transport: Duplex, tunnel: Tunnel, tracker: Tracker | undefined) {
-    this.name = name
-    this.stream = stream
-    this.transport = transport
-    this.tunnel = tunnel
-    this.tracker = tracker
-  }
-
-  /** @internal Of an intake. */
-  take (bytes: Buffer): boolean {
-    receive(this, bytes)
-    return isKept(this.peer.stream)
-  }
 }
 
 export interface TunnelEnds {
@@ -99,7 +46,7 @@ export interface TunnelEnds {
   readonly upstreamTracker?: Tracker | undefined
 }
 
-export class Tunnel {
+export class Tunnel implements SideOwner {
   readonly client: Side
   readonly upstream: Side
   readonly #timers: TunnelTimers
@@ -130,8 +77,8 @@ export class Tunnel {
   start (fromClient: Buffer | undefined, fromUpstream: Buffer | undefined): void {
     attach(this.client)
     attach(this.upstream)
-    if (fromClient !== undefined && fromClient.length > 0) receive(this.client, fromClient)
-    if (fromUpstream !== undefined && fromUpstream.length > 0) receive(this.upstream, fromUpstream)
+    if (fromClient !== undefined && fromClient.length > 0) this.sideRead(this.client, fromClient)
+    if (fromUpstream !== undefined && fromUpstream.length > 0) this.sideRead(this.upstream, fromUpstream)
     if (!this.client.paused) this.client.stream.resume()
     if (!this.upstream.paused) this.upstream.stream.resume()
   }
@@ -176,6 +123,18 @@ export class Tunnel {
     bidFarewell(this[to].peer, frame)
   }
 
+  /** @internal */
+  sideRead (side: Side, chunk: Buffer): void {
+    side.bytes += chunk.length
+    if (side.muted) return
+    if (side.farewell !== undefined) return takeLeave(side, chunk, side.farewell)
+    if (side.tracker !== undefined) {
+      side.tracker.push(chunk)
+      if (side.tracker.closing) this.sideLeaves(side)
+    }
+    pass(side, chunk)
+  }
+
   /** @internal A farewell was written. Where a side had said before that it would go, that stays the cause. */
   bidden (): void {
     if (this.#firstEnd === undefined) this.#end({ reason: 'drained', by: 'proxy', error: undefined })
@@ -203,8 +162,8 @@ export class Tunnel {
     else this.#end({ reason: 'error', by: side.name, error })
     this.#beginHalfClose() // what is left to be written to the other side is not waited for longer than that
     // What had arrived before the error, and waited for the other side to take more. Node 26 gives it piece by piece.
-    side.stream.off('data', onData)
-    for (let rest: Buffer | null = side.stream.read(); rest !== null; rest = side.stream.read()) receive(side, rest)
+    stopReading(side)
+    for (let rest: Buffer | null = side.stream.read(); rest !== null; rest = side.stream.read()) this.sideRead(side, rest)
     destroy(side)
     dismiss(side.peer, reset ? 'reset' : 'destroy')
   }
@@ -240,86 +199,6 @@ export function clock (): number {
   return performance.now()
 }
 
-function attach (side: Side): void {
-  const { stream } = side
-  stream[kSide] = side
-  const intake = intakeOf(stream)
-  if (intake === undefined) stream.on('data', onData)
-  else intake.reader = side
-  stream.on('end', onEnd)
-  stream.on('drain', onDrain)
-  stream.on('error', onError)
-  stream.on('close', onClose)
-  // A stream that failed before we listened says so no more.
-  if (stream.destroyed) process.nextTick(closedBefore, stream)
-}
-
-/** A closed socket lives on for a while, and would take all of its tunnel into the collector's old generation. */
-function detach ({ stream }: Side): void {
-  stream[kSide] = undefined
-  const intake = intakeOf(stream)
-  if (intake !== undefined) intake.reader = nobody
-}
-
-function closedBefore (stream: Stream): void {
-  const side = stream[kSide]
-  if (side !== undefined && !side.closed) side.tunnel.sideClosed(side)
-}
-
-function onData (this: Stream, chunk: Buffer): void {
-  const side = this[kSide]
-  if (side !== undefined) receive(side, chunk)
-}
-
-function receive (side: Side, chunk: Buffer): void {
-  side.bytes += chunk.length
-  if (side.muted) return
-  if (side.farewell !== undefined) return takeLeave(side, chunk, side.farewell)
-  if (side.tracker !== undefined) {
-    side.tracker.push(chunk)
-    if (side.tracker.closing) side.tunnel.sideLeaves(side)
-  }
-  pass(side, chunk)
-}
-
-/**
- * Writes to the other side, and waits for it where it cannot take more. A chunk as large as a high-water mark is too much by
- * what `write` says, even where the kernel took all of it at once: to stop reading then would cost more than the copy.
- */
-function pass (side: Side, chunk: Buffer): void {
-  const { stream } = side.peer
-  if (stream.write(chunk) || stream.writableLength === 0) return
-  side.paused = true
-  side.stream.pause()
-}
-
-/** Whether a stream may still refer to what was written to it. Not a socket that has handed all of it to the kernel. */
-function isKept (stream: Duplex): boolean {
-  return !(stream instanceof Socket) || stream.writableLength > 0
-}
-
-function onDrain (this: Stream): void {
-  const peer = this[kSide]?.peer
-  if (peer?.paused !== true) return
-  peer.paused = false
-  peer.stream.resume()
-}
-
-function onEnd (this: Stream): void {
-  const side = this[kSide]
-  side?.tunnel.sideEnded(side)
-}
-
-function onError (this: Stream, error: Error): void {
-  const side = this[kSide]
-  side?.tunnel.sideFailed(side, error)
-}
-
-function onClose (this: Stream): void {
-  const side = this[kSide]
-  if (side?.closed === false) side.tunnel.sideClosed(side)
-}
-
 /** Lets what waits be written, then goes. */
 function dismiss (side: Side, how: 'reset' | 'destroy'): void {
   if (side.closed || side.dying !== undefined) return
@@ -352,36 +231,4 @@ export function reset (stream: Duplex, transport: Duplex = stream): void {
 
 function destroy (side: Side): void {
   side.stream.destroy()
-}
-
-function isStalled (side: Side, stall: number, now: number): boolean {
-  const waiting = side.stream.writableLength
-  const drained = side.peer.bytes - waiting
-  if (waiting === 0) side.waitsSince = undefined
-  else if (side.waitsSince === undefined || drained !== side.drained) side.waitsSince = now
-  side.drained = drained
-  return side.waitsSince !== undefined && now - side.waitsSince >= stall
-}
-
-function bidFarewell (side: Side, frame: Buffer): void {
-  const { tracker } = side
-  if (tracker === undefined || tracker.closing || side.ended || side.muted) return
-  side.farewell = frame
-  if (tracker.atBoundary) sendOff(side, frame)
-}
-
-function sendOff (side: Side, frame: Buffer): void {
-  side.muted = true
-  side.tunnel.bidden()
-  side.peer.stream.end(frame)
-}
-
-/** The rest of the current frame, and after it the farewell; all of the chunk where the frame goes on beyond it. */
-function takeLeave (side: Side, chunk: Buffer, frame: Buffer): void {
-  const tracker = side.tracker as Tracker
-  const end = tracker.push(chunk, true)
-  if (tracker.closing) side.tunnel.sideLeaves(side)
-  if (!tracker.atBoundary || tracker.closing) return pass(side, chunk)
-  side.peer.stream.write(chunk.subarray(0, end))
-  sendOff(side, frame)
 }

@@ -9,6 +9,8 @@ import ts from 'typescript'
 // other). It may import only rooms of a strictly lower layer: not sideways, not up, not even a type.
 const layers: string[][] = [
   ['intake'],
+  ['side'],
+  ['farewell'],
   ['errors', 'headers', 'path', 'tunnel', 'duration', 'head', 'frames', 'counters', 'connection', 'address', 'tls', 'interim',
     'policies', 'sticky'],
   ['body', 'request-body', 'response-body', 'client-timer', 'waiting', 'drain', 'schema', 'discovery'],
