@@ -1,10 +1,8 @@
 /** A plain HTTP exchange: through undici, both bodies streamed, ended in one place. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { watchClient, type Timed } from './client-timer.ts'
-import { whenClosed } from './connection.ts'
 import type { Counters, StatusClass } from './counters.ts'
 import { ClientGoneError, ClosedError, DrainingError, isProxyError, toProxyError } from './errors.ts'
 import type { Target } from './options.ts'
@@ -13,7 +11,8 @@ import type { Breakable, Registry } from './registry.ts'
 import { counted, requestBody } from './request-body.ts'
 import { sendError, sendHint, setHead, type Head } from './respond.ts'
 import { ResponseBody } from './response-body.ts'
-import { clock, reset } from './tunnel.ts'
+import { cutShort, hasLeft, isComplete, watchEnd } from './response-end.ts'
+import { clock } from './tunnel.ts'
 import type { Choice, PooledOptions, Upstreams } from './upstream.ts'
 
 /** What a forward needs. */
@@ -44,7 +43,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, Timed {
   readonly #startedAt: number = clock()
   readonly #untrack: () => void
   /** Stops watching the connection, where the response waits behind another. */
-  #unwatch: (() => void) | undefined = undefined
+  readonly #unwatch: (() => void) | undefined
   #choice: Choice | undefined = undefined
   /** What the pool was asked, the last time. */
   #asked: PooledOptions | undefined = undefined
@@ -76,17 +75,8 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, Timed {
     this.#options = options
     this.#counters = options.upstreams.rest
     this.#untrack = options.registry.track('forward', this)
-    const { raw } = options.reply
-    const finish = (): void => this.#finish()
-    raw.on('finish', finish)
-    raw.on('close', finish)
-    const { socket } = options.request.raw
-    if (raw.socket === null) {
-      this.#unwatch = whenClosed(socket, finish)
-      raw.once('socket', endInTurn)
-    }
-    const left = socket.destroyed || raw.destroyed || (raw as { stream?: { destroyed: boolean } }).stream?.destroyed === true
-    if (left) finish() // while hooks were at work: no event is to come
+    this.#unwatch = watchEnd(options.request, options.reply, () => this.#finish())
+    if (hasLeft(options.request, options.reply.raw)) this.#finish() // while hooks were at work
   }
 
   /** Whether there is nobody to answer. */
@@ -321,24 +311,6 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, Timed {
     // Node closes idle connections when a server begins to close; this one was not idle then.
     if (registry.closing && request.raw.httpVersionMajor === 1) request.raw.socket.destroySoon?.() // inject() has no such socket
   }
-}
-
-/** Whether the client was sent all of it. Of a stream that was reset, HTTP/2 says that its writing has finished. */
-function isComplete (raw: FastifyReply['raw'] & { stream?: { rstCode?: number } }): boolean {
-  return raw.writableFinished && (raw.stream?.rstCode ?? 0) === 0
-}
-
-/** HTTP/1.0 has no chunks: a body of no length that just ends is a whole one (RFC 9112, 8). */
-function cutShort (raw: FastifyReply['raw']): void {
-  if (raw.req.httpVersion === '1.0' && raw.headersSent && raw.socket !== null) reset(raw.socket)
-}
-
-/**
- * Where a response is destroyed that waits behind another, its turn ends the connection. Node does that by itself up to 22; 24
- * sends what there is of it, and leaves the connection open.
- */
-function endInTurn (this: FastifyReply['raw'], socket: Socket): void {
-  if (this.destroyed) socket.destroy()
 }
 
 function flushHeaders (this: FastifyReply['raw']): void {

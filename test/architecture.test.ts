@@ -13,7 +13,7 @@ const layers: string[][] = [
   ['farewell'],
   ['errors', 'headers', 'path', 'tunnel', 'duration', 'head', 'frames', 'counters', 'connection', 'address', 'tls', 'interim',
     'policies', 'sticky'],
-  ['body', 'request-body', 'response-body', 'client-timer', 'waiting', 'drain', 'schema', 'discovery'],
+  ['body', 'request-body', 'response-body', 'response-end', 'client-timer', 'waiting', 'drain', 'schema', 'discovery'],
   ['balancing', 'balancer-schema'],
   ['options', 'resolve-balancer'],
   ['resolve', 'decision', 'dial', 'admission'],

@@ -1,0 +1,42 @@
+/** The end of a response at the client, for each version of HTTP: when it has come, what it was, and how one is brought about. */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Socket } from 'node:net'
+import { whenClosed } from './connection.ts'
+import { reset } from './tunnel.ts'
+
+type Response = FastifyReply['raw'] & { readonly stream?: { readonly destroyed: boolean, readonly rstCode?: number } }
+
+/**
+ * Calls back when the response is finished, and when its connection is closed.
+ * @returns stops watching the connection, where the response waits behind another
+ */
+export function watchEnd ({ raw: { socket } }: FastifyRequest, { raw }: FastifyReply, callback: () => void): (() => void) | undefined {
+  raw.on('finish', callback)
+  raw.on('close', callback)
+  if (raw.socket !== null) return undefined
+  raw.once('socket', endInTurn)
+  return whenClosed(socket, callback)
+}
+
+/**
+ * Where a response is destroyed that waits behind another, its turn ends the connection. Node does that by itself up to 22; 24
+ * sends what there is of it, and leaves the connection open.
+ */
+function endInTurn (this: FastifyReply['raw'], socket: Socket): void {
+  if (this.destroyed) socket.destroy()
+}
+
+/** Whether the client has left already: then nothing calls back any more. */
+export function hasLeft ({ raw: { socket } }: FastifyRequest, raw: Response): boolean {
+  return socket.destroyed || raw.destroyed || raw.stream?.destroyed === true
+}
+
+/** Whether the client was sent all of it. Of a stream that was reset, HTTP/2 says that its writing has finished. */
+export function isComplete (raw: Response): boolean {
+  return raw.writableFinished && (raw.stream?.rstCode ?? 0) === 0
+}
+
+/** HTTP/1.0 has no chunks: a body of no length that just ends is a whole one (RFC 9112, 8). */
+export function cutShort (raw: FastifyReply['raw']): void {
+  if (raw.req.httpVersion === '1.0' && raw.headersSent && raw.socket !== null) reset(raw.socket)
+}
