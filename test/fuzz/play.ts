@@ -34,10 +34,10 @@ export class World {
   readonly #credentials = selfSigned()
   #count = 0
   #last: Promise<void> = Promise.resolve()
-  /** What the last cases have sent: of a client that left, a request may still be on its way upstream. */
+  /** What the last cases have sent: of a connection that has ended, a request may still be on its way upstream. */
   readonly #recent: Array<{ nonce: string, sent: string }> = []
-  /** The same of requests without a marker: those that the case before has sent, by lane, where its client left. */
-  readonly #left: Array<readonly Request[]> = []
+  /** The same of requests without a marker: those that the case before has sent, by lane. */
+  readonly #before: Array<readonly Request[]> = []
   /** What came of the cases, so that it can be seen that they do not all die early. */
   readonly tally: Record<string, number> = {}
 
@@ -118,7 +118,7 @@ export class World {
       missed: upstream.missed,
       upstreamPort: this.#upstreamPorts[lane] as number
     }
-    this.#left[lane] = leave === undefined ? [] : requests.messages
+    this.#before[lane] = requests.messages
     this.#tell(played)
     const problem = left !== '' ? left : (hang ?? (open ? judge(played) : 'a connection of a handshake stays open at the upstream'))
     if (problem === undefined) return undefined
@@ -128,7 +128,7 @@ export class World {
 
   #isLate ({ method, target }: Request, nonce: string, lane: number): boolean {
     const marker = markerOf(target)
-    if (marker === '') return this.#left[lane]?.some((each) => each.method === method && mappedTarget(each.target) === target) === true
+    if (marker === '') return this.#before[lane]?.some((each) => each.method === method && mappedTarget(each.target) === target) === true
     return !marker.includes(nonce) && this.#recent.some((each) => marker.includes(each.nonce) && each.sent.includes(marker))
   }
 
