@@ -8,7 +8,7 @@ import { ClientGoneError, ClosedError, DrainingError, isProxyError, toProxyError
 import type { Target } from './options.ts'
 import { isIdempotent, outgoing } from './outgoing.ts'
 import type { Breakable, Registry } from './registry.ts'
-import { counted, requestBody } from './request-body.ts'
+import { counted, requestBody, type BodyOwner } from './request-body.ts'
 import { sendError, sendHint, setHead, type Head } from './respond.ts'
 import { ResponseBody } from './response-body.ts'
 import { cutShort, hasLeft, isComplete, watchEnd } from './response-end.ts'
@@ -38,7 +38,7 @@ export function forward (options: ForwardOptions): void {
   }
 }
 
-class Forward implements Dispatcher.DispatchHandler, Breakable, Timed {
+class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Timed {
   readonly #options: ForwardOptions
   readonly #startedAt: number = clock()
   readonly #untrack: () => void
@@ -103,7 +103,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, Timed {
       path,
       method: request.method as Dispatcher.HttpMethod,
       headers: headers as string[],
-      body: body === null ? null : counted(body, (bytes) => this.#take(bytes)) as unknown as Readable,
+      body: body === null ? null : counted(body, this) as unknown as Readable,
       // Not the client's Host, which undici would take, and open a connection for each.
       servername: upstream.address.secure ? upstream.address.hostname : undefined
     } as PooledOptions
@@ -115,10 +115,13 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, Timed {
     }
   }
 
-  /** Some of the request's body has been taken. */
-  #take (bytes: number): void {
+  taken (bytes: number): void {
     this.#bodyTaken = true
     this.#counters.forwardBytesFromClient += bytes
+  }
+
+  isPassedOn (body: Readable): boolean {
+    return body === this.#options.request.raw && body.listenerCount('data') === 0 && this.#asked?.connection?.isFlushed === true
   }
 
   #enter (counters: Counters): void {

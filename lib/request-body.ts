@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import { announcesBody } from './headers.ts'
+import { giveBack } from './memory.ts'
 
 /** The request's body as a stream, or `null`. The parser for `*` has put it there; a GET's is only on the raw request. */
 export function requestBody (request: FastifyRequest): Readable | null {
@@ -11,11 +12,20 @@ export function requestBody (request: FastifyRequest): Readable | null {
   return request.body instanceof Readable ? request.body : request.raw
 }
 
+/** What is told of a body on its way. */
+export interface BodyOwner {
+  /** So many bytes have been taken of it. At the beginning none. */
+  taken (bytes: number): void
+  /** Whether the kernel has all that was taken, and nobody else could. */
+  isPassedOn (body: Readable): boolean
+}
+
 /** The body as undici is to read it: counted, and without the right to destroy the client's connection. */
-export async function * counted (body: Readable, onChunk: (bytes: number) => void): AsyncGenerator<Buffer> {
-  onChunk(0)
+export async function * counted (body: Readable, owner: BodyOwner): AsyncGenerator<Buffer> {
+  owner.taken(0)
   for await (const chunk of body.iterator({ destroyOnReturn: false })) {
-    onChunk(chunk.length)
+    owner.taken(chunk.length)
     yield chunk
+    if (owner.isPassedOn(body)) giveBack(chunk)
   }
 }

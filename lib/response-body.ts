@@ -3,6 +3,7 @@ import { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { ClientGoneError, ignoreErrors } from './errors.ts'
+import { givingBack } from './memory.ts'
 
 /** With so much waiting for a client the upstream is held: two chunks as they are read, so that the usual one is no reason to stop. */
 const mostWaiting = 131_072
@@ -114,5 +115,5 @@ function isPlain (destination: NodeJS.WritableStream): destination is ServerResp
 /** Returns whether there is room for more. `write` itself says no to every chunk of 64 KiB, whatever became of it. */
 function write (response: ServerResponse, chunk: Buffer): boolean {
   if (response.destroyed || response.writableEnded) return true // its close ends the exchange
-  return response.write(chunk) || response.writableLength < mostWaiting
+  return response.write(chunk, givingBack(chunk)) || response.writableLength < mostWaiting
 }

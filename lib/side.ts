@@ -7,6 +7,7 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { intakeOf, nobody, type Reader } from './intake.ts'
+import { givingBack, type Written } from './memory.ts'
 
 export type SideName = 'client' | 'upstream'
 
@@ -20,7 +21,7 @@ export interface Tracker {
 /** What a side tells its tunnel. */
 export interface SideOwner {
   /** Bytes were read from it. */
-  sideRead (side: Side, chunk: Buffer): void
+  sideRead (side: Side, chunk: Buffer, written?: Written): void
   /** It has announced its end. */
   sideLeaves (side: Side): void
   /** A farewell was written. */
@@ -104,7 +105,9 @@ function closedBefore (stream: Stream): void {
 
 function onData (this: Stream, chunk: Buffer): void {
   const side = this[kSide]
-  if (side !== undefined) side.tunnel.sideRead(side, chunk)
+  if (side === undefined) return
+  const written = givingBack(chunk)
+  side.tunnel.sideRead(side, chunk, written !== undefined && this.listenerCount('data') === 1 ? written : undefined)
 }
 
 /** From now on what is left in the stream is the caller's to read. */
@@ -116,9 +119,9 @@ export function stopReading ({ stream }: Side): void {
  * Writes to the other side, and waits for it where it cannot take more. A chunk as large as a high-water mark is too much by
  * what `write` says, even where the kernel took all of it at once: to stop reading then would cost more than the copy.
  */
-export function pass (side: Side, chunk: Buffer): void {
+export function pass (side: Side, chunk: Buffer, written?: Written): void {
   const { stream } = side.peer
-  if (stream.write(chunk) || stream.writableLength === 0) return
+  if (stream.write(chunk, written) || stream.writableLength === 0) return
   side.paused = true
   side.stream.pause()
 }

@@ -6,6 +6,7 @@ import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
 import { bidFarewell, takeLeave } from './farewell.ts'
+import type { Written } from './memory.ts'
 import { attach, detach, isStalled, pass, Side, stopReading, type SideName, type SideOwner, type Tracker } from './side.ts'
 
 /** Milliseconds; 0 is none. */
@@ -124,7 +125,7 @@ export class Tunnel implements SideOwner {
   }
 
   /** @internal */
-  sideRead (side: Side, chunk: Buffer): void {
+  sideRead (side: Side, chunk: Buffer, written?: Written): void {
     side.bytes += chunk.length
     if (side.muted) return
     if (side.farewell !== undefined) return takeLeave(side, chunk, side.farewell)
@@ -132,7 +133,7 @@ export class Tunnel implements SideOwner {
       side.tracker.push(chunk)
       if (side.tracker.closing) this.sideLeaves(side)
     }
-    pass(side, chunk)
+    pass(side, chunk, written)
   }
 
   /** @internal A farewell was written. Where a side had said before that it would go, that stays the cause. */

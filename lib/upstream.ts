@@ -1,6 +1,7 @@
 /** Upstreams: where a target's exchanges go, with the pool that carries its forwards and the counters of all. */
 import type { FastifyRequest } from 'fastify'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { Client, Pool, type Dispatcher } from 'undici'
 import { parseAddress, parseBalancerRef, type Address, type BalancerRef } from './address.ts'
 import type { ConnectionOverrides } from './balancing.ts'
@@ -155,6 +156,8 @@ export interface PooledOptions extends Dispatcher.DispatchOptions {
 /** What an exchange sees of the connection that carries it. */
 export interface PooledConnection {
   readonly broken: boolean
+  /** Whether the kernel has all that was written to it. */
+  readonly isFlushed: boolean
   /** Pauses a response, unless all of it has come. */
   hold (response: Dispatcher.DispatchController): void
   /** The response is over: a connection at rest is not to keep the exchange that it had. */
@@ -170,6 +173,7 @@ class Connection extends Client implements PooledConnection {
   /** The response that was held back, and may be so still. */
   #held: Dispatcher.DispatchController | undefined = undefined
   #used = false
+  #stream: Duplex | undefined = undefined
 
   constructor (origin: URL, options: object, dialling: DialOptions) {
     const continues = new Continues()
@@ -186,6 +190,10 @@ class Connection extends Client implements PooledConnection {
     })
     this.#continues = continues
     this.on('disconnect', () => { this.#used = false })
+  }
+
+  get isFlushed (): boolean {
+    return this.#stream?.writableLength === 0
   }
 
   hold (response: Dispatcher.DispatchController): void {
@@ -205,6 +213,7 @@ class Connection extends Client implements PooledConnection {
   #watch ({ stream, transport }: Dialled): void {
     this.broken = false
     this.#ended = false
+    this.#stream = stream
     stream.once('end', () => {
       this.broken = wasReset(transport)
       this.#ended = true
