@@ -147,6 +147,9 @@ function judgeResponses (played: Played): string | undefined {
   return undefined
 }
 
+/** From Node 22 on, a head of as many fields is too long, too. */
+const mostFields = 1000
+
 /**
  * Whether Node's parser finds something wrong with these bytes: what is no request, or cannot become one, a head that is too long, or
  * anything behind a request that said that it was the last (RFC 9112, 9.6). Fastify's `clientErrorHandler` answers that at once, be it
@@ -154,7 +157,7 @@ function judgeResponses (played: Played): string | undefined {
  */
 export function isUnparsable ({ messages, fault, end }: Stream<Request>, sent: string): boolean {
   return fault !== undefined || end < sent.length || messages.at(-1)?.complete === false ||
-    messages.some(({ at, headEnd }) => headEnd - at > maxHeaderSize) || messages.slice(0, -1).some(isLastOfClient)
+    messages.some(({ at, headEnd, fields }) => headEnd - at > maxHeaderSize || fields.length >= mostFields) || messages.slice(0, -1).some(isLastOfClient)
 }
 
 /** Whether what is wrong is only that the connection ended within a head. */
@@ -206,7 +209,7 @@ function judgeResponse (played: Played, response: Response, request: Request | u
     return played.valid && !missed ? `no answer of the upstream, but ${JSON.stringify(response.start)}` : undefined
   }
   // A route that does not read bodies answers before Node finds that there is something wrong with one.
-  if (request === undefined) return marker.startsWith('/own/') && played.sent.includes(marker) ? undefined : `an answer to nobody: ${marker}`
+  if (request === undefined) return mappedTarget(marker).startsWith('/own/') && played.sent.includes(marker) ? undefined : `an answer to nobody: ${marker}`
   const path = mappedTarget(request.target)
   if (path.startsWith('/own/')) return marker === request.target ? undefined : `the answer of ${marker} to ${request.target}`
   const asked = markerOf(request.target)
