@@ -1,0 +1,104 @@
+// What was read and written on is given back at once, where nobody else has it; and nothing of it is lost on the way.
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import type { Readable } from 'node:stream'
+import { describe, test } from 'node:test'
+import { rawClient, requestHead } from '../fixtures/client.ts'
+import { givesBack } from '../fixtures/memory.ts'
+import { startProxy, type ProxySetup } from '../fixtures/proxy.ts'
+import { selfSigned } from '../fixtures/tls.ts'
+import { openTunnel, roundTrip } from '../fixtures/tunnel.ts'
+import { startRawUpstream } from '../fixtures/upstream.ts'
+import { until } from '../fixtures/wait.ts'
+
+const size = 4 * 1024 * 1024
+const large = 16_384
+
+/** Notes every chunk that comes into a stream, as it comes, without reading it. */
+function chunksOf (stream: Readable): Buffer[] {
+  const chunks: Buffer[] = []
+  const { push } = stream
+  stream.push = (chunk, ...rest) => {
+    if (Buffer.isBuffer(chunk) && chunk.length >= large) chunks.push(chunk)
+    return push.call(stream, chunk, ...rest)
+  }
+  return chunks
+}
+
+const isAway = (chunk: Buffer): boolean => chunk.length === 0
+
+/** Those of which the kernel took a part only may be left to the collector. */
+async function assertFate (chunks: Buffer[], given: boolean): Promise<void> {
+  assert.ok(chunks.length > 0, 'no large chunk was read')
+  const away = (): number => chunks.filter(isAway).length
+  if (given) await until(() => away() > chunks.length / 2, () => `${away()} of ${chunks.length} chunks to be given back`)
+  else assert.ok(!chunks.some(isAway), 'a chunk was taken away')
+}
+
+for (const secure of [false, true]) {
+  describe(`a tunnel${secure ? ' over TLS' : ''}`, () => {
+    const fastify = secure ? { https: selfSigned() } : {}
+
+    test('gives back what the client has sent', async (t) => {
+      const upstream = await startRawUpstream(t)
+      let chunks: Buffer[] = []
+      const setup: ProxySetup['setup'] = (app) => {
+        app.server.on(secure ? 'secureConnection' : 'connection', (socket: Readable) => { chunks = chunksOf(socket) })
+      }
+      const proxy = await startProxy(t, { upstream: upstream.url }, { fastify, setup })
+      const tunnel = await openTunnel(t, proxy, upstream, '/', secure ? { tls: { rejectUnauthorized: false } } : {})
+      const sent = randomBytes(size)
+      tunnel.client.write(sent)
+      assert.deepEqual(await tunnel.upstream.read(size), sent)
+      await roundTrip(tunnel)
+      await assertFate(chunks, givesBack)
+    })
+
+    test('leaves alone what somebody else reads, too', async (t) => {
+      const upstream = await startRawUpstream(t)
+      const kept: Buffer[] = []
+      const setup: ProxySetup['setup'] = (app) => {
+        app.server.on(secure ? 'secureConnection' : 'connection', (socket: Readable) => { socket.on('data', (chunk: Buffer) => kept.push(chunk)) })
+      }
+      const proxy = await startProxy(t, { upstream: upstream.url }, { fastify, setup })
+      const tunnel = await openTunnel(t, proxy, upstream, '/', secure ? { tls: { rejectUnauthorized: false } } : {})
+      const sent = randomBytes(size)
+      tunnel.client.write(sent)
+      assert.deepEqual(await tunnel.upstream.read(size), sent)
+      await roundTrip(tunnel)
+      const all = Buffer.concat(kept)
+      assert.ok(all.includes(sent), 'a chunk was taken away')
+    })
+  })
+}
+
+describe('a request', () => {
+  for (const watched of [false, true]) {
+    test(watched ? 'leaves its body alone where somebody else reads it, too' : 'gives its body back', async (t) => {
+      const upstream = await startRawUpstream(t)
+      let chunks: Buffer[] = []
+      const kept: Buffer[] = []
+      let raw: Readable | undefined
+      const proxy = await startProxy(t, { upstream: upstream.httpUrl }, {
+        setup: (app) => app.addHook('preHandler', (request, _, done) => {
+          raw = request.raw
+          chunks = chunksOf(raw)
+          done()
+        })
+      })
+      const client = await rawClient(t, proxy.port)
+      const sent = randomBytes(size)
+      client.write(requestHead('POST', '/', { 'Content-Length': String(size), 'Content-Type': 'application/octet-stream' }))
+      client.write(sent.subarray(0, 1)) // the head goes out with it
+      const connection = await upstream.next()
+      await connection.head()
+      if (watched) raw?.on('data', (chunk: Buffer) => kept.push(chunk))
+      client.write(sent.subarray(1))
+      assert.deepEqual(await connection.read(size), sent)
+      connection.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+      assert.equal((await client.response()).status, 200)
+      await assertFate(chunks, givesBack && !watched)
+      if (watched) assert.deepEqual(Buffer.concat(kept), sent.subarray(1))
+    })
+  }
+})
