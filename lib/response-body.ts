@@ -23,7 +23,7 @@ export class ResponseBody extends Readable {
     ignoreErrors(this) // an asynchronous onSend hook may be at work before Fastify listens
   }
 
-  /** Takes what has come from the upstream. Returns whether there is room for more: else the upstream is to be held until it is resumed. */
+  /** Takes what has come from the upstream, and its memory with it. Returns whether there is room for more: else the upstream is to be held until it is resumed. */
   accept (chunk: Buffer): boolean {
     if (this.#direct === undefined) return this.push(chunk)
     return write(this.#direct, chunk)

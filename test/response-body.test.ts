@@ -6,6 +6,7 @@ import { PassThrough } from 'node:stream'
 import { describe, test, type TestContext } from 'node:test'
 import type { Dispatcher } from 'undici'
 import { ResponseBody } from '../lib/response-body.ts'
+import { givesBack } from './fixtures/memory.ts'
 
 /** What undici gives a handler, as far as a body needs it. */
 class Controller {
@@ -71,13 +72,13 @@ describe('the body of a response', () => {
   test('stops the upstream while much of it waits for the client, and goes on once it is taken', async (t) => {
     const { client, response, body, controller } = await exchange(t)
     client.pause()
-    const chunk = Buffer.alloc(65_536, 'x')
+    const chunk = (): Buffer => Buffer.alloc(65_536, 'x') // each its own, as undici's are: it is given back
     let sent = 0
     body.pipe(response)
     for (let waits = 0; waits < 20; waits = controller.paused ? waits + 1 : 0) {
       if (!controller.paused) {
-        if (!body.accept(chunk)) controller.pause()
-        sent += chunk.length
+        if (!body.accept(chunk())) controller.pause()
+        sent += 65_536
       }
       assert.ok(response.writableLength <= 131_072 + 65_536 + 1024, `${response.writableLength} bytes wait`)
       await new Promise((resolve) => setImmediate(resolve))
@@ -87,6 +88,21 @@ describe('the body of a response', () => {
     await resumed
     body.push(null)
     assert.ok((await all).length >= sent)
+  })
+
+  test('is given back once it is written, and not where somebody else reads it, too', async (t) => {
+    for (const watched of [false, true]) {
+      const { client, response, body } = await exchange(t)
+      const chunk = Buffer.alloc(65_536, 'x')
+      let seen = ''
+      body.pipe(response)
+      if (watched) body.on('data', (bytes) => { seen += String(bytes) })
+      body.accept(chunk)
+      body.push(null)
+      assert.ok((await received(client)).includes('x'.repeat(16_384)))
+      assert.equal(chunk.length, givesBack && !watched ? 0 : 65_536)
+      assert.equal(seen.length, watched ? 65_536 : 0)
+    }
   })
 
   test('is a stream for whoever begins to read it later', async (t) => {
