@@ -101,4 +101,30 @@ describe('a request', () => {
       if (watched) assert.deepEqual(Buffer.concat(kept), sent.subarray(1))
     })
   }
+
+  // A piece that the kernel did not take is not asked to wait for by undici, where it is a small one.
+  test('arrives whole where the upstream begins to read when all of it was sent', { timeout: 30_000 }, async (t) => {
+    const upstream = await startRawUpstream(t)
+    const proxy = await startProxy(t, { upstream: upstream.httpUrl })
+    const client = await rawClient(t, proxy.port)
+    const piece = 20_000
+    const sent = randomBytes(1000 * piece)
+    client.write(requestHead('POST', '/', { 'Content-Length': String(sent.length), 'Content-Type': 'application/octet-stream' }))
+    client.write(sent.subarray(0, piece))
+    const connection = await upstream.next()
+    await connection.head()
+    const body = connection.takeOver()
+    for (let at = piece; at < sent.length; at += piece) {
+      client.write(sent.subarray(at, at + piece))
+      await new Promise((resolve) => setImmediate(resolve)) // so that it is read by itself
+    }
+    const got: Buffer[] = []
+    let bytes = 0
+    for await (const chunk of body) {
+      got.push(chunk)
+      bytes += chunk.length
+      if (bytes >= sent.length) break
+    }
+    assert.ok(Buffer.concat(got).equals(sent), 'a piece was taken away before it was written')
+  })
 })
