@@ -41,7 +41,7 @@ export function forward (options: ForwardOptions): void {
 class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Timed {
   readonly #options: ForwardOptions
   readonly #startedAt: number = clock()
-  readonly #untrack: () => void
+  place = -1
   /** Stops watching the connection, where the response waits behind another. */
   readonly #unwatch: (() => void) | undefined
   #choice: Choice | undefined = undefined
@@ -74,7 +74,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Timed
   constructor (options: ForwardOptions) {
     this.#options = options
     this.#counters = options.upstreams.rest
-    this.#untrack = options.registry.track('forward', this)
+    options.registry.track('forward', this)
     this.#unwatch = watchEnd(options.request, options.reply, () => this.#finish())
     if (hasLeft(options.request, options.reply.raw)) this.#finish() // while hooks were at work
   }
@@ -296,9 +296,9 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Timed
   #finish (): void {
     if (this.#finished) return
     this.#finished = true
-    this.#untrack()
     this.#unwatch?.()
     const { request, reply: { raw }, registry } = this.#options
+    registry.untrack('forward', this)
     const counters = this.#counters
     if (this.#inFlight) counters.inFlight--
     counters.duration.observe(clock() - this.#startedAt)

@@ -116,7 +116,10 @@ function route (state: ServerState, response: UpgradeResponse, request: Incoming
 
 function attend (state: ServerState, response: UpgradeResponse, request: IncomingMessage, offered: Offered): void {
   if (offered.eager || asksToClose(request)) response.setHeader('connection', 'close')
-  const untrack = state.registry.track('upgrade', { abort: () => setImmediate(dismiss, response, offered, () => untrack()) })
+  const { registry } = state
+  const exchange = { place: -1, abort: () => setImmediate(dismiss, response, offered, untrack) }
+  const untrack = (): void => registry.untrack('upgrade', exchange)
+  registry.track('upgrade', exchange)
   response.on('finish', () => {
     settle(state, response, request, offered)
     untrack()

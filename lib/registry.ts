@@ -2,6 +2,7 @@
 import { DrainPlan } from './drain.ts'
 import { OpenTunnel, type OpenTunnelOwner, type TunnelFacts } from './open-tunnel.ts'
 import type { Target } from './options.ts'
+import { Roster, type Placed } from './roster.ts'
 import { clock, type TunnelEnds } from './tunnel.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -12,7 +13,7 @@ import type { Upstream } from './upstream.ts'
 const pace = { fastest: 100, slowest: 1000, share: 1 / 40 }
 
 /** Anything that lives for a while and can be broken off: a handshake under way, a forward. */
-export interface Breakable {
+export interface Breakable extends Placed {
   abort (): void
 }
 
@@ -31,8 +32,8 @@ export class Registry implements OpenTunnelOwner {
   /** Whether the server closes, so that connections are not kept. */
   closing = false
   readonly #tunnels: Set<OpenTunnel> = new Set()
-  readonly #upgrades: Set<Breakable> = new Set()
-  readonly #forwards: Set<Breakable> = new Set()
+  readonly #upgrades: Roster<Breakable> = new Roster()
+  readonly #forwards: Roster<Breakable> = new Roster()
   #sweeper: NodeJS.Timeout | undefined = undefined
   /** Milliseconds between sweeps; of no meaning without a sweeper. */
   #pace = pace.slowest
@@ -81,13 +82,18 @@ export class Registry implements OpenTunnelOwner {
     this.#settle()
   }
 
-  /** Keeps an exchange until it ends, so that a drain can wait for it and break it off. Returns the remover. */
-  track (kind: 'upgrade' | 'forward', exchange: Breakable): () => void {
-    const set = kind === 'upgrade' ? this.#upgrades : this.#forwards
-    set.add(exchange)
-    return () => {
-      if (set.delete(exchange)) this.#settle()
-    }
+  /** Keeps an exchange until it ends, so that a drain can wait for it and break it off. */
+  track (kind: 'upgrade' | 'forward', exchange: Breakable): void {
+    this.#rosterOf(kind).add(exchange)
+  }
+
+  /** It has ended. May be told more than once. */
+  untrack (kind: 'upgrade' | 'forward', exchange: Breakable): void {
+    if (this.#rosterOf(kind).delete(exchange)) this.#settle()
+  }
+
+  #rosterOf (kind: 'upgrade' | 'forward'): Roster<Breakable> {
+    return kind === 'upgrade' ? this.#upgrades : this.#forwards
   }
 
   /** Tells the counters of all bytes that live tunnels have moved so far. */
@@ -117,8 +123,8 @@ export class Registry implements OpenTunnelOwner {
     this.draining = true
     const plan = new DrainPlan(timeout, this.#tunnels, {
       breakOff: () => {
-        for (const upgrade of this.#upgrades) upgrade.abort()
-        if (forwards) for (const forward of this.#forwards) forward.abort()
+        for (const upgrade of this.#upgrades.values()) upgrade.abort()
+        if (forwards) for (const forward of this.#forwards.values()) forward.abort()
       }
     })
     await new Promise<void>((resolve) => {

@@ -44,7 +44,7 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
   readonly #offered: Offered
   #stage: RefusalStage = 'limit'
   #admission: Admission | undefined = undefined
-  #untrack: (() => void) | undefined = undefined
+  place = -1
   /** The choice that is being tried, and the attempt. */
   #choice: Choice | undefined = undefined
   #handshake: Handshake | undefined = undefined
@@ -78,7 +78,7 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
       const { registry, gate } = this.#state
       if (registry.draining) throw new DrainingError()
       this.#admission = gate.admit(this.#request.ip ?? '', target.limits)
-      this.#untrack = registry.track('upgrade', this)
+      registry.track('upgrade', this)
       this.#client.watch()
       this.#stage = 'dial'
       this.#client.throwIfGone() // during the hooks: nobody is asked where it should go
@@ -158,7 +158,11 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
     if (this.#upstream !== undefined) this.#upstream.counters.pending--
     if (this.#body !== undefined) return
     this.#client.release()
-    this.#untrack?.()
+    this.#untrack()
+  }
+
+  #untrack (): void {
+    this.#state.registry.untrack('upgrade', this)
   }
 
   #fail (error: unknown): void {
@@ -244,7 +248,8 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
     const body = new AnswerBody({ stream, transport, framing, rest, timeout, raw })
     this.#body = body
     keepAlive(transport, target.keepAlive)
-    if (this.#untrack !== undefined) reply.raw.once('close', this.#untrack).once('finish', this.#untrack)
+    const over = (): void => this.#untrack()
+    reply.raw.once('close', over).once('finish', over)
     // The client may leave, or a drain be over, while the upstream is silent.
     const { socket } = this.#offered
     this.#client.worker = { abort: () => socket.destroy() }
