@@ -1,5 +1,6 @@
 /** A plain HTTP exchange: through undici, both bodies streamed, ended in one place. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { watchClient, type Timed } from './client-timer.ts'
@@ -121,7 +122,8 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Timed
   }
 
   isPassedOn (body: Readable): boolean {
-    return body === this.#options.request.raw && body.listenerCount('data') === 0 && this.#asked?.connection?.isFlushed === true
+    const { raw } = this.#options.request // what inject() was given is the caller's
+    return body === raw && raw.socket instanceof Socket && this.#asked?.connection?.isFlushed === true
   }
 
   #enter (counters: Counters): void {

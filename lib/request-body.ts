@@ -16,16 +16,26 @@ export function requestBody (request: FastifyRequest): Readable | null {
 export interface BodyOwner {
   /** So many bytes have been taken of it. At the beginning none. */
   taken (bytes: number): void
-  /** Whether the kernel has all that was taken, and nobody else could. */
+  /** Whether the body came from a socket, and the kernel has all that was taken of it. */
   isPassedOn (body: Readable): boolean
 }
 
-/** The body as undici is to read it: counted, and without the right to destroy the client's connection. */
+/**
+ * The body as undici is to read it: counted, and without the right to destroy the client's connection. A chunk's memory is given back
+ * when undici asks for the next one, unless somebody else has listened to the body, however briefly.
+ */
 export async function * counted (body: Readable, owner: BodyOwner): AsyncGenerator<Buffer> {
   owner.taken(0)
-  for await (const chunk of body.iterator({ destroyOnReturn: false })) {
-    owner.taken(chunk.length)
-    yield chunk
-    if (owner.isPassedOn(body)) giveBack(chunk)
+  let alone = body.listenerCount('data') === 0
+  const onListener = (event: string | symbol): void => { if (event === 'data') alone = false }
+  body.on('newListener', onListener)
+  try {
+    for await (const chunk of body.iterator({ destroyOnReturn: false })) {
+      owner.taken(chunk.length)
+      yield chunk
+      if (alone && owner.isPassedOn(body)) giveBack(chunk)
+    }
+  } finally {
+    body.off('newListener', onListener)
   }
 }

@@ -1,5 +1,6 @@
 /** A response's body on its way to the client. */
 import { ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { ClientGoneError, ignoreErrors } from './errors.ts'
@@ -115,5 +116,7 @@ function isPlain (destination: NodeJS.WritableStream): destination is ServerResp
 /** Returns whether there is room for more. `write` itself says no to every chunk of 64 KiB, whatever became of it. */
 function write (response: ServerResponse, chunk: Buffer): boolean {
   if (response.destroyed || response.writableEnded) return true // its close ends the exchange
-  return response.write(chunk, givingBack(chunk)) || response.writableLength < mostWaiting
+  // What is no socket hands the chunk itself on.
+  const written = response.req.socket instanceof Socket ? givingBack(chunk) : undefined
+  return response.write(chunk, written) || response.writableLength < mostWaiting
 }

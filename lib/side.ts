@@ -48,6 +48,8 @@ export class Side implements Reader {
   peer!: Side
   /** Bytes read from this side. All of them were handed to the other side's `write`. */
   bytes = 0
+  /** Whether what is read here comes from the kernel, goes to the kernel, and nobody else had begun to read before the tunnel did. */
+  alone = false
   ended = false
   closed = false
   paused = false
@@ -81,6 +83,7 @@ export function attach (side: Side): void {
   const { stream } = side
   stream[kSide] = side
   const intake = intakeOf(stream)
+  side.alone = stream instanceof Socket && side.peer.stream instanceof Socket && stream.listenerCount('data') === 0
   if (intake === undefined) stream.on('data', onData)
   else intake.reader = side
   stream.on('end', onEnd)
@@ -106,8 +109,7 @@ function closedBefore (stream: Stream): void {
 function onData (this: Stream, chunk: Buffer): void {
   const side = this[kSide]
   if (side === undefined) return
-  const written = givingBack(chunk)
-  side.tunnel.sideRead(side, chunk, written !== undefined && this.listenerCount('data') === 1 ? written : undefined)
+  side.tunnel.sideRead(side, chunk, side.alone && this.listenerCount('data') === 1 ? givingBack(chunk) : undefined)
 }
 
 /** From now on what is left in the stream is the caller's to read. */

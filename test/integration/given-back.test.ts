@@ -1,15 +1,15 @@
 // What was read and written on is given back at once, where nobody else has it; and nothing of it is lost on the way.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import type { Readable } from 'node:stream'
+import { Duplex, type Readable } from 'node:stream'
 import { describe, test } from 'node:test'
-import { rawClient, requestHead } from '../fixtures/client.ts'
+import { rawClient, requestHead, upgradeHead } from '../fixtures/client.ts'
 import { givesBack } from '../fixtures/memory.ts'
 import { startProxy, type ProxySetup } from '../fixtures/proxy.ts'
 import { selfSigned } from '../fixtures/tls.ts'
 import { openTunnel, roundTrip } from '../fixtures/tunnel.ts'
-import { startRawUpstream } from '../fixtures/upstream.ts'
-import { until } from '../fixtures/wait.ts'
+import { startHttpUpstream, startRawUpstream, switching } from '../fixtures/upstream.ts'
+import { event, until } from '../fixtures/wait.ts'
 
 const size = 4 * 1024 * 1024
 const large = 16_384
@@ -23,6 +23,25 @@ function chunksOf (stream: Readable): Buffer[] {
     return push.call(stream, chunk, ...rest)
   }
   return chunks
+}
+
+/** Two ends of a connection within this process: what is written to one is read at the other, the same Buffer. */
+function pair (): [Duplex, Duplex] {
+  const ends: Duplex[] = []
+  for (const other of [1, 0]) {
+    ends.push(new Duplex({
+      read () {},
+      write (chunk, _, callback) {
+        ends[other]?.push(chunk)
+        callback()
+      },
+      final (callback) {
+        ends[other]?.push(null)
+        callback()
+      }
+    }))
+  }
+  return ends as [Duplex, Duplex]
 }
 
 const isAway = (chunk: Buffer): boolean => chunk.length === 0
@@ -72,7 +91,83 @@ for (const secure of [false, true]) {
   })
 }
 
+test('a tunnel leaves alone what somebody read once, before it began', async (t) => {
+  const upstream = await startRawUpstream(t)
+  const kept: Buffer[] = []
+  const setup: ProxySetup['setup'] = (app) => {
+    app.server.on('connection', (socket: Readable) => {
+      const onData = (chunk: Buffer): void => {
+        if (chunk.length < large) return
+        socket.off('data', onData)
+        kept.push(chunk)
+      }
+      socket.on('data', onData)
+    })
+  }
+  const proxy = await startProxy(t, { upstream: upstream.url }, { setup })
+  const tunnel = await openTunnel(t, proxy, upstream)
+  const sent = randomBytes(size)
+  tunnel.client.write(sent)
+  assert.deepEqual(await tunnel.upstream.read(size), sent)
+  await roundTrip(tunnel)
+  await assertFate(kept, false)
+})
+
+test('a tunnel leaves alone what comes from no socket: it is the sender\'s own', async (t) => {
+  const upstream = await startRawUpstream(t)
+  const proxy = await startProxy(t, { upstream: upstream.url })
+  const [client, server] = pair()
+  t.after(() => client.destroy())
+  proxy.app.server.emit('connection', server)
+  client.write(upgradeHead('/'))
+  const connection = await upstream.next()
+  connection.write(switching(await connection.head()))
+  await event(client, 'data')
+  const sent = randomBytes(65_536)
+  const expected = Buffer.from(sent)
+  client.write(sent)
+  assert.deepEqual(await connection.read(65_536), expected)
+  connection.write('there')
+  await event(client, 'data')
+  assert.equal(sent.length, 65_536)
+})
+
+test('what inject() is given is the caller\'s', async (t) => {
+  const upstream = await startHttpUpstream(t, (request, response) => {
+    let bytes = 0
+    request.on('data', (chunk: Buffer) => { bytes += chunk.length }).on('end', () => response.end(String(bytes)))
+  })
+  const proxy = await startProxy(t, { upstream: upstream.url })
+  const payload = randomBytes(65_536)
+  for (let i = 0; i < 2; i++) {
+    const { body } = await proxy.app.inject({ method: 'POST', url: '/', payload, headers: { 'content-type': 'application/octet-stream' } })
+    assert.deepEqual([body, payload.length], ['65536', 65_536])
+  }
+})
+
 describe('a request', () => {
+  test('leaves its body alone where somebody has read of it once', async (t) => {
+    const upstream = await startRawUpstream(t)
+    const kept: Buffer[] = []
+    let raw: Readable | undefined
+    const proxy = await startProxy(t, { upstream: upstream.httpUrl }, {
+      setup: (app) => app.addHook('preHandler', (request, _, done) => {
+        raw = request.raw
+        done()
+      })
+    })
+    const client = await rawClient(t, proxy.port)
+    const sent = randomBytes(size)
+    client.write(requestHead('POST', '/', { 'Content-Length': String(size), 'Content-Type': 'application/octet-stream' }))
+    client.write(sent.subarray(0, 1)) // the head goes out with it
+    const connection = await upstream.next()
+    await connection.head()
+    raw?.once('data', (chunk: Buffer) => kept.push(chunk))
+    client.write(sent.subarray(1))
+    assert.deepEqual(await connection.read(size), sent)
+    await assertFate(kept, false)
+  })
+
   for (const watched of [false, true]) {
     test(watched ? 'leaves its body alone where somebody else reads it, too' : 'gives its body back', async (t) => {
       const upstream = await startRawUpstream(t)
