@@ -297,7 +297,7 @@ async function idle ({ load, at, running, extent }: Stage): Promise<Round> {
   return { kib: (after - before) / count }
 }
 
-async function held ({ load, at, pids, seconds }: Stage): Promise<Round> {
+async function held ({ load, at, pids, seconds, running }: Stage): Promise<Round> {
   const { few, many, perSecond } = crowd
   const chat = async (): Promise<number> => (await load.ask<Measured>('chat', pids(), { tunnels: few, perSecond, seconds: 2 * seconds })).p99
   await load.ask('hold', at, few, '/echo/64')
@@ -306,6 +306,7 @@ async function held ({ load, at, pids, seconds }: Stage): Promise<Round> {
   await load.ask('hold', at, many - few)
   await chat() // again: to collect what so many openings have left behind takes the next second or two
   const crowded = await chat()
+  await running?.collect() // or it falls into the silence, as what is left of the chatting
   const { cpu } = await load.ask<Measured>('silence', pids(), 2 * seconds)
   await load.ask('release')
   return { few: alone, many: crowded, idle: cpu.reduce((sum, each) => sum + each, 0) / (2 * seconds) * 100 }
