@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
-import { PassThrough } from 'node:stream'
+import { Duplex, PassThrough } from 'node:stream'
 import { describe, test, type TestContext } from 'node:test'
 import type { Dispatcher } from 'undici'
 import { ResponseBody } from '../lib/response-body.ts'
@@ -103,6 +103,29 @@ describe('the body of a response', () => {
       assert.equal(chunk.length, givesBack && !watched ? 0 : 65_536)
       assert.equal(seen.length, watched ? 65_536 : 0)
     }
+  })
+
+  test('is left as it is where the connection is no socket, which hands on the chunk itself', async (t) => {
+    const server = createServer()
+    const got: Buffer[] = []
+    const connection = new Duplex({
+      read () {},
+      write (chunk, _, callback) {
+        got.push(chunk)
+        callback()
+      }
+    })
+    t.after(() => connection.destroy())
+    server.emit('connection', connection)
+    connection.push('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    const [, response] = await once(server, 'request') as [unknown, ServerResponse]
+    const body = new ResponseBody(new Controller() as unknown as Dispatcher.DispatchController)
+    response.setHeader('content-length', 65_536)
+    body.pipe(response)
+    body.accept(Buffer.alloc(65_536, 'x'))
+    body.push(null)
+    await once(response, 'finish')
+    assert.ok(Buffer.concat(got).includes('x'.repeat(65_536)), 'the chunk was taken away')
   })
 
   test('is a stream for whoever begins to read it later', async (t) => {

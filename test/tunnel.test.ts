@@ -580,6 +580,19 @@ describe('timers', () => {
         made.tunnel.sweep(1100)
         await expired(made, 'stalled')
       })
+      test(`runs while the ${to} takes nothing of a last frame`, async () => {
+        const ends = { clientTracker: new FrameTracker(true), upstreamTracker: new FrameTracker(false) }
+        const made = rig({ timers: { stall: 100 }, ends })
+        made.tunnel.sweep(500)
+        made[to].hold = true
+        made.tunnel.farewell(to, closeFrame(1001))
+        await settle()
+        made.tunnel.sweep(500)
+        made.tunnel.sweep(599)
+        await alive(made)
+        made.tunnel.sweep(600)
+        assert.equal((await endingOf(made)).reason, 'drained') // which it was first
+      })
     }
     test('of 0 is none', async () => {
       const made = rig()
