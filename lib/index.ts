@@ -14,6 +14,7 @@ import { listen } from './listener.ts'
 import type { MetricsSnapshot } from './metrics.ts'
 import type { Config, Target, TunnelInfo, WstunnelOptions } from './options.ts'
 import { resolveOptions } from './resolve.ts'
+import { meetShapes } from './shapes.ts'
 import { ServerState, type Table } from './state.ts'
 import { sendError } from './respond.ts'
 import { upgrade } from './upgrade.ts'
@@ -87,6 +88,7 @@ async function wstunnel (app: FastifyInstance, options: WstunnelOptions): Promis
 function stateOf (app: FastifyInstance): ServerState {
   const known = states.get(app.server)
   if (known !== undefined) return known
+  meetShapes()
   const state = new ServerState(app)
   states.set(app.server, state)
   const unlisten = listen(state)
