@@ -59,8 +59,8 @@ export class Side implements Reader {
   farewell: Buffer | undefined = undefined
   /** Reset, or destroyed, as soon as what waits to be written is written. */
   dying: 'reset' | 'destroy' | undefined = undefined
-  /** What this side had drained at the last sweep, and since when bytes wait and that has not changed. */
-  drained = 0
+  /** What this side had drained at the last sweep, -1 before the first, and since when bytes wait and that has not changed. */
+  drained = -1
   waitsSince: number | undefined = undefined
 
   constructor (name: SideName, stream: Duplex, transport: Duplex, tunnel: SideOwner, tracker: Tracker | undefined) {

@@ -580,6 +580,16 @@ describe('timers', () => {
         made.tunnel.sweep(1100)
         await expired(made, 'stalled')
       })
+      test(`runs while the ${to} takes nothing of what was written before the tunnel began`, async () => {
+        const made = rig({ timers: { stall: 100 } })
+        made[to].hold = true
+        made[to].write('a head')
+        made.tunnel.sweep(500)
+        made.tunnel.sweep(599)
+        await alive(made)
+        made.tunnel.sweep(600)
+        await expired(made, 'stalled')
+      })
       test(`runs while the ${to} takes nothing of a last frame`, async () => {
         const ends = { clientTracker: new FrameTracker(true), upstreamTracker: new FrameTracker(false) }
         const made = rig({ timers: { stall: 100 }, ends })
