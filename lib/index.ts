@@ -10,11 +10,11 @@ import { isTruncated, readFacts, type Decision } from './decision.ts'
 import { parseDuration, type Duration } from './duration.ts'
 import { BadRequestError, InvalidOptionsError, TooManyHeadersError, UpgradeRequiredError, type WstunnelError } from './errors.ts'
 import { forward } from './forward.ts'
+import { shareHiddenClasses } from './hidden-classes.ts'
 import { listen } from './listener.ts'
 import type { MetricsSnapshot } from './metrics.ts'
 import type { Config, Target, TunnelInfo, WstunnelOptions } from './options.ts'
 import { resolveOptions } from './resolve.ts'
-import { meetShapes } from './shapes.ts'
 import { ServerState, type Table } from './state.ts'
 import { sendError } from './respond.ts'
 import { upgrade } from './upgrade.ts'
@@ -81,6 +81,7 @@ async function wstunnel (app: FastifyInstance, options: WstunnelOptions): Promis
   const { healthPath } = config
   if (healthPath !== undefined) await app.register(async (scope) => healthRoute(scope, state, healthPath), prefix === undefined ? {} : { prefix })
   if (config.targets.length === 0) return
+  shareHiddenClasses() // before there is a socket
   // Encapsulated: the prefix, the parser and the hooks of this registration stay in here.
   await app.register(async (scope) => routes(scope, state, table, config), prefix === undefined ? {} : { prefix })
 }
@@ -88,7 +89,6 @@ async function wstunnel (app: FastifyInstance, options: WstunnelOptions): Promis
 function stateOf (app: FastifyInstance): ServerState {
   const known = states.get(app.server)
   if (known !== undefined) return known
-  meetShapes()
   const state = new ServerState(app)
   states.set(app.server, state)
   const unlisten = listen(state)

@@ -157,7 +157,7 @@ function onClose (this: Stream): void {
 
 /** Whether bytes wait for this side, and none of them was drained for `stall` milliseconds, as far as calls like this one could see. */
 export function isStalled (side: Side, stall: number, now: number): boolean {
-  // Nothing waited then, and nothing was written since: of most tunnels the sweep need not look at the streams.
+  // Nothing waited then, and the tunnel has written nothing since: of most tunnels the sweep need not look at the streams.
   if (side.drained === side.peer.bytes && !side.peer.muted) return false
   const waiting = side.stream.writableLength
   const drained = side.peer.bytes - waiting

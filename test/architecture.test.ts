@@ -8,7 +8,7 @@ import ts from 'typescript'
 // The rooms of lib/ by layer, lowest first. A room is a file, or a folder (whose files may import each
 // other). It may import only rooms of a strictly lower layer: not sideways, not up, not even a type.
 const layers: string[][] = [
-  ['intake', 'memory', 'roster', 'shapes'],
+  ['intake', 'memory', 'roster', 'hidden-classes'],
   ['side'],
   ['farewell'],
   ['errors', 'headers', 'path', 'tunnel', 'duration', 'head', 'frames', 'counters', 'connection', 'address', 'tls', 'interim',
