@@ -89,24 +89,27 @@ export function isFree (socket: Duplex): boolean {
   return response !== undefined
 }
 
-const pending = new WeakMap<Duplex, Set<ServerResponse>>()
+/** Arrays: every request comes through here, and a `Set` would keep some of what was in it (see `roster`). */
+const pending = new WeakMap<Duplex, ServerResponse[]>()
 
 /** Remembers an ordinary response until it is over: see `whenFree`. */
 export function keepResponse (request: IncomingMessage, response: ServerResponse): void {
   if (isHttp2(request)) return
   const responses = pending.get(request.socket)
-  if (responses === undefined) pending.set(request.socket, new Set([response]))
-  else responses.add(response)
+  if (responses === undefined) pending.set(request.socket, [response])
+  else responses.push(response)
   response.on('close', forgetResponse)
 }
 
 function forgetResponse (this: ServerResponse): void {
-  pending.get(this.req.socket)?.delete(this)
+  const responses = pending.get(this.req.socket) ?? []
+  const at = responses.indexOf(this) // nearly always the first
+  if (at !== -1) responses.splice(at, 1)
 }
 
 /** What Node does no more for a socket once an upgrade was seen on it: the response may go on writing. */
 function tellDrained (this: Duplex): void {
-  for (const response of pending.get(this) ?? []) if (response.socket === this) response.emit('drain')
+  for (const response of [...pending.get(this) ?? []]) if (response.socket === this) response.emit('drain')
 }
 
 /**

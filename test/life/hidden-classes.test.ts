@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { event } from '../fixtures/wait.ts'
 
-/** Bytes of the old generation for each socket: some 850 where its options have hidden classes of their own, 20 to 120 where not. */
+/** Bytes of the old generation for each socket: 850 and more where its options have hidden classes of their own. */
 const most = 400
 
 test('a socket leaves no hidden classes behind', { timeout: 60_000 }, async (t) => {

@@ -11,7 +11,7 @@ for (const fallbackToHttp of [true, false]) {
   test(`with fallbackToHttp: ${fallbackToHttp}, timeout is not for a client that reads slowly`, async (t) => {
     const size = 1 << 25
     const upstream = await startRawUpstream(t)
-    const proxy = await startProxy(t, { upstream: `${upstream.url}/`, fallbackToHttp, timeout: '500ms' })
+    const proxy = await startProxy(t, { upstream: `${upstream.url}/`, fallbackToHttp, timeout: '1s' })
     const client = await rawClient(t, proxy.port)
     client.write(upgradeHead('/'))
     const connection = await upstream.next()

@@ -226,11 +226,12 @@ describe('limits', () => {
   test('L6 early bytes beyond earlyData are not read before the 101, and not lost', async (t) => {
     await everywhere(t, scene, { 'with the head': true, 'after it': false }, async (t, listener, together) => {
       const flood = Buffer.alloc(16 * 1024 * 1024)
+      const first = Buffer.concat([Buffer.from(get('/early/', ...handshake)), together ? flood : Buffer.alloc(0)]) // made before the server waits for it
       const asked = deferred<{ connection: RawConnection, head: string }>()
       scene.upstream.script = (connection, head) => asked.resolve({ connection, head })
       const client = await listener.connect(t)
-      client.write(Buffer.concat([Buffer.from(get('/early/', ...handshake)), together ? flood : Buffer.alloc(0)]))
-      const { connection, head } = await asked.promise
+      client.write(first)
+      const { connection, head } = await within(asked.promise, 'the upstream to be asked')
       scene.upstream.script = undefined
       if (!together) client.write(flood)
       const socket = early.socket as Socket
