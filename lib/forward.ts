@@ -8,13 +8,14 @@ import type { Counters, StatusClass } from './counters.ts'
 import { ClientGoneError, ClosedError, DrainingError, isProxyError, toProxyError } from './errors.ts'
 import type { Target } from './options.ts'
 import { isIdempotent, outgoing } from './outgoing.ts'
+import type { PooledOptions } from './pooled-connection.ts'
 import type { Breakable, Registry } from './registry.ts'
 import { counted, requestBody, type BodyOwner } from './request-body.ts'
 import { sendError, sendHint, setHead, type Head } from './respond.ts'
 import { ResponseBody } from './response-body.ts'
 import { cutShort, hasLeft, isComplete, watchEnd } from './response-end.ts'
 import { clock } from './tunnel.ts'
-import type { Choice, PooledOptions, Upstreams } from './upstream.ts'
+import type { Choice, Upstreams } from './upstream.ts'
 
 /** What a forward needs. */
 export interface ForwardOptions {

@@ -1,16 +1,14 @@
 /** Upstreams: where a target's exchanges go, with the pool that carries its forwards and the counters of all. */
 import type { FastifyRequest } from 'fastify'
-import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
-import { Client, Pool, type Dispatcher } from 'undici'
+import { Pool } from 'undici'
 import { parseAddress, parseBalancerRef, type Address, type BalancerRef } from './address.ts'
 import type { ConnectionOverrides } from './balancing.ts'
 import { Counters } from './counters.ts'
-import { dial, wasReset, type Dialled, type DialOptions } from './dial.ts'
+import type { DialOptions } from './dial.ts'
 import { InvalidUpstreamError } from './errors.ts'
-import { Continues } from './interim.ts'
 import type { Target, UpstreamFunction } from './options.ts'
 import { mapPath } from './path.ts'
+import { Connection } from './pooled-connection.ts'
 import type { TlsOptions } from './tls.ts'
 
 /** Where one exchange goes, told of how that went. */
@@ -143,99 +141,6 @@ export class Upstream implements Choice {
 export function tlsTowards ({ tls, servername }: ConnectionOverrides, byDefault: TlsOptions): TlsOptions {
   const options = tls ?? byDefault
   return servername === undefined ? options : { servername, ...options }
-}
-
-/** What one exchange asks of a pool. */
-export interface PooledOptions extends Dispatcher.DispatchOptions {
-  /** Set by the connection that takes it: whether it has served another one before. */
-  reused?: boolean
-  /** The same: whether it broke, where undici sees a regular end of a response that has no length (RFC 9112, 8). */
-  connection?: PooledConnection
-}
-
-/** What an exchange sees of the connection that carries it. */
-export interface PooledConnection {
-  readonly broken: boolean
-  /** Whether the kernel has all that was written to it. */
-  readonly isFlushed: boolean
-  /** Pauses a response, unless all of it has come. */
-  hold (response: Dispatcher.DispatchController): void
-  /** The response is over: a connection at rest is not to keep the exchange that it had. */
-  letGo (response: Dispatcher.DispatchController | undefined): void
-}
-
-/** One connection of a pool. */
-class Connection extends Client implements PooledConnection {
-  broken = false
-  readonly #continues: Continues
-  /** Nothing more is to come: nothing can be held back. */
-  #ended = false
-  /** The response that was held back, and may be so still. */
-  #held: Dispatcher.DispatchController | undefined = undefined
-  #used = false
-  #stream: Duplex | undefined = undefined
-
-  constructor (origin: URL, options: object, dialling: DialOptions) {
-    const continues = new Continues()
-    super(origin, {
-      ...options,
-      connect: (_, callback) => {
-        dial(dialling, (error, dialled) => {
-          if (error !== null || dialled === null) return callback(error as Error, null)
-          continues.watch(dialled.stream)
-          this.#watch(dialled)
-          callback(null, dialled.stream as Socket)
-        })
-      }
-    })
-    this.#continues = continues
-    this.on('disconnect', () => { this.#used = false })
-  }
-
-  get isFlushed (): boolean {
-    return this.#stream?.writableLength === 0
-  }
-
-  hold (response: Dispatcher.DispatchController): void {
-    if (this.#ended) return
-    this.#held = response
-    response.pause()
-  }
-
-  letGo (response: Dispatcher.DispatchController | undefined): void {
-    if (this.#held === response) this.#held = undefined
-  }
-
-  /**
-   * Hears of its end before undici, which asserts then that its parser is not held, and would end the process with that where a
-   * response said `close` or had no length (nodejs/undici#5360).
-   */
-  #watch ({ stream, transport }: Dialled): void {
-    this.broken = false
-    this.#ended = false
-    this.#stream = stream
-    stream.once('end', () => {
-      this.broken = wasReset(transport)
-      this.#ended = true
-      this.#held?.resume()
-    })
-    stream.once('error', (error: NodeJS.ErrnoException) => {
-      this.broken = true
-      this.#ended = true
-      // Of a destroyed socket a parser cannot be let go. A reset is what undici takes for an end; of any other failure it does not ask it.
-      if (this.#held?.paused === true && error.code === 'ECONNRESET') error.code = 'ECONNABORTED'
-    })
-  }
-
-  /** A pool gives a connection its next request when the one before is over. */
-  override dispatch (options: PooledOptions, handler: Dispatcher.DispatchHandler): boolean {
-    this.#continues.expect()
-    this.#held = undefined
-    options.connection = this
-    options.reused = this.#used
-    this.#used = true
-    return super.dispatch(options, handler)
-  }
 }
 
 /** How many upstreams a function may name before those without an exchange are forgotten, oldest first. */
