@@ -12,6 +12,7 @@ import { BadRequestError, InvalidOptionsError, TooManyHeadersError, UpgradeRequi
 import { forward } from './forward.ts'
 import { shareHiddenClasses } from './hidden-classes.ts'
 import { listen } from './listener.ts'
+import { keepFreedMemory } from './memory.ts'
 import type { MetricsSnapshot } from './metrics.ts'
 import type { Config, Target, TunnelInfo, WstunnelOptions } from './options.ts'
 import { resolveOptions } from './resolve.ts'
@@ -82,6 +83,7 @@ async function wstunnel (app: FastifyInstance, options: WstunnelOptions): Promis
   if (healthPath !== undefined) await app.register(async (scope) => healthRoute(scope, state, healthPath), prefix === undefined ? {} : { prefix })
   if (config.targets.length === 0) return
   shareHiddenClasses() // before there is a socket
+  keepFreedMemory()
   // Encapsulated: the prefix, the parser and the hooks of this registration stay in here.
   await app.register(async (scope) => routes(scope, state, table, config), prefix === undefined ? {} : { prefix })
 }

@@ -2,10 +2,16 @@
  * The memory of what was read, given back as soon as nobody needs it. Node allocates up to 64 KiB for every read, and V8 counts those
  * bytes: each time that they make some tens of mebibytes it marks the whole heap of the process, which costs more than to carry them
  * (bench/LOG.md). A chunk that was written on is of no use any more, long before a collector finds that out.
+ *
+ * Node 20 cannot give memory back. There a scavenge frees tens of mebibytes at once, and glibc returns them to the system, which has to
+ * find, and to clear, every page anew for the reads that follow.
  */
 
 /** Less is left to the collector. The longest record of TLS has as much. */
 const much = 16_384
+
+/** The largest that glibc learns from, but for its own few bytes: `DEFAULT_MMAP_THRESHOLD_MAX` is 32 MiB. */
+const lesson = 31 * 1024 * 1024
 
 type Memory = ArrayBufferLike & {
   /** ECMAScript 2024: Node 22. Where it is missing, all is left to the collector. */
@@ -28,4 +34,17 @@ export function giveBack (chunk: Buffer): void {
 /** The same as soon as it is written: to be handed to `write`. `undefined` where nothing is gained by it. */
 export function givingBack (chunk: Buffer): Written | undefined {
   return isWorthIt(chunk) ? (error) => { if (error == null) giveBack(chunk) } : undefined
+}
+
+let kept = false
+
+/**
+ * Once in a process, where all is left to the collector: has glibc keep up to 62 MiB of what is freed, rather than 128 KiB. It learns that from
+ * the largest piece freed so far (mallopt(3), `M_MMAP_THRESHOLD`: both thresholds are dynamic), and as little from one that nobody has written
+ * to, which takes no memory. Who sets `MALLOC_TRIM_THRESHOLD_` has decided otherwise: then it learns nothing. Other allocators do not care.
+ */
+export function keepFreedMemory (): void {
+  if (kept || 'transfer' in ArrayBuffer.prototype) return
+  kept = true
+  Buffer.allocUnsafeSlow(lesson) // freed by the next scavenge
 }

@@ -23,7 +23,8 @@ interface Start {
   port?: number
 }
 
-type Request = { id: number } & ({ do: 'start', with: Start } | { do: 'memory' } | { do: 'bytes' } | { do: 'close' })
+type Order = { do: 'start', with: Start } | { do: 'memory' } | { do: 'bytes' } | { do: 'faults' } | { do: 'close' }
+type Request = { id: number } & Order
 
 interface Answer {
   id: number
@@ -60,6 +61,11 @@ export class ProxyProcess {
     return this.#ask({ do: 'memory' })
   }
 
+  /** Pages that the system has had to give to the process so far. */
+  faults (): Promise<number> {
+    return this.#ask({ do: 'faults' })
+  }
+
   /** Whether nothing moves any more, though the proxy has had its turns, before `moved` has resolved: it is not the proxy that is waited for. */
   async isStill (moved: Promise<unknown>): Promise<boolean> {
     const motion = moved.then(() => undefined)
@@ -89,7 +95,7 @@ export class ProxyProcess {
     this.#asked.delete(answer.id)
   }
 
-  #ask<T> (what: { do: 'start', with: Start } | { do: 'memory' } | { do: 'bytes' } | { do: 'close' }): Promise<T> {
+  #ask<T> (what: Order): Promise<T> {
     const id = ++this.#id
     const { promise, resolve, reject } = deferred<unknown>()
     this.#asked.set(id, (message) => {
@@ -118,6 +124,7 @@ async function obey (request: Request): Promise<unknown> {
     for (const { bytesFromClient, bytesFromUpstream } of app.wstunnel.tunnels()) bytes += bytesFromClient + bytesFromUpstream
     return bytes
   }
+  if (request.do === 'faults') return process.resourceUsage().minorPageFault
   if (request.do === 'memory') {
     for (let i = 0; i < 3; i++) {
       await new Promise((resolve) => setImmediate(resolve))
