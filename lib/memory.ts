@@ -10,7 +10,7 @@
 /** Less is left to the collector. The longest record of TLS has as much. */
 const much = 16_384
 
-/** The largest that glibc learns from, but for its own few bytes: `DEFAULT_MMAP_THRESHOLD_MAX` is 32 MiB. */
+/** The largest that glibc learns from is 32 MiB, with some bytes of its own (`DEFAULT_MMAP_THRESHOLD_MAX`, on 64 bits). */
 const lesson = 31 * 1024 * 1024
 
 type Memory = ArrayBufferLike & {
@@ -39,12 +39,17 @@ export function givingBack (chunk: Buffer): Written | undefined {
 let kept = false
 
 /**
- * Once in a process, where all is left to the collector: has glibc keep up to 62 MiB of what is freed, rather than 128 KiB. It learns that from
- * the largest piece freed so far (mallopt(3), `M_MMAP_THRESHOLD`: both thresholds are dynamic), and as little from one that nobody has written
- * to, which takes no memory. Who sets `MALLOC_TRIM_THRESHOLD_` has decided otherwise: then it learns nothing. Other allocators do not care.
+ * Once, where all is left to the collector: has glibc keep up to 62 MiB that are free at the end of its heap, rather than 128 KiB. It learns that
+ * from the largest piece that was mapped and freed so far (mallopt(3), `M_MMAP_THRESHOLD`), and just as well from one that nobody has written to, which
+ * takes no memory. The price: what is smaller than that piece is not mapped by itself any more, and what is alive keeps what is free below it. Who
+ * sets a threshold in the environment has decided otherwise, and glibc learns nothing.
  */
 export function keepFreedMemory (): void {
-  if (kept || 'transfer' in ArrayBuffer.prototype) return
+  if (kept || 'transfer' in ArrayBuffer.prototype || process.platform !== 'linux') return
   kept = true
-  Buffer.allocUnsafeSlow(lesson) // freed by the next scavenge
+  try {
+    Buffer.allocUnsafeSlow(lesson) // freed by the next scavenge
+  } catch {
+    // Where there is so little address space, all stays as it was.
+  }
 }

@@ -10,7 +10,10 @@ const mebibytes = 256
 /** For a mebibyte, which has 256 pages. */
 const most = 32
 
-test('the memory of what was read is there for the next read', { timeout: 60_000 }, async (t) => {
+const elsewhere = process.platform === 'linux' ? false : 'glibc is meant'
+
+test('the memory of what was read is there for the next read', { timeout: 60_000, skip: elsewhere }, async (t) => {
+  for (const name of Object.keys(process.env)) if (name.startsWith('MALLOC_') || name === 'GLIBC_TUNABLES') delete process.env[name] // glibc would learn nothing
   const proxy = new ProxyProcess()
   t.after(async () => await proxy.stop())
   const upstream = await startRawUpstream(t)
@@ -32,6 +35,6 @@ test('the memory of what was read is there for the next read', { timeout: 60_000
     rounds.push((await proxy.faults() - before) / mebibytes)
   }
   const told = `${rounds.map(Math.round).join(', ')} for each mebibyte`
-  // With the 128 KiB of glibc's own some rounds have 200 and some none, with 62 MiB none has more than a few.
+  // With the 128 KiB of glibc's own most rounds have 150 to 250, with 62 MiB none has more than a few.
   assert.ok((rounds.toSorted((a, b) => a - b)[2] as number) < most, told)
 })
