@@ -76,8 +76,7 @@ async function serve (socket: Socket, random: Random): Promise<void> {
     }
     case '/deaf': {
       socket.write(answer)
-      const late = setTimeout(() => socket.resume(), 3000) // long after the proxy has given it up
-      socket.once('close', () => clearTimeout(late))
+      whileOpen(socket, 3000, () => socket.resume()) // long after the proxy has given it up
       return
     }
     case '/half':
@@ -93,6 +92,13 @@ async function serve (socket: Socket, random: Random): Promise<void> {
       flood()
     }
   }
+}
+
+/** Does something later, unless the socket has closed by then. One that is closed already says so no more: its timer would be left, and counted. */
+function whileOpen (socket: Socket, ms: number, act: () => void): void {
+  if (socket.destroyed) return
+  const timer = setTimeout(act, ms)
+  socket.once('close', () => clearTimeout(timer))
 }
 
 export interface Figures {
@@ -198,8 +204,7 @@ class Script {
     }
     socket.write(head + (random() < 0.2 ? 'x'.repeat(upTo(random, 30_000)) : ''))
     if (roll < 0.3) {
-      const soon = setTimeout(leave, upTo(random, 20))
-      socket.once('close', () => clearTimeout(soon))
+      whileOpen(socket, upTo(random, 20), leave)
       return
     }
     const answer = await headOn(socket).catch(() => '')
@@ -212,8 +217,7 @@ class Script {
     }
     // Some are left to the proxy's timers.
     if (random() >= 0.1) return leave()
-    const late = setTimeout(() => { socket.destroy() }, 4000)
-    socket.once('close', () => clearTimeout(late))
+    whileOpen(socket, 4000, () => socket.destroy())
   }
 }
 
