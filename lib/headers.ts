@@ -32,12 +32,16 @@ const endToEnd: ReadonlySet<string> = new Set([
 export type ForwardedMode = 'x-forwarded' | 'forwarded' | 'both' | false
 
 // The fields that say who asked. An upstream must be able to believe them, so a client's own are dropped.
-const aboutTheClient: ReadonlySet<string> = new Set([
-  'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-port', 'x-forwarded-server', 'forwarded'
-])
+function isAboutTheClient (key: string): boolean {
+  return key === 'forwarded' || key.startsWith('x-forwarded-')
+}
+
+// Those that we write ourselves.
 const xForwarded: ReadonlySet<string> = new Set(['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'])
-const forwarded: ReadonlySet<string> = new Set(['forwarded'])
-const nothing: ReadonlySet<string> = new Set()
+const isNone = (): boolean => false
+const isXForwarded = (key: string): boolean => xForwarded.has(key)
+const isForwarded = (key: string): boolean => key === 'forwarded'
+const isKnown = (key: string): boolean => isForwarded(key) || isXForwarded(key) || key === 'x-forwarded-port' || key === 'x-forwarded-server'
 
 const upgradeToken = 'upgrade'
 
@@ -49,8 +53,8 @@ export interface RequestRules {
   readonly body: boolean
   /** Fields about the client that we add, as a flat list. */
   readonly forwarded: HeaderList
-  /** Lower-case names of those that do not pass. */
-  readonly dropped: ReadonlySet<string>
+  /** Whether a field, by its lower-case name, does not pass. */
+  readonly isDropped: (key: string) => boolean
   readonly via: 'off' | 'on' | 'full' | 'block'
 }
 
@@ -87,7 +91,7 @@ function namedByConnection (list: HeaderList): string[] {
 }
 
 function isEndToEnd (name: string): boolean {
-  return endToEnd.has(name) || aboutTheClient.has(name) || name.startsWith('sec-websocket-')
+  return endToEnd.has(name) || isAboutTheClient(name) || name.startsWith('sec-websocket-')
 }
 
 /** A request's headers as the upstream gets them: Host first, then the client's in their order, then ours. */
@@ -116,7 +120,8 @@ export function requestHeaders (raw: HeaderList, rules: RequestRules): string[] 
       via += via === '' ? value : `, ${value}`
       continue
     }
-    if (isDropped(key, rules.dropped)) continue
+    // Also in the spelling with underscores, which CGI-like upstreams cannot tell apart (CVE-2026-39858).
+    if (rules.isDropped(key.includes('_') ? key.replaceAll('_', '-') : key)) continue
     out.push(name, value)
   }
   if (rules.via === 'on' || rules.via === 'full') out.push('Via', withVia(via, rules.via))
@@ -124,19 +129,15 @@ export function requestHeaders (raw: HeaderList, rules: RequestRules): string[] 
   return out
 }
 
-/** Also in the spelling with underscores, which CGI-like upstreams cannot tell apart (CVE-2026-39858). */
-function isDropped (key: string, dropped: ReadonlySet<string>): boolean {
-  return dropped.has(key) || (key.includes('_') && dropped.has(key.replaceAll('_', '-')))
-}
-
 /**
- * Which of the fields that say who asked do not pass: all of them; of a trusted proxy, those that we write anew from
- * what it said; none where the option is off and they are nobody's business.
+ * Which of the fields that say who asked do not pass: all of them, `X-Forwarded-*` of any name; of a trusted proxy, those that we
+ * write anew from what it said; none if the option is off.
  */
-export function droppedFields (mode: ForwardedMode, trusted: boolean): ReadonlySet<string> {
-  if (mode === false) return nothing
-  if (!trusted || mode === 'both') return aboutTheClient
-  return mode === 'forwarded' ? forwarded : xForwarded
+export function droppedFields (mode: ForwardedMode, trusted: boolean): (key: string) => boolean {
+  if (mode === false) return isNone
+  if (!trusted) return isAboutTheClient
+  if (mode === 'both') return isKnown
+  return mode === 'forwarded' ? isForwarded : isXForwarded
 }
 
 function withVia (received: string, via: 'on' | 'full'): string {
@@ -270,14 +271,17 @@ export function fromMap (map: unknown, before: HeaderList = []): string[] {
   return [...fields.values(), length === undefined ? [] : ['Content-Length', length]].flat()
 }
 
+// HTTP itself in any version, by its own name or that of ALPN, drafts too; and TLS, in which any of them may be.
+const carriesRequests = /^(?:https?|h[23]c?(?:-.*)?|hq(?:-.*)?|spdy|tls)$/
+
 /**
  * Whether a protocol of `Upgrade` (RFC 9110, 7.8: a name, perhaps with a version) is well-formed, and none that carries
- * requests past this server's checks: h2c smuggling, upgrades to TLS.
+ * requests past this server's checks: HTTP in any version, h2c smuggling, upgrades to TLS.
  */
 export function isTunnelled (protocol: string): boolean {
   const [name = '', version, ...more] = protocol.toLowerCase().split('/')
   if (!isToken(name) || (version !== undefined && !isToken(version)) || more.length > 0) return false
-  return name !== 'h2c' && name !== 'h2' && name !== 'tls'
+  return !carriesRequests.test(name)
 }
 
 /** A `Connection` value without its `upgrade`, and with `instead` in its place. */

@@ -8,7 +8,7 @@ import { ignoreErrors, TimeoutError, UpstreamError } from './errors.ts'
 import { closeFrame } from './frames.ts'
 import { Handshake, type Answer } from './handshake.ts'
 import { serialise, type HeaderList } from './headers.ts'
-import { parseTarget } from './path.ts'
+import { isOriginForm } from './path.ts'
 import { clock } from './tunnel.ts'
 
 const mostOfBody = 65_536
@@ -82,7 +82,7 @@ async function ask (check: HealthCheck, method: 'GET' | 'HEAD', dialling: DialOp
 async function exchange (
   { uri }: HealthCheck, method: string, dialling: DialOptions, headers: HeaderList, key: string | undefined, signal: AbortSignal
 ): Promise<Answer> {
-  if (parseTarget(uri)?.absolute !== false) throw new TypeError('invalid request target')
+  if (!isOriginForm(uri)) throw new TypeError('invalid request target')
   const head = serialise(`${method} ${uri} HTTP/1.1`, ['Host', dialling.address.authority, ...headers])
   signal.throwIfAborted()
   return await new Promise<Answer>((resolve, reject) => {

@@ -3,19 +3,22 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
-import { METHODS, type Server } from 'node:http'
+import type { Server } from 'node:http'
 import type { BalancerControl } from './balancing.ts'
 import { isHttp2, isOver, keepOver, offerOf, UpgradeResponse } from './connection.ts'
-import { isTruncated, readFacts, type Decision } from './decision.ts'
+import { decide, type Decision } from './decision.ts'
 import { parseDuration, type Duration } from './duration.ts'
-import { BadRequestError, InvalidOptionsError, TooManyHeadersError, UpgradeRequiredError, type WstunnelError } from './errors.ts'
+import { BadPathError, BadRequestError, InvalidOptionsError, TooManyHeadersError, UpgradeRequiredError, type WstunnelError } from './errors.ts'
 import { forward } from './forward.ts'
 import { shareHiddenClasses } from './hidden-classes.ts'
 import { listen } from './listener.ts'
 import { keepFreedMemory } from './memory.ts'
 import type { MetricsSnapshot } from './metrics.ts'
-import type { Config, Target, TunnelInfo, WstunnelOptions } from './options.ts'
-import { resolveOptions } from './resolve.ts'
+import type { Target, TunnelInfo, WstunnelOptions } from './options.ts'
+import { prefixLength } from './path-pattern.ts'
+import { isTruncated, readFacts } from './request-facts.ts'
+import { resolveOptions, type Resolved } from './resolve.ts'
+import { addRoutes } from './routes.ts'
 import { ServerState, type Table } from './state.ts'
 import { sendError } from './respond.ts'
 import { upgrade } from './upgrade.ts'
@@ -74,11 +77,10 @@ async function wstunnel (app: FastifyInstance, options: WstunnelOptions): Promis
   const { prefix, ...own } = options
   const base = join(app.prefix, prefix)
   const state = stateOf(app)
-  const config = resolveOptions(own, base, state.balancers)
+  const config = resolveOptions(own, base, state.balancers, state.rules)
   if (!app.hasDecorator('wstunnel')) app.decorate('wstunnel', decorator(state))
   for (const warning of config.warnings) app.log.warn(warning)
-  const caseSensitive = app.initialConfig.routerOptions?.caseSensitive ?? true
-  const table = state.add(config, caseSensitive)
+  const table = state.add(config)
   const { healthPath } = config
   if (healthPath !== undefined) await app.register(async (scope) => healthRoute(scope, state, healthPath), prefix === undefined ? {} : { prefix })
   if (config.targets.length === 0) return
@@ -128,42 +130,41 @@ function healthRoute (scope: FastifyInstance, state: ServerState, url: string): 
   })
 }
 
-/** Fastify's routes for the table: one for each path that an entry needs. */
-function routes (scope: FastifyInstance, state: ServerState, table: Table, config: Config): void {
+/** The routes of a registration, and what they do. */
+function routes (scope: FastifyInstance, state: ServerState, table: Table, { placements }: Resolved): void {
   // Every body is a stream, of whatever type and size.
   scope.removeAllContentTypeParsers()
   scope.addContentTypeParser('*', (_, payload, done) => done(null, payload))
   scope.decorateRequest(kDecision as unknown as string, null)
-  scope.addHook('onRequest', (request: Decided, reply, done) => {
-    request[kDecision] = decideOn(table, request.raw, state.server as Server)
-    if (isOver(request.raw)) reply.header('connection', 'close') // also where a later hook answers in our place
-    done()
+  addRoutes(scope, state, table, placements, {
+    decide (target, request: Decided, reply) {
+      request[kDecision] = decisionOn(state, target, request)
+      if (isOver(request.raw)) reply.header('connection', 'close') // also where a later hook answers in our place
+    },
+    preHandlersOf: lastOf,
+    handle: function handleRequest (request, reply) { act(state, table, request, reply) }
   })
-  const method = methods(scope)
-  const handler = (request: FastifyRequest, reply: FastifyReply): void => act(state, table, request, reply)
-  const seen = new Set<string>()
-  for (const target of config.targets) {
-    if (target.upstream === false) continue
-    for (const url of target.patterns) {
-      if (seen.has(url)) continue
-      seen.add(url)
-      scope.route({ ...target.settings, preHandler: lastOf(target), method, url, handler, exposeHeadRoute: false, schema: { hide: true } as object })
-    }
-  }
 }
 
-function decideOn (table: Table, raw: FastifyRequest['raw'], server: Server): Decision {
-  const decision = table.decide(readFacts(raw))
+/** What to do with a request that the router has given to an entry. */
+function decisionOn (state: ServerState, target: Target, { raw, host }: FastifyRequest): Decision {
+  const { rules } = state
+  const facts = readFacts(raw, rules)
+  const matched = facts.path === undefined ? undefined : prefixLength(target.prefix, facts.path, rules)
+  // The router has not read the same path.
+  if (facts.path !== undefined && (matched === undefined || state.isAmbiguous(facts.path, target, host))) return refusal(target, raw, new BadPathError())
+  const decision = decide([target], facts, matched)
   if (decision.kind === 'none') return decision
-  const { target } = decision
-  if (isTruncated(raw, server)) return refusal(target, raw, new TooManyHeadersError())
+  if (isTruncated(raw, state.server as Server)) return refusal(target, raw, new TooManyHeadersError())
   // RFC 9112, 9.6: nothing that comes behind the request whose answer says `close` is to be processed.
   if (isOver(raw)) return refusal(target, raw, new BadRequestError('behind a request that was refused'))
-  // It did not come by an upgrade of Node's: by `inject()`, given back since its path is ours only after `rewriteUrl`, or with an
-  // offer that Node did not see (20: `Connection: Upgrade<TAB>`).
-  if ((decision.kind === 'tunnel' || decision.kind === 'upgrade') && offerOf(raw) === undefined) {
+  const offered = offerOf(raw) !== undefined
+  // It did not come by an upgrade of Node's: by `inject()`, or with an offer that Node did not see (20: `Connection: Upgrade<TAB>`).
+  if ((decision.kind === 'tunnel' || decision.kind === 'upgrade') && !offered) {
     return refusal(target, raw, new BadRequestError('this connection cannot be upgraded'))
   }
+  // It did, was foreseen to switch, and so Node has not read its body.
+  if (decision.kind === 'forward' && offered && facts.body) return refusal(target, raw, new BadRequestError('an upgrade with a body'))
   if (decision.kind === 'refuse' && !(decision.error instanceof UpgradeRequiredError)) keepOver(raw)
   return decision
 }
@@ -171,15 +172,6 @@ function decideOn (table: Table, raw: FastifyRequest['raw'], server: Server): De
 function refusal (target: Target, raw: FastifyRequest['raw'], error: WstunnelError): Decision {
   keepOver(raw)
   return { kind: 'refuse', target, error }
-}
-
-/** Every method that Node parses; TRACE would show an upstream's view of credentials, CONNECT asks for another server. */
-function methods (scope: FastifyInstance): string[] {
-  const wanted = METHODS.filter((method) => method !== 'CONNECT' && method !== 'TRACE')
-  for (const method of wanted) {
-    if (!scope.supportedMethods.includes(method)) scope.addHttpMethod(method, { hasBody: true })
-  }
-  return wanted
 }
 
 /** The route's own preHandlers, and after them all one that takes the upgrade back from plugins that would switch it themselves. */

@@ -8,7 +8,7 @@ import {
   handBack, handedBack, keepOffer, keepResponse, rebuild, respondOn, whenFree, type Offered, type UpgradeResponse
 } from './connection.ts'
 import type { RefusalStage } from './counters.ts'
-import { isTruncated, readFacts } from './decision.ts'
+import { isTruncated, readFacts } from './request-facts.ts'
 import { DrainingError, TooManyHeadersError, type WstunnelError } from './errors.ts'
 import { replaceUpgradeToken } from './headers.ts'
 import type { ServerState } from './state.ts'
@@ -47,7 +47,7 @@ function takeAll (state: ServerState, server: Server & { shouldUpgradeCallback?:
   const before = server.shouldUpgradeCallback
   if (before === undefined) return () => {}
   server.shouldUpgradeCallback = function (request) {
-    return server.listenerCount('upgrade') === 1 || state.foresee(readFacts(request)) === 'switch' || before.call(server, request)
+    return server.listenerCount('upgrade') === 1 || state.foresee(readFacts(request, state.rules), false) === 'switch' || before.call(server, request)
   }
   return () => { server.shouldUpgradeCallback = before }
 }
@@ -73,14 +73,14 @@ function accept (state: ServerState, request: IncomingMessage, stream: Duplex, h
     })
     return
   }
-  const facts = readFacts(request)
+  const facts = readFacts(request, state.rules)
   // An empty head is a part of all that was read with the request, and would keep that.
   const offered = { socket, head: head.length > 0 ? head : nothing, eager: head.length > 0 || facts.body }
   keepOffer(request, offered)
-  const fate = state.foresee(facts)
+  const alone = state.server.listenerCount('upgrade') === 1
+  const fate = state.foresee(facts, alone)
   // Fastify would answer this one itself, without a word about when to come back.
   if (fate === 'switch' && state.registry.closing) return refuse(state, response, request, 'limit', new DrainingError())
-  const alone = state.server.listenerCount('upgrade') === 1
   if (alone && fate === 'switch') return route(state, response, request, offered)
   response.detachSocket(socket)
   if (alone) return decline(state, request, stream, head)

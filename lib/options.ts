@@ -7,7 +7,7 @@ import type { BalancerConfig, BalancerOptions } from './balancing.ts'
 import type { TunnelReason } from './counters.ts'
 import type { Duration } from './duration.ts'
 import type { ForwardedMode, HeaderMap } from './headers.ts'
-import type { PathPrefix } from './path.ts'
+import type { PathPrefix, RouterRules } from './path-pattern.ts'
 import type { TlsOptions } from './tls.ts'
 import type { TunnelTimers } from './tunnel.ts'
 
@@ -75,6 +75,11 @@ export interface Limits {
 export interface CommonOptions {
   /** Where to, by URL, per request, or `false`: not proxied. httpd: ProxyPass, `!`. */
   upstream?: string | UpstreamFunction | false
+  /**
+   * Which methods the route serves. Default: all that Node parses, but CONNECT and TRACE; of a route for WebSockets only
+   * (`fallbackToHttp: false`), GET.
+   */
+  methods?: readonly string[]
   /**
    * Which protocols may be upgraded to: a token, a list of them, `'ANY'` or `'NONE'`. Default: `'websocket'` for ws, wss
    * and functions, none for http and https. httpd: `upgrade=`.
@@ -167,16 +172,23 @@ export interface Durations {
 
 /** What a route is registered with at Fastify. */
 export type FastifyRouteSettings = Pick<RouteShorthandOptions,
-  'constraints' | 'config' | 'logLevel' | 'logSerializers' | 'onRequest' | 'preValidation' | 'preHandler'>
+  'config' | 'logLevel' | 'logSerializers' | 'onRequest' | 'preValidation' | 'preHandler'>
 
 /** One entry of the table, resolved: every option has its value. */
 export interface Target extends Durations {
   /** The full path, as shown in metrics and logs. */
   readonly route: string
-  /** What a request path must begin with. */
+  /** What a request path begins with: Fastify's prefix, and the entry's own path. */
   readonly prefix: PathPrefix
-  /** Fastify's patterns, below the registration's prefix, that this entry needs. */
-  readonly patterns: readonly string[]
+  /** The entry's own path, below Fastify's prefix. */
+  readonly path: PathPrefix
+  /** How Fastify's router reads paths. */
+  readonly rules: RouterRules
+  /** The methods given; `undefined` where it serves all that it can. */
+  readonly methods: readonly string[] | undefined
+  /** The methods that it serves. */
+  readonly allMethods: readonly string[]
+  readonly constraints: Readonly<Record<string, unknown>> | undefined
   readonly upstream: Address | BalancerRef | UpstreamFunction | false
   /** ws and wss, and balancers of such members; functions too, since their scheme is not known before they are called. */
   readonly webSocket: boolean

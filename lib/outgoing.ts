@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import { BadPathError, ClientGoneError, InvalidHeaderError } from './errors.ts'
 import { droppedFields, forwardedHeaders, fromMap, requestHeaders, toMap, type HeaderList } from './headers.ts'
 import type { Target } from './options.ts'
-import { authorityOf, parseTarget } from './path.ts'
+import { parseTarget } from './path.ts'
 import type { Choice } from './upstream.ts'
 
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
@@ -27,13 +27,13 @@ export function isIdempotent (method: string): boolean {
  */
 export function outgoing (request: FastifyRequest, target: Target, choice: Choice, matched: number, body: boolean): Outgoing {
   const { raw } = request
-  const parsed = parseTarget(raw.url ?? '')
+  const parsed = parseTarget(raw.url ?? '', target.rules)
   if (parsed === undefined) throw new BadPathError()
   const headers = requestHeaders(raw.rawHeaders, {
     host: target.preserveHost && request.host !== '' ? hostOf(request) : choice.upstream.address.authority,
     body,
     forwarded: target.forwarded === false ? [] : forwardedHeaders(target.forwarded, clientFacts(request)),
-    dropped: droppedFields(target.forwarded, isBehindTrusted(request)),
+    isDropped: droppedFields(target.forwarded, isBehindTrusted(request)),
     via: target.via
   })
   return {
@@ -52,18 +52,16 @@ function rewritten (rewrite: NonNullable<Target['rewriteRequestHeaders']>, reque
 }
 
 /** What the client asked for: its Host as it was, not as a proxy before us forwarded it. */
-function hostOf ({ raw: { headers, url = '' } }: FastifyRequest): string {
-  return authorityOf(url) ?? headers.host ?? String(headers[':authority'] ?? '')
+function hostOf ({ raw: { headers } }: FastifyRequest): string {
+  return headers.host ?? String(headers[':authority'] ?? '')
 }
 
 function clientFacts (request: FastifyRequest): { addresses: readonly string[], host: string, protocol: string } {
-  // Fastify knows no absolute-form; what a trusted proxy said of the host goes before it.
-  const host = request.host === request.raw.headers.host ? hostOf(request) : request.host
   const addresses = (request.ips ?? [request.ip]).filter((address: string | undefined) => address !== undefined)
   // A connection that was reset has no peer any more: an upstream must not take that for the absence of a client.
   const { socket } = request.raw
   if (addresses.length === 0 && (socket.destroyed || socket.localAddress !== undefined)) throw new ClientGoneError()
-  return { host, addresses, protocol: request.protocol }
+  return { host: request.host, addresses, protocol: request.protocol }
 }
 
 /** Whether `trustProxy` holds for the peer: then what it says of those before it may pass. */

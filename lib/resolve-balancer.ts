@@ -10,7 +10,7 @@ import type {
 } from './balancing.ts'
 import type { Endpoint } from './discovery.ts'
 import { parseDuration } from './duration.ts'
-import { parseTarget } from './path.ts'
+import { isOriginForm, parseTarget } from './path.ts'
 import { hash32, policies } from './policies.ts'
 import { expectedDuration, fits, Issues } from './schema.ts'
 import { isRoute, isStickyCookie, parseHashBy, parseStickySession, type HashSource } from './sticky.ts'
@@ -245,7 +245,7 @@ export function discoveredMember ({ address, port, name, weight }: Endpoint, lbS
 
 function resolveHealthCheck (own: HealthCheckOptions, at: string, issues: Issues): HealthCheck {
   const uri = own.uri ?? '/'
-  if (parseTarget(uri)?.absolute !== false) issues.expected(`${at}.uri`, "a path such as '/health'", uri)
+  if (!isOriginForm(uri)) issues.expected(`${at}.uri`, "a path such as '/health'", uri)
   const status = (own.status ?? ['200-399']).map((item) => {
     const range = /^(\d{3})(?:-(\d{3}))?$/.exec(String(item))
     const [from, to] = [Number(range?.[1]), Number(range?.[2] ?? range?.[1])]

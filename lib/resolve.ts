@@ -1,6 +1,6 @@
 /** Checks the options against one schema, says of every bad value what was expected, and fills in the defaults. */
 import { Type, type TSchema } from '@sinclair/typebox'
-import { isDeepStrictEqual } from 'node:util'
+import { METHODS } from 'node:http'
 import { expectedUpstream, parseAddress, parseBalancerRef, type BalancerRef } from './address.ts'
 import { balancersSchema } from './balancer-schema.ts'
 import type { BalancerConfig } from './balancing.ts'
@@ -9,8 +9,9 @@ import { isTunnelled } from './headers.ts'
 import type {
   CommonOptions, Config, Durations, FastifyRouteSettings, Limits, RouteOptions, Target, WstunnelOptions
 } from './options.ts'
-import { compilePrefix, matchPrefix } from './path.ts'
+import { defaultRules, parsePrefix, type PathPrefix, type RouterRules } from './path-pattern.ts'
 import { resolveBalancers } from './resolve-balancer.ts'
+import { placeRoutes, type Placement } from './route-placement.ts'
 import {
   anyObject, anything, count, duration, expectedDuration, fits, flag, func, hook, Issues, maybe, oneOf, some, strictObject, text
 } from './schema.ts'
@@ -38,12 +39,20 @@ const limitDefaults: Required<Limits> = {
 
 const drainTimeoutDefault = 10_000
 
-const settingNames = ['constraints', 'config', 'logLevel', 'logSerializers', 'onRequest', 'preValidation', 'preHandler'] as const
+const getOnly: readonly string[] = Object.freeze(['GET'])
+
+const settingNames = ['config', 'logLevel', 'logSerializers', 'onRequest', 'preValidation', 'preHandler'] as const
+
+const expectedMethods = 'methods that Node parses, in upper case, but not CONNECT and TRACE'
+
+/** TRACE would show an upstream's view of credentials; CONNECT asks for another server. */
+const everyMethod: readonly string[] = Object.freeze(METHODS.filter((method) => method !== 'CONNECT' && method !== 'TRACE'))
 
 const expectedUpgrade = "a protocol token, a list of them, 'ANY' or 'NONE'"
 
 const common: Record<string, TSchema> = {
   upstream: some(`${expectedUpstream}, a function, or false`, Type.String(), func, Type.Literal(false as unknown as string)),
+  methods: maybe(Type.Array(Type.String(), { minItems: 1, description: expectedMethods })),
   upgrade: some(expectedUpgrade, Type.String(), Type.Array(Type.String())),
   fallbackToHttp: flag,
   async: flag,
@@ -77,13 +86,19 @@ const schema: TSchema = strictObject({
   routes: maybe(Type.Array(strictObject(common, 'an object'), { description: 'an array of routes' }))
 }, 'an object')
 
+export interface Resolved extends Config {
+  /** The routes that Fastify is to have. */
+  readonly placements: readonly Placement[]
+}
+
 /**
  * Checks, copies, completes and freezes a registration's options.
  * @param base Fastify's prefix at the place of registration
  * @param others the balancers of the registrations before
+ * @param rules those of Fastify's router
  * @throws InvalidOptionsError naming the path of every bad value and what was expected there
  */
-export function resolveOptions (input: WstunnelOptions, base: string, others: Balancers = new Map()): Config {
+export function resolveOptions (input: WstunnelOptions, base: string, others: Balancers = new Map(), rules: RouterRules = defaultRules): Resolved {
   const issues = new Issues()
   fits(schema, input, '', issues)
   issues.throwIfAny()
@@ -97,15 +112,24 @@ export function resolveOptions (input: WstunnelOptions, base: string, others: Ba
     ...[...[...others.values()].map(({ config }) => config), ...balancers].map(({ name, webSocket }) => [name, webSocket] as const)
   ])
   const entries = routes ?? (input.upstream === undefined ? [] : [{}])
-  const targets = entries.map((entry, i) => resolveTarget(entry, defaults, base, routes === undefined ? '' : `routes[${i}].`, issues, kinds))
-  checkSharedPatterns(targets, issues)
+  const targets = entries.map((entry, i) => resolveTarget(entry, defaults, base, routes === undefined ? '' : `routes[${i}].`, issues, kinds, rules))
+  const placements = issues.areNone ? placeRoutes(targets, rules) : undefined
+  if (placements?.fault !== undefined) issues.note('routes', placements.fault)
   const drain = parseDuration(drainTimeout ?? drainTimeoutDefault)
   if (drain === undefined) issues.expected('drainTimeout', expectedDuration, drainTimeout)
   issues.throwIfAny()
-  return Object.freeze({ targets: Object.freeze(targets), balancers, healthPath, drainTimeout: drain as number, warnings: Object.freeze(warningsOf(targets)) })
+  const { list = [], unreached = new Map<Target, Target>() } = placements ?? {}
+  return Object.freeze({
+    targets: Object.freeze(targets),
+    placements: Object.freeze(list),
+    balancers,
+    healthPath,
+    drainTimeout: drain as number,
+    warnings: Object.freeze(warningsOf(targets, unreached))
+  })
 }
 
-function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: string, at: string, issues: Issues, kinds: Kinds): Target {
+function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: string, at: string, issues: Issues, kinds: Kinds, rules: RouterRules): Target {
   const own: CommonOptions & RouteOptions = { ...defaults, ...entry }
   const where = (name: string): string => `${Object.hasOwn(entry, name) ? at : ''}${name}`
   const bad = (name: string, expected: string, value: unknown): void => issues.expected(where(name), expected, value)
@@ -118,6 +142,11 @@ function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: strin
   const webSocket = isWebSocket(upstream, kinds)
   const upgrade = resolveUpgrade(own.upgrade, webSocket)
   if (upgrade === undefined) bad('upgrade', `${expectedUpgrade} (h2c, h2 and TLS are never tunnelled)`, own.upgrade)
+  if (own.methods?.every((method) => everyMethod.includes(method)) === false) bad('methods', expectedMethods, own.methods.join(', '))
+  const methods = own.methods === undefined ? undefined : Object.freeze([...own.methods])
+  const fallbackToHttp = own.fallbackToHttp ?? true
+  // RFC 6455, 4.1: a WebSocket is asked for by GET. Other protocols may be by any method.
+  const webSocketsOnly = webSocket && !fallbackToHttp && Array.isArray(upgrade) && upgrade.every((token) => token === 'websocket')
   const durations: Record<string, number> = {}
   for (const [name, byDefault] of Object.entries(durationDefaults)) {
     const value = own[name as keyof Durations]
@@ -137,13 +166,17 @@ function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: strin
   return Object.freeze({
     ...durations as unknown as Durations,
     route: text === '' ? '/' : text,
-    prefix: compilePrefix(text),
-    patterns: Object.freeze(patternsOf(path, base)),
+    prefix: parsePrefix(text),
+    path: pathOf(path, base),
+    rules,
+    methods,
+    allMethods: methods ?? (webSocketsOnly ? getOnly : everyMethod),
+    constraints: own.constraints,
     upstream: upstream ?? false,
     webSocket,
     atRoot,
     upgrade: upgrade ?? [],
-    fallbackToHttp: own.fallbackToHttp ?? true,
+    fallbackToHttp,
     async: own.async ?? true,
     preserveHost: own.preserveHost ?? false,
     forwarded: own.forwarded ?? 'x-forwarded',
@@ -166,13 +199,12 @@ function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: strin
 }
 
 function isPrefix (path: string): boolean {
-  return /^\/[\x21-\x7e]*$/.test(path) && !/[?#*\\()%]|\/\/|\/\.{1,2}(\/|$)/.test(path)
+  return /^\/[^\s\p{C}]*$/u.test(path) && !/[?#*\\()%]|\/\/|\/\.{1,2}(\/|$)/.test(path)
 }
 
-/** `/ws/` is served by `/ws/*`; `/ws` by itself and by `/ws/*`; the root of a prefix by the prefix, too. */
-function patternsOf (path: string, base: string): string[] {
-  if (path === '/') return base === '' || base === '/' ? ['/*'] : ['/', '/*']
-  return path.endsWith('/') ? [`${path}*`] : [path, `${path}/*`]
+/** The root of a registration is the whole of what lies below Fastify's prefix, that prefix itself included. */
+function pathOf (path: string, base: string): PathPrefix {
+  return parsePrefix(path === '/' && base !== '' && !base.endsWith('/') ? '' : path)
 }
 
 function resolveUpstream (upstream: CommonOptions['upstream']): Target['upstream'] | undefined {
@@ -216,26 +248,7 @@ function settingsOf (own: CommonOptions): FastifyRouteSettings {
   return Object.freeze(settings) as FastifyRouteSettings
 }
 
-/** Entries that share a pattern share one Fastify route, and so all that belongs to it. */
-function checkSharedPatterns (targets: readonly Target[], issues: Issues): void {
-  const first = new Map<string, { settings: FastifyRouteSettings, at: number }>()
-  targets.forEach((target, i) => {
-    if (target.upstream === false) return
-    for (const pattern of target.patterns) {
-      const known = first.get(pattern)
-      if (known === undefined) {
-        first.set(pattern, { settings: target.settings, at: i })
-        continue
-      }
-      for (const name of settingNames) {
-        if (isDeepStrictEqual(known.settings[name], target.settings[name])) continue
-        issues.note(`routes[${i}].${name}`, `expected the same as routes[${known.at}].${name}, with which it shares a path`)
-      }
-    }
-  })
-}
-
-function warningsOf (targets: readonly Target[]): string[] {
+function warningsOf (targets: readonly Target[], unreached: ReadonlyMap<Target, Target>): string[] {
   const warnings: string[] = []
   targets.forEach((target, i) => {
     const { upstream, route } = target
@@ -243,14 +256,8 @@ function warningsOf (targets: readonly Target[]): string[] {
     if (address !== undefined && !target.atRoot && route.endsWith('/') !== address.path.endsWith('/') && address.path !== '' && address.path !== '/') {
       warnings.push(`route ${route}: as in httpd, ${route} is replaced by ${address.path} literally; end both with a slash, or neither`)
     }
-    const shadow = targets.slice(0, i).find((earlier) => shadows(earlier, target))
+    const shadow = unreached.get(target)
     if (shadow !== undefined) warnings.push(`route ${route} (entry ${i}) is never reached: the entry for ${shadow.route} before it takes every request`)
   })
   return warnings
-}
-
-/** Whether `earlier` leaves nothing for `later`: it matches all of its paths, and skips no request. */
-function shadows (earlier: Target, later: Target): boolean {
-  if (!earlier.prefix.literal || matchPrefix(earlier.prefix, later.prefix.text) === -1) return false
-  return earlier.upstream === false || !earlier.webSocket || earlier.fallbackToHttp || earlier.upgrade === 'NONE'
 }

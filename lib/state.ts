@@ -2,18 +2,23 @@
 import { channel, type Channel } from 'node:diagnostics_channel'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Duplex } from 'node:stream'
+import { isDeepStrictEqual } from 'node:util'
 import { Gate } from './admission.ts'
 import { Balancer, type MemberChange } from './balancer.ts'
 import { isFree } from './connection.ts'
 import type { BalancerControl } from './balancing.ts'
 import type { RefusalStage } from './counters.ts'
-import { decide, readFacts, type Decision, type Facts, type RawRequest } from './decision.ts'
+import { acceptedToken, decide, type Decision } from './decision.ts'
 import { controlOf } from './control.ts'
 import { InvalidOptionsError, type WstunnelError } from './errors.ts'
 import { snapshot, type MetricsSnapshot, type Metered } from './metrics.ts'
 import type { OpenTunnel } from './open-tunnel.ts'
 import type { Config, Target } from './options.ts'
+import { PathIndex, type Indexed } from './path-index.ts'
+import { defaultRules, patternKey, type RouterRules } from './path-pattern.ts'
 import { Registry } from './registry.ts'
+import { readFacts, type Facts, type RawRequest } from './request-facts.ts'
+import type { Constraints, Placement } from './route-placement.ts'
 import { clock } from './tunnel.ts'
 import { Upstreams } from './upstream.ts'
 
@@ -28,17 +33,11 @@ export const channels: { readonly open: Channel, readonly close: Channel, readon
 /** The table of one registration. */
 export class Table {
   readonly targets: readonly Target[]
-  readonly caseSensitive: boolean
   readonly #upstreams: Map<Target, Upstreams>
 
-  constructor (targets: readonly Target[], caseSensitive: boolean, balancers: ReadonlyMap<string, Balancer>) {
+  constructor (targets: readonly Target[], balancers: ReadonlyMap<string, Balancer>) {
     this.targets = targets
-    this.caseSensitive = caseSensitive
     this.#upstreams = new Map(targets.map((target) => [target, new Upstreams(target, balancers)]))
-  }
-
-  decide (facts: Facts): Decision {
-    return decide(this.targets, facts, this.caseSensitive)
   }
 
   upstreamsOf (target: Target): Upstreams {
@@ -54,8 +53,15 @@ export class Table {
   }
 }
 
+/** A path of the router, taken by the registration in a scope. */
+interface Claim {
+  readonly scope: FastifyInstance
+  readonly constraints: Constraints
+  readonly methods: readonly string[]
+}
+
 interface Found {
-  readonly table: Table
+  readonly entry: Indexed<Table>
   readonly decision: Exclude<Decision, { kind: 'none' }>
 }
 
@@ -71,24 +77,33 @@ export class ServerState {
   #drainTimeout: number | undefined = undefined
   #rootDrainTimeout = 0
   readonly #tables: Table[] = []
+  /** How this server's router reads paths. */
+  readonly rules: RouterRules
+  readonly #index: PathIndex<Table>
+  readonly #claims: Map<string, Claim[]> = new Map()
+  /** Whether the server has a `rewriteUrl`; `undefined` until a request has shown it. */
+  #rewrites: boolean | undefined = undefined
   /** Connections that were given back to Node. */
   readonly #returned: Set<Duplex> = new Set()
   readonly #startedAt: number = clock()
   #closing: Promise<void> | undefined = undefined
 
   constructor (app: FastifyInstance) {
+    this.rules = rulesOf(app)
+    this.#index = new PathIndex(this.rules)
     this.server = app.server
     this.routing = app.routing
     this.#log = app.log
   }
 
-  add (config: Config, caseSensitive: boolean): Table {
+  add (config: Config): Table {
     // A registration that only decorates has nothing to drain.
     if (config.targets.length > 0) this.#drainTimeout = Math.max(this.#drainTimeout ?? 0, config.drainTimeout)
     else this.#rootDrainTimeout = config.drainTimeout
     for (const balancer of config.balancers) this.balancers.set(balancer.name, new Balancer(balancer, this.registry, (change) => this.#tell(change)))
-    const table = new Table(config.targets, caseSensitive, this.balancers)
+    const table = new Table(config.targets, this.balancers)
     this.#tables.push(table)
+    this.#index.add(table, config.targets)
     return table
   }
 
@@ -98,25 +113,66 @@ export class ServerState {
   }
 
   /**
-   * What the tables make of a request whose route is not known yet: `undefined` where none has its path. One that would
-   * switch, were it sound, is not ordinary: it is refused, and never given back to be read again.
+   * Remembers which paths and methods of the router a registration has.
+   * @throws InvalidOptionsError where another one has them already
    */
-  foresee (facts: Facts): 'switch' | 'ordinary' | undefined {
-    const found = this.#find(facts)
-    if (found === undefined) return undefined
-    return isSwitch(found.decision) ? 'switch' : 'ordinary'
+  claim (scope: FastifyInstance, placements: readonly Placement[]): void {
+    for (const { pattern, groups } of placements) {
+      const path = `${scope.prefix}${patternKey(pattern, this.rules)}`
+      for (const { constraints, candidates } of groups) {
+        const known = this.#claims.get(path) ?? []
+        for (const { target: { route }, methods } of candidates) {
+          const other = known.find((claim) => claim.scope !== scope && isDeepStrictEqual(claim.constraints, constraints) && claim.methods.some((method) => methods.includes(method)))
+          if (other !== undefined) throw new InvalidOptionsError(`${route}: expected paths of its own, got ${path}, which another registration on this server has; put both into one table of routes, or tell them apart by prefix, methods or constraints`)
+          known.push({ scope, constraints, methods })
+        }
+        this.#claims.set(path, known)
+      }
+    }
   }
 
-  /** The table that would switch, or else the first that has the path. */
+  /** The router looks a request up. */
+  onLookup (request: object): void {
+    this.#rewrites ??= 'originalUrl' in request
+  }
+
+  /** Whether a path, read in another way, would be another entry's than the one that the router has found. */
+  isAmbiguous (path: string, found: Target, host: string): boolean {
+    return this.#index.isAmbiguous(path, found, host)
+  }
+
+  /**
+   * What the router may make of a request that it has not seen yet: `undefined` where no entry has its path. One that would
+   * switch, were it sound, is not ordinary: it is refused, and never given back to be read again. Only the router decides: a
+   * request for which this is wrong takes the longer way.
+   * @param alone whether nobody else listens for upgrades
+   */
+  foresee (facts: Facts, alone: boolean): 'switch' | 'ordinary' | undefined {
+    const found = this.#find(facts)
+    if (found !== undefined) return isSwitch(found.decision) ? 'switch' : 'ordinary'
+    // `rewriteUrl` may make any path one of ours.
+    const mayBeOurs = alone && this.#rewrites !== false && !facts.body
+    return mayBeOurs && this.#tables.some(({ targets }) => targets.some((target) => acceptedToken(target, facts) !== undefined)) ? 'switch' : undefined
+  }
+
+  /**
+   * The entry that would switch, or else the first that would take the request; of one with a body, whose way back is shut once
+   * it is routed, the entry that the router most likely finds.
+   */
   #find (facts: Facts): Found | undefined {
     let first: Found | undefined
-    for (const table of this.#tables) {
-      const decision = table.decide(facts)
-      if (decision.kind === 'none') continue
-      if (isSwitch(decision)) return { table, decision }
-      first ??= { table, decision }
+    const entries = facts.path === undefined ? [...this.#any()] : this.#index.having(facts.path)
+    for (const table of bySpecificity(entries)) {
+      const found = firstOf(entries, table, facts)
+      if (found === undefined) continue
+      if (facts.body || isSwitch(found.decision)) return found
+      first ??= found
     }
     return first
+  }
+
+  * #any (): Iterable<Indexed<Table>> {
+    for (const table of this.#tables) for (const [rank, target] of table.targets.entries()) yield { table, rank, target }
   }
 
   /** Begins what balancers do by themselves. */
@@ -165,9 +221,9 @@ export class ServerState {
 
   /** Counts an upgrade that was refused before it was routed, where a table has its path. */
   refusedUnrouted (request: RawRequest, stage: RefusalStage, error: WstunnelError): void {
-    const found = this.#find(readFacts(request))
+    const found = this.#find(readFacts(request, this.rules))
     if (found === undefined) return
-    const { table, decision: { target } } = found
+    const { table, target } = found.entry
     this.refused(target, stage, table.upstreamsOf(target).rest, error, undefined)
   }
 
@@ -193,6 +249,36 @@ export class ServerState {
     await this.#closing
     await Promise.all([...this.#tables.map((table) => table.destroy()), ...[...this.balancers.values()].map((balancer) => balancer.stop())])
   }
+}
+
+/** The tables of some entries, the one with the longest prefix first. */
+function bySpecificity (entries: ReadonlyArray<Indexed<Table>>): Table[] {
+  const lengths = new Map<Table, number>()
+  for (const { table, target: { prefix } } of entries) lengths.set(table, Math.max(lengths.get(table) ?? 0, prefix.segments.length))
+  return [...lengths].sort((a, b) => b[1] - a[1]).map(([table]) => table)
+}
+
+/** What a table makes of a request: the first of its entries that switches, up to one that takes every request. */
+function firstOf (entries: ReadonlyArray<Indexed<Table>>, table: Table, facts: Facts): Found | undefined {
+  let first: Found | undefined
+  for (const entry of entries) {
+    const { target } = entry
+    if (entry.table !== table || !target.allMethods.includes(facts.method)) continue
+    const decision = decide([target], facts)
+    if (decision.kind !== 'none') {
+      if (isSwitch(decision)) return { entry, decision }
+      first ??= { entry, decision }
+    }
+    if (target.constraints === undefined && (decision.kind !== 'none' || target.upstream === false)) break
+  }
+  return first
+}
+
+/** Fastify takes these options at its own top level as well. */
+function rulesOf ({ initialConfig }: FastifyInstance): RouterRules {
+  const given: Partial<RouterRules> = { ...initialConfig, ...initialConfig.routerOptions }
+  const names = Object.keys(defaultRules) as Array<keyof RouterRules>
+  return Object.freeze(Object.fromEntries(names.map((name) => [name, given[name] ?? defaultRules[name]]))) as unknown as RouterRules
 }
 
 function isSwitch (decision: Decision): boolean {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { handedBack } from '../lib/connection.ts'
-import { decide, readFacts } from '../lib/decision.ts'
-import type { RawRequest } from '../lib/decision.ts'
+import { decide, type Decision } from '../lib/decision.ts'
+import { PathIndex } from '../lib/path-index.ts'
+import { defaultRules, prefixLength } from '../lib/path-pattern.ts'
+import { readFacts, type Facts, type RawRequest } from '../lib/request-facts.ts'
 import type { RouteOptions, Target, WstunnelOptions } from '../lib/options.ts'
 import { resolveOptions } from '../lib/resolve.ts'
 
@@ -53,9 +55,16 @@ function targetsOf (options: WstunnelOptions, base = ''): readonly Target[] {
   return resolveOptions(options, base).targets
 }
 
+/** Decides as the router and the decision do together: by the entries that have the path, in the table's order. */
+function decideBy (targets: readonly Target[], facts: Facts, caseSensitive = true): Decision {
+  const index = new PathIndex<undefined>({ ...defaultRules, caseSensitive })
+  index.add(undefined, targets)
+  return decide(facts.path === undefined ? targets : index.having(facts.path).map(({ target }) => target), facts)
+}
+
 /** A decision in a word: `none`, `forward`, `upgrade websocket`, `tunnel tcp`, `400`, `426 tcp`. */
 function inAWord (targets: readonly Target[], asked: RawRequest, caseSensitive?: boolean): string {
-  const decision = decide(targets, readFacts(asked), caseSensitive)
+  const decision = decideBy(targets, readFacts(asked), caseSensitive)
   switch (decision.kind) {
     case 'none':
     case 'forward':
@@ -70,10 +79,11 @@ function inAWord (targets: readonly Target[], asked: RawRequest, caseSensitive?:
 
 /** Which entry of the table has the request, and how much of the path its prefix takes up. */
 function whose (targets: readonly Target[], asked: RawRequest, caseSensitive?: boolean): string {
-  const decision = decide(targets, readFacts(asked), caseSensitive)
+  const decision = decideBy(targets, readFacts(asked), caseSensitive)
   if (decision.kind === 'none') return 'none'
   const at = targets.indexOf(decision.target)
-  return decision.kind === 'refuse' ? `${at}: ${decision.error.statusCode}` : `${at}: ${decision.kind} ${decision.matched}`
+  const matched = prefixLength(decision.target.prefix, readFacts(asked).path ?? '', defaultRules)
+  return decision.kind === 'refuse' ? `${at}: ${decision.error.statusCode}` : `${at}: ${decision.kind} ${matched}`
 }
 
 describe('the table: a request, a target, and what is done', () => {
@@ -415,11 +425,25 @@ describe('400 before anything is dialled', () => {
       badPath({ httpVersion: '1.1', headers: { host: 'a' }, rawHeaders: ['Host', 'a'] })
     })
     test('in absolute-form: an upgrade is refused, a plain request is not', () => {
-      const url = 'http://169.254.169.254/latest'
+      const url = 'http://front.example/latest'
       badPath(handshake({ url }))
       passes(plain({ url }), 'forward')
       passes(handshake({ url, version: '1.0' }), 'forward')
     })
+    for (const [url, hosts, expected] of [
+      ['http://front.example/', ['FRONT.example:80'], 'forward'],
+      ['https://front.example:443/', ['front.example'], 'forward'],
+      ['http://front.example:443/', ['front.example'], '400'],
+      ['https://front.example:80/', ['front.example'], '400'],
+      ['http://admin.example/', ['front.example'], '400'],
+      ['http://front.example/', [''], '400'],
+      ['http://front.example/', [], '400'],
+      ['http://a:99999/', ['a:99999'], '400']
+    ] as const) {
+      test(`in absolute-form: ${url} beside Host ${hosts[0] ?? '(none)'} is ${expected}`, () => {
+        assert.equal(inAWord(targetsOf({ upstream: 'http://up.example/' }), plain({ url, fields: hosts.map((value) => ['Host', value]) })), expected)
+      })
+    }
     test('is looked at even where no path matches', () => {
       const targets = targetsOf({ path: '/ws/', upstream: 'ws://up.example/' })
       assert.equal(inAWord(targets, plain({ url: '/ws/../admin' })), '400')
@@ -537,6 +561,8 @@ describe('the facts', () => {
       version: '1.1',
       path: '/a/b',
       absolute: false,
+      authority: undefined,
+      scheme: undefined,
       offer: 'websocket',
       named: true,
       body: false,

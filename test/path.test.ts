@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { compilePrefix, mapPath, matchPrefix, parseTarget } from '../lib/path.ts'
+import { mapPath, parseTarget } from '../lib/path.ts'
+import { defaultRules, parsePrefix, prefixLength } from '../lib/path-pattern.ts'
+import { routerSegments } from '../lib/path-readings.ts'
+import { PrefixTree } from '../lib/prefix-tree.ts'
 import { resolveOptions } from '../lib/resolve.ts'
 import { Upstream } from '../lib/upstream.ts'
 
@@ -42,20 +45,20 @@ describe('request targets that are taken as they are', () => {
     ['/http://evil/', '/http://evil/', ''],
     ['/a@b', '/a@b', '']
   ] as const) {
-    test(url, () => assert.deepEqual(parseTarget(url), { path, query, absolute: false }))
+    test(url, () => assert.deepEqual(parseTarget(url), { path, query, authority: undefined, scheme: undefined }))
   }
 })
 
-describe('request targets in absolute-form lose their authority', () => {
-  for (const [url, path, query] of [
-    ['http://any-host:99/ws/a', '/ws/a', ''],
-    ['HTTPS://any-host/ws/a?b', '/ws/a', '?b'],
+describe('request targets in absolute-form are taken apart', () => {
+  for (const [url, path, query, scheme = 'http', authority = 'any-host'] of [
+    ['http://any-host:99/ws/a', '/ws/a', '', 'http', 'any-host:99'],
+    ['HTTPS://any-host/ws/a?b', '/ws/a', '?b', 'https'],
     ['http://any-host', '/', ''],
     ['http://any-host?a', '/', '?a'],
     ['http://any-host/', '/', ''],
-    ['http://[::1]:80/ws', '/ws', '']
+    ['http://[::1]:80/ws', '/ws', '', 'http', '[::1]:80']
   ] as const) {
-    test(url, () => assert.deepEqual(parseTarget(url), { path, query, absolute: true }))
+    test(url, () => assert.deepEqual(parseTarget(url), { path, query, authority, scheme }))
   }
   for (const url of ['http://any-host/ws/../admin', 'http://any-host//evil/x', 'http://any-host/%2e%2e', 'http://any-host/a#b', 'http://any-host#b',
     'http://any-host\\evil/', 'http://u:p@evil/', 'http://any-host@evil/ws', 'http:/any-host/a', 'http:any-host', 'ws://any-host/', 'ftp://any-host/',
@@ -140,8 +143,10 @@ describe('what is taken stays below its prefix', () => {
 
 /** What is matched of the path, or `undefined`. */
 function matched (prefix: string, path: string, caseSensitive?: boolean): string | undefined {
-  const length = matchPrefix(compilePrefix(prefix), path, caseSensitive)
-  return length === -1 ? undefined : path.slice(0, length)
+  const rules = { ...defaultRules, caseSensitive: caseSensitive ?? true }
+  const tree = new PrefixTree<true>(rules)
+  tree.add(parsePrefix(prefix), true)
+  return tree.having(routerSegments(path)).length === 0 ? undefined : path.slice(0, prefixLength(parsePrefix(prefix), path, rules))
 }
 
 describe('prefixes match on segment boundaries', () => {
@@ -190,14 +195,14 @@ describe('parameters stand for one segment', () => {
   for (const [prefix, path, expected] of [
     ['/:room', '/a', '/a'],
     ['/:room', '/a/b', '/a'],
-    ['/:room', '/', undefined],
+    ['/:room', '/', '/'],
     ['/:room/', '/a/', '/a/'],
     ['/:room/', '/a/b', '/a/'],
     ['/:room/', '/a', undefined],
     ['/:room/ws', '/long-name/ws/x', '/long-name/ws'],
     ['/:room/ws', '/a/wsx', undefined],
     ['/:room/ws', '/a/b/ws', undefined],
-    ['/:room/ws', '//ws', undefined],
+    ['/:room/ws', '//ws', '//ws'],
     ['/:room/ws', '/a%2Fb/ws/x', '/a%2Fb/ws'],
     ['/:room/ws', '/a/%77s', '/a/%77s'],
     ['/a/:b/:c', '/a/1/2/3', '/a/1/2'],
@@ -231,8 +236,10 @@ describe('mapping', () => {
     const upstream = new Upstream(target.upstream, target)
     t.after(() => upstream.destroy())
     const parsed = parseTarget(path)
-    const length = parsed === undefined ? -1 : matchPrefix(target.prefix, parsed.path)
-    return parsed === undefined || length === -1 ? undefined : upstream.pathFor(parsed.path, length) + parsed.query
+    const tree = new PrefixTree<true>(defaultRules)
+    tree.add(target.prefix, true)
+    const length = parsed === undefined || tree.having(routerSegments(parsed.path)).length === 0 ? undefined : prefixLength(target.prefix, parsed.path, defaultRules)
+    return parsed === undefined || length === undefined ? undefined : upstream.pathFor(parsed.path, length) + parsed.query
   }
 
   for (const [route, base, path, expected, prefix = ''] of [

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
+import { METHODS } from 'node:http'
 import { describe, test } from 'node:test'
 import type { Address } from '../lib/address.ts'
-import type { Config, RouteOptions, Target, WstunnelOptions } from '../lib/options.ts'
-import { resolveOptions } from '../lib/resolve.ts'
+import type { RouteOptions, Target, WstunnelOptions } from '../lib/options.ts'
+import { defaultRules, patternText } from '../lib/path-pattern.ts'
+import { resolveOptions, type Resolved } from '../lib/resolve.ts'
 
 const upstream = 'ws://up.example/'
 
-function resolve (options: unknown, base = ''): Config {
+function resolve (options: unknown, base = ''): Resolved {
   return resolveOptions(options as WstunnelOptions, base)
 }
 
@@ -39,12 +41,15 @@ function bad (option: string, value: unknown, expected: string, got: string): vo
 
 describe('defaults', () => {
   test('of every option', () => {
-    const { prefix, upstream: address, ...rest } = target({ upstream })
+    const { prefix, path, upstream: address, rules, allMethods, ...rest } = target({ upstream })
+    assert.deepEqual([path.text, rules], ['/', defaultRules])
+    assert.deepEqual(allMethods, METHODS.filter((method) => method !== 'CONNECT' && method !== 'TRACE'))
     assert.equal((address as Address).label, 'ws://up.example/')
     assert.equal(prefix.text, '')
     assert.deepEqual(rest, {
       route: '/',
-      patterns: ['/*'],
+      methods: undefined,
+      constraints: undefined,
       webSocket: true,
       atRoot: true,
       upgrade: ['websocket'],
@@ -109,8 +114,8 @@ describe('every option arrives', () => {
     const functions = {
       rewriteRequestHeaders: () => ({}), rewriteHeaders: () => ({}), onTunnelOpen: () => {}, onTunnelClose: () => {}
     }
+    const constraints = { host: 'a.example' }
     const settings = {
-      constraints: { host: 'a.example' },
       config: { a: 1 },
       logLevel: 'warn',
       logSerializers: { req: () => 'x' },
@@ -121,6 +126,8 @@ describe('every option arrives', () => {
     const found = target({
       ...functions,
       ...settings,
+      constraints,
+      methods: ['GET', 'POST'],
       prefix: '/app',
       path: '/a',
       upstream: 'wss://up.example:9/b',
@@ -143,14 +150,17 @@ describe('every option arrives', () => {
       allowedOrigins: ['https://A.example:443/', 'http://b.example:81'],
       limits: { maxTunnels: 1, maxTunnelsPerClient: 2, maxTunnelsPerUpstream: 3, earlyData: 0, maxResponseHead: 5 }
     }, '/app')
-    const { prefix, upstream: address, ...rest } = found
+    const { prefix, path, upstream: address, rules, ...rest } = found
+    assert.deepEqual([path.text, rules], ['/a', defaultRules])
     assert.equal((address as Address).label, 'wss://up.example:9/b')
     assert.equal(prefix.text, '/app/a')
     assert.deepEqual(rest, {
       ...functions,
       settings,
       route: '/app/a',
-      patterns: ['/a', '/a/*'],
+      methods: ['GET', 'POST'],
+      allMethods: ['GET', 'POST'],
+      constraints,
       webSocket: true,
       atRoot: false,
       upgrade: ['tcp', 'websocket'],
@@ -212,24 +222,25 @@ describe('the top is the default of the routes', () => {
 })
 
 describe('paths', () => {
-  for (const [path, base, route, patterns, text] of [
+  for (const [path, base, route, texts, text] of [
     ['/', '', '/', ['/*'], ''],
     ['/', '/', '/', ['/*'], ''],
-    ['/', '/app', '/app', ['/', '/*'], '/app'],
-    ['/', '/app/', '/app', ['/', '/*'], '/app'],
-    ['/ws', '', '/ws', ['/ws', '/ws/*'], '/ws'],
+    ['/', '/app', '/app', ['/*', '/'], '/app'],
+    ['/', '/app/', '/app', ['/*'], '/app'],
+    ['/ws', '', '/ws', ['/ws/*', '/ws'], '/ws'],
     ['/ws/', '', '/ws/', ['/ws/*'], '/ws/'],
     ['/ws/', '/app', '/app/ws/', ['/ws/*'], '/app/ws/'],
-    ['/:room/ws', '', '/:room/ws', ['/:room/ws', '/:room/ws/*'], '/:room/ws'],
-    ["/a-b_c.d~e!$&'+,;=@", '', "/a-b_c.d~e!$&'+,;=@", ["/a-b_c.d~e!$&'+,;=@", "/a-b_c.d~e!$&'+,;=@/*"], "/a-b_c.d~e!$&'+,;=@"],
-    ['/...', '', '/...', ['/...', '/.../*'], '/...'],
+    ['/:room/ws', '', '/:room/ws', ['/:room/ws/*', '/:room/ws'], '/:room/ws'],
+    ['/café/', '', '/café/', ['/café/*'], '/café/'],
+    ["/a-b_c.d~e!$&'+,;=@", '', "/a-b_c.d~e!$&'+,;=@", ["/a-b_c.d~e!$&'+,;=@/*", "/a-b_c.d~e!$&'+,;=@"], "/a-b_c.d~e!$&'+,;=@"],
+    ['/...', '', '/...', ['/.../*', '/...'], '/...'],
   ] as const) {
     test(`${path} below '${base}'`, () => {
-      const found = target({ path, upstream }, base)
-      assert.deepEqual([found.route, found.patterns, found.prefix.text, found.atRoot], [route, patterns, text, path === '/'])
+      const { targets: [found], placements } = resolve({ path, upstream }, base)
+      assert.deepEqual([found?.route, placements.map(({ pattern }) => patternText(pattern)), found?.prefix.text, found?.atRoot], [route, texts, text, path === '/'])
     })
   }
-  for (const path of ['', 'ws', 'ws/', '*', '/*', '/a/*', '/a?b', '/a#b', '/a\\b', '/a b', '/\xe9', '/a%20b', '/a//b', '//', '/./a', '/a/.',
+  for (const path of ['', 'ws', 'ws/', '*', '/*', '/a/*', '/a?b', '/a#b', '/a\\b', '/a b', '/\x7f', '/a%20b', '/a//b', '//', '/./a', '/a/.',
     '/a/..', '/../a', '/a/../b', '/a(b)', '/a\n']) {
     test(`${JSON.stringify(path)} is none`, () => {
       assert.deepEqual(findings({ path, upstream }),
@@ -417,28 +428,30 @@ describe('a copy', () => {
   })
 })
 
-describe('routes that share a Fastify path', () => {
+describe('entries that share a path', () => {
   const first: RouteOptions = { path: '/a', upstream, fallbackToHttp: false }
   const second: RouteOptions = { path: '/a', upstream: 'http://up.example/' }
-  test('may', () => assert.equal(resolve({ routes: [first, second] }).targets.length, 2))
-  test('may with equal settings', () => {
-    const onRequest = async (): Promise<void> => {}
-    const shared = { onRequest, constraints: { host: 'a.example' }, config: { a: [1] } }
-    resolve({ routes: [{ ...first, ...shared }, { ...second, ...shared, constraints: { host: 'a.example' }, config: { a: [1] } }] })
-  })
   for (const [name, value] of Object.entries({
     constraints: { host: 'a.example' }, config: { a: 1 }, logLevel: 'warn', logSerializers: {}, onRequest: () => {}, preValidation: [], preHandler: () => {}
   })) {
-    test(`may not differ in ${name}`, () => {
-      const finding = `routes[1].${name}: expected the same as routes[0].${name}, with which it shares a path`
-      assert.deepEqual(findings({ routes: [first, { ...second, [name]: value }] }), [finding])
-      assert.deepEqual(findings({ routes: [{ ...first, [name]: value }, second] }), [finding])
-      // `/a` needs `/a/*`, and so does `/a/`
-      assert.deepEqual(findings({ routes: [first, { ...second, path: '/a/', [name]: value }] }), [finding])
-      resolve({ routes: [first, { ...second, path: '/b', [name]: value }] })
-      resolve({ routes: [{ ...first, upstream: false }, { ...second, [name]: value }] })
+    test(`may differ in ${name}`, () => {
+      assert.equal(resolve({ routes: [first, { ...second, [name]: value }] }).targets.length, 2)
+      assert.equal(resolve({ routes: [{ ...first, [name]: value }, second] }).targets.length, 2)
     })
   }
+})
+
+describe('methods', () => {
+  const expected = 'methods that Node parses, in upper case, but not CONNECT and TRACE'
+  for (const value of ['get', 'CONNECT', 'TRACE', 'FROB', '']) {
+    test(`${JSON.stringify(value)} is none`, () => assert.deepEqual(findings({ upstream, methods: ['GET', value] }), [`methods: expected ${expected}, got 'GET, ${value}'`]))
+  }
+  test('none at all is an error', () => assert.deepEqual(findings({ upstream, methods: [] }), [`methods: expected ${expected}, got an array`]))
+  test('of an entry for WebSockets only are GET, which alone can ask for one', () => {
+    assert.deepEqual(target({ upstream, fallbackToHttp: false }).allMethods, ['GET'])
+    assert.ok(target({ upstream, fallbackToHttp: false, upgrade: ['websocket', 'tcp'] }).allMethods.includes('POST'))
+    assert.ok(target({ upstream }).allMethods.includes('POST'))
+  })
 })
 
 describe('warnings', () => {

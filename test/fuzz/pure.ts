@@ -7,7 +7,8 @@ import { rebuild } from '../../lib/connection.ts'
 import { closeFrame, FrameTracker } from '../../lib/frames.ts'
 import { parseHead } from '../../lib/head.ts'
 import { droppedFields, forwardedHeaders, fromMap, requestHeaders, responseHeaders, serialise, toMap } from '../../lib/headers.ts'
-import { compilePrefix, mapPath, matchPrefix, parseTarget } from '../../lib/path.ts'
+import { mapPath, parseTarget } from '../../lib/path.ts'
+import { defaultRules, parsePrefix, prefixLength } from '../../lib/path-pattern.ts'
 import { chunked, fieldName, oddChunks, oddFieldLines, oddTarget, renderChunks, value } from './grammar.ts'
 import { membersOf, readChunks, readFraming, readHead, valuesOf } from './strict.ts'
 
@@ -154,7 +155,7 @@ const requests: Pure<{ fields: Array<[string, string]>, body: boolean, mode: 'x-
   arbitrary: fc.record({ fields: fc.array(requestField, { maxLength: 10 }), body: fc.boolean(), mode: fc.constantFrom('x-forwarded' as const, 'forwarded' as const, 'both' as const, false as const), trusted: fc.boolean(), via: fc.constantFrom('off' as const, 'on' as const, 'full' as const, 'block' as const) }),
   check ({ fields, body, mode, trusted, via }) {
     const added = forwardedHeaders(mode, { addresses: ['192.0.2.1'], host: 'front', protocol: 'http' })
-    const rules = { host: 'up:1', body, forwarded: added, dropped: droppedFields(mode, trusted), via }
+    const rules = { host: 'up:1', body, forwarded: added, isDropped: droppedFields(mode, trusted), via }
     const out = asMessage(requestHeaders(fields.flat(), rules))
     const given = asMessage(fields.flat())
     assert.deepEqual(valuesOf(out, 'host'), ['up:1'])
@@ -282,8 +283,8 @@ const paths: Pure<{ target: string, prefix: string, base: string }> = {
     assert.ok(!parsed.path.startsWith('//') && !/[#\\]/.test(parsed.path) && !parsed.path.toLowerCase().includes('%00'))
     assert.ok(target.endsWith(parsed.query))
     assert.ok(readPath(parsed.path) !== undefined, 'climbs out')
-    const matched = matchPrefix(compilePrefix(prefix), parsed.path)
-    if (matched === -1) return
+    const matched = prefixLength(parsePrefix(prefix), parsed.path, defaultRules)
+    if (matched === undefined) return
     const mapped = mapPath(parsed.path, matched, base)
     assert.ok(mapped.startsWith('/') && !mapped.startsWith('//'), mapped)
     assert.equal(new URL(mapped, 'http://upstream:1/').host, 'upstream:1')

@@ -8,7 +8,7 @@ import { startProxy } from '../fixtures/proxy.ts'
 import { startHttpUpstream } from '../fixtures/upstream.ts'
 
 const unsound = {
-  'an offer that cannot be taken up': upgradeHead('/outside/a'),
+  'an offer that cannot be taken up': `${upgradeHead('/outside/a', { headers: { 'Content-Length': '3' } })}abc`,
   'a path that climbs': requestHead('GET', '/in/%2e%2e/b'),
   'two Hosts': requestHead('GET', '/in/x', { Host: ['a', 'b'] }),
   'an upgrade with two Hosts': upgradeHead('/in/x', { headers: { Host: ['a', 'b'] } })

@@ -17,15 +17,18 @@ const offer = {
   'sec-websocket-version': '13'
 }
 
-test('an upgrade whose URL only rewriteUrl makes ours is a complete 400', async (t) => {
+test('an upgrade whose URL only rewriteUrl makes ours is a tunnel, or with a body a complete 400', async (t) => {
   const upstream = await startRawUpstream(t)
   const proxy = await startProxy(t, { path: '/ws', upstream: `${upstream.url}/up` }, {
     fastify: { rewriteUrl: (request) => String(request.url).replace('/old', '/ws') }
   })
   const client = await rawClient(t, proxy.port)
-  client.write(upgradeHead('/old/x'))
+  client.write(`${upgradeHead('/old/x', { headers: { 'Content-Length': '1' } })}x`)
   assert.equal((await client.response()).status, 400)
   assert.equal(upstream.connections.length, 0)
+  const tunnel = await within(openTunnel(t, proxy, upstream, '/old/x'), 'the tunnel', 3000)
+  assert.match(tunnel.head, /^GET \/up\/x /)
+  await roundTrip(tunnel)
 })
 
 test('an upgrade goes through a URL that rewriteUrl makes, where the plugin is registered for both', async (t) => {

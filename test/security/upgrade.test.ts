@@ -613,7 +613,7 @@ describe('the upgrade', () => {
       const client = await listener.connect(t)
       const before = listener.routed.length
       const seen = await scene.seen(t, async () => {
-        client.write(head('POST /raw/ HTTP/1.1', 'Host: h', 'Connection: Upgrade', 'Upgrade: foo', ...fields))
+        client.write(head('GET /raw/ HTTP/1.1', 'Host: h', 'Connection: Upgrade', 'Upgrade: foo', ...fields))
         const response = await client.response()
         assertOurs(response, 426, scene)
         assert.deepEqual([response.headers['upgrade'], response.headers['connection']], [['websocket'], ['Upgrade, close']])

@@ -1,0 +1,57 @@
+/**
+ * The entries of all registrations by their whole paths. It decides nothing: it foresees what the router may pick, so that an
+ * upgrade takes the right way to it, and finds paths that a later reader could take for another entry's.
+ */
+import type { Target } from './options.ts'
+import type { RouterRules } from './path-pattern.ts'
+import { isDisputed, otherReadings, routerSegments } from './path-readings.ts'
+import { PrefixTree } from './prefix-tree.ts'
+
+/** An entry, and where it stands. */
+export interface Indexed<T> {
+  readonly table: T
+  readonly rank: number
+  readonly target: Target
+}
+
+export class PathIndex<T> {
+  readonly #tree: PrefixTree<Indexed<T>>
+  readonly #rules: RouterRules
+
+  constructor (rules: RouterRules) {
+    this.#tree = new PrefixTree(rules)
+    this.#rules = rules
+  }
+
+  add (table: T, targets: readonly Target[]): void {
+    targets.forEach((target, rank) => this.#tree.add(target.prefix, { table, rank, target }))
+  }
+
+  /** The entries whose prefix a raw path has, in the order of their tables. */
+  having (path: string): Array<Indexed<T>> {
+    const merged = this.#rules.ignoreDuplicateSlashes ? path.replace(/\/{2,}/g, '/') : path
+    return this.#tree.having(routerSegments(merged)).sort((a, b) => a.rank - b.rank)
+  }
+
+  /**
+   * Whether an entry other than the one that the router has found would have the path, read in another way.
+   * @param host as the router has seen it: an entry of another host is not concerned
+   */
+  isAmbiguous (path: string, found: Target, host: string): boolean {
+    if (!isDisputed(path)) return false
+    const own = new Set(this.having(path).map(({ target }) => target))
+    return otherReadings(path).some((segments) => {
+      const others = this.#tree.having(segments).filter(({ target }) => isOfHost(target, host))
+      if (others.length === 0) return false
+      const stays = others.find(({ target }) => target === found)
+      if (stays === undefined) return true
+      return others.some(({ table, rank, target }) => !own.has(target) && (table !== stays.table || rank < stays.rank))
+    })
+  }
+}
+
+function isOfHost ({ constraints }: Target, host: string): boolean {
+  const wanted = constraints?.host
+  if (wanted instanceof RegExp) return new RegExp(wanted.source, wanted.flags.replace(/[gy]/g, '')).test(host)
+  return wanted === undefined || wanted === host
+}

@@ -1,0 +1,132 @@
+/** Values by path prefix, segment by segment: which prefixes cover a path, or a pattern, and which of them cross a pattern. */
+import { segmentKey, type PathPattern, type PathPrefix, type RouterRules, type Segment } from './path-pattern.ts'
+
+interface Item<T> {
+  readonly prefix: PathPrefix
+  readonly value: T
+}
+
+interface Child<T, S extends Segment = Segment> {
+  readonly segment: S
+  readonly node: Node<T>
+}
+
+type Static = Segment & { readonly kind: 'static' }
+type Compound = Segment & { readonly kind: 'compound' }
+
+class Node<T> {
+  readonly statics: Map<string, Child<T, Static>> = new Map()
+  readonly compounds: Map<string, Child<T, Compound>> = new Map()
+  parameter: Child<T> | undefined = undefined
+  readonly items: Array<Item<T>> = []
+}
+
+function * childrenOf<T> (node: Node<T>): Iterable<Child<T>> {
+  yield * node.statics.values()
+  yield * node.compounds.values()
+  if (node.parameter !== undefined) yield node.parameter
+}
+
+/** A prefix that has some paths with a pattern in common, and neither has all of the other's. */
+export interface Crossing<T> {
+  readonly value: T
+  readonly prefix: PathPrefix
+  /** The segments of what they have in common, each from the more specific of the two. */
+  readonly segments: readonly Segment[]
+}
+
+export class PrefixTree<T> {
+  readonly #root: Node<T> = new Node()
+  readonly #rules: RouterRules
+
+  constructor (rules: RouterRules) {
+    this.#rules = rules
+  }
+
+  add (prefix: PathPrefix, value: T): void {
+    let node = this.#root
+    for (const segment of prefix.segments) node = (this.#same(node, segment) ?? this.#grow(node, segment)).node
+    node.items.push({ prefix, value })
+  }
+
+  #grow (parent: Node<T>, segment: Segment): Child<T> {
+    const node = new Node<T>()
+    const key = segmentKey(segment, this.#rules)
+    if (segment.kind === 'static') parent.statics.set(key, { segment, node })
+    else if (segment.kind === 'compound') parent.compounds.set(key, { segment, node })
+    else parent.parameter = { segment, node }
+    return { segment, node }
+  }
+
+  /** The child that stands for the same as a segment. */
+  #same (node: Node<T>, segment: Segment): Child<T> | undefined {
+    if (segment.kind === 'parameter') return node.parameter
+    return (segment.kind === 'static' ? node.statics : node.compounds).get(segmentKey(segment, this.#rules))
+  }
+
+  /** The children that stand for a segment and for others. */
+  * #wider (node: Node<T>, segment: Segment): Iterable<Child<T>> {
+    if (segment.kind === 'parameter') return
+    if (segment.kind === 'static') for (const child of node.compounds.values()) if (child.segment.matches.test(segment.text)) yield child
+    if (node.parameter !== undefined) yield node.parameter
+  }
+
+  /** The children that stand for some of what a segment does. */
+  * #narrower (node: Node<T>, segment: Segment): Iterable<Child<T>> {
+    if (segment.kind === 'static') return
+    for (const child of node.statics.values()) if (segment.kind === 'parameter' || segment.matches.test(child.segment.text)) yield child
+    if (segment.kind === 'parameter') yield * node.compounds.values()
+  }
+
+  /** The values of all prefixes that have every path of a pattern. */
+  covering ({ segments, exact }: PathPattern): T[] {
+    const found: T[] = []
+    const visit = (node: Node<T>, depth: number): void => {
+      for (const { prefix, value } of node.items) if (depth < segments.length || !exact || this.#hasItself(prefix)) found.push(value)
+      const segment = segments[depth]
+      if (segment === undefined) return
+      const same = this.#same(node, segment)
+      if (same !== undefined) visit(same.node, depth + 1)
+      for (const child of this.#wider(node, segment)) visit(child.node, depth + 1)
+    }
+    visit(this.#root, 0)
+    return found
+  }
+
+  /** Whether a prefix has the path without anything behind it. */
+  #hasItself ({ slash }: PathPrefix): boolean {
+    return !slash || this.#rules.ignoreTrailingSlash
+  }
+
+  /** The values of all prefixes that have a path, given by its decoded segments; the last one is empty where it ends with a slash. */
+  having (segments: readonly string[]): T[] {
+    return this.covering({ segments: segments.map((text) => ({ kind: 'static', text })), exact: true })
+  }
+
+  /**
+   * The prefixes that cross a pattern, and whose own pattern the router does not prefer: where the two first differ, it prefers
+   * the one that is narrower there.
+   */
+  crossing ({ segments, exact }: PathPattern): Array<Crossing<T>> {
+    const found: Array<Crossing<T>> = []
+    /** @param wins the pattern was narrower at some segment before @param loses the prefix was, or is longer */
+    const visit = (node: Node<T>, common: readonly Segment[], wins: boolean, loses: boolean): void => {
+      const segment = segments[common.length]
+      if (wins && loses) {
+        for (const { prefix, value } of node.items) {
+          if (segment !== undefined || !exact || this.#hasItself(prefix)) found.push({ value, prefix, segments: [...common, ...segments.slice(common.length)] })
+        }
+      }
+      if (segment === undefined) {
+        if (wins && !exact) for (const child of childrenOf(node)) visit(child.node, [...common, child.segment], wins, true)
+        return
+      }
+      const same = this.#same(node, segment)
+      if (same !== undefined) visit(same.node, [...common, segment], wins, loses)
+      for (const child of this.#wider(node, segment)) visit(child.node, [...common, segment], true, loses)
+      if (wins) for (const child of this.#narrower(node, segment)) visit(child.node, [...common, child.segment], wins, true)
+    }
+    visit(this.#root, [], false, false)
+    return found
+  }
+}

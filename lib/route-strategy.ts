@@ -1,0 +1,152 @@
+/**
+ * How Fastify's router tells the entries of one pattern apart: a constraint strategy of ours. Each candidate is a route of its
+ * own, constrained to itself; the strategy's storage, one for each pattern and method, names the first that takes the request.
+ */
+import { randomBytes } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { acceptedToken } from './decision.ts'
+import type { Target } from './options.ts'
+import { readFacts } from './request-facts.ts'
+import { skipsSome, type Constraints } from './route-placement.ts'
+
+/** Pasted into code that find-my-way generates, and so an identifier; one for each copy of this package in the process. */
+export const strategyName: string = `wstunnel_${randomBytes(4).toString('hex')}`
+
+/** The candidates of one pattern under one set of constraints. */
+export interface CandidateGroup {
+  /** The table that they come from: an exclusion ends all of it. */
+  readonly table: object
+  readonly constraints: Constraints
+  /** The methods of this pattern that somebody else's route serves: only accepted upgrades are ours there. */
+  readonly foreign: ReadonlySet<string>
+}
+
+let ids = 0
+
+/** The value that a candidate's route is constrained to. Its one enumerable property is what find-my-way compares it by. */
+export class Candidate {
+  readonly id: number = ids++
+  readonly #target: Target
+  readonly #group: CandidateGroup
+
+  constructor (target: Target, group: CandidateGroup) {
+    this.#target = target
+    this.#group = group
+  }
+
+  get group (): CandidateGroup {
+    return this.#group
+  }
+
+  takes (request: IncomingMessage): boolean {
+    const { constraints } = this.#target
+    const { upgrade } = request.headers
+    if (constraints?.host instanceof RegExp && !testHost(constraints.host, hostOf(request))) return false
+    if (upgrade === undefined && skipsSome(this.#target)) return false
+    return !this.#group.foreign.has(request.method as string) || this.excludes ||
+      (upgrade !== undefined && acceptedToken(this.#target, readFacts(request)) !== undefined)
+  }
+
+  /** Whether its entry is `upstream: false`. */
+  get excludes (): boolean {
+    return this.#target.upstream === false
+  }
+
+  /** For `printRoutes()`. */
+  toJSON (): string {
+    return this.excludes ? `not ${this.#target.route}` : this.#target.route
+  }
+}
+
+function hostOf ({ headers }: IncomingMessage): string {
+  return headers.host ?? String(headers[':authority'] ?? '')
+}
+
+/** As find-my-way tests a host, whatever a flag makes of `lastIndex`. */
+function testHost (expression: RegExp, host: string): boolean {
+  expression.lastIndex = 0
+  return expression.test(host)
+}
+
+/** Requests of which an exclusion has decided, with the tables that it speaks for. */
+const excluded = new WeakMap<object, Set<object>>()
+
+interface Listed {
+  readonly group: CandidateGroup
+  readonly list: Array<{ readonly candidate: Candidate, bits: number }>
+}
+
+/** The candidates of a node of the router, each with its bit among the node's routes. */
+class CandidateStorage {
+  /** Those with most constraints first: the router prefers them. */
+  readonly #groups: Listed[] = []
+
+  set (candidate: Candidate, bits: number): void {
+    const { group } = candidate
+    const { list } = this.#groups.find((listed) => listed.group === group) ?? this.#insert(group)
+    const known = list.find((item) => item.candidate === candidate)
+    if (known !== undefined) known.bits = bits
+    else {
+      list.push({ candidate, bits })
+      list.sort((a, b) => a.candidate.id - b.candidate.id) // the table's order, whatever find-my-way's is
+    }
+  }
+
+  #insert (group: CandidateGroup): Listed {
+    const listed = { group, list: [] }
+    this.#groups.push(listed)
+    this.#groups.sort((a, b) => Object.keys(b.group.constraints).length - Object.keys(a.group.constraints).length)
+    return listed
+  }
+
+  /** The routes that may have a request; for a candidate, as find-my-way asks while it builds, its own. */
+  get (value: Candidate | IncomingMessage): number {
+    if (value instanceof Candidate) return this.#groups.find(({ group }) => group === value.group)?.list.find(({ candidate }) => candidate === value)?.bits ?? 0
+    let bits = 0
+    for (const { group, list } of this.#groups) {
+      if (excluded.get(value)?.has(group.table) === true || !mayHold(group.constraints, value)) continue
+      const first = list.find(({ candidate }) => candidate.takes(value))
+      if (first === undefined) continue
+      // Where only the router knows whether the constraints hold, the exclusion's own route answers: a 404.
+      if (first.candidate.excludes && isKnown(group.constraints)) exclude(value, group.table)
+      else bits |= first.bits
+    }
+    return bits
+  }
+}
+
+function mayHold ({ host }: Constraints, request: IncomingMessage): boolean {
+  return host === undefined || host === hostOf(request)
+}
+
+/** Whether we can tell ourselves if the constraints hold. */
+function isKnown (constraints: Constraints): boolean {
+  return Object.keys(constraints).every((name) => name === 'host')
+}
+
+function exclude (request: object, table: object): void {
+  const tables = excluded.get(request)
+  if (tables === undefined) excluded.set(request, new Set([table]))
+  else tables.add(table)
+}
+
+/** What `addConstraintStrategy` takes. */
+export interface RouteStrategy {
+  readonly name: string
+  storage (): CandidateStorage
+  /** Runs no code of a user's: what it throws would be an uncaught exception. */
+  deriveConstraint (request: IncomingMessage): IncomingMessage
+}
+
+/** @param onLookup hears of every request that is looked up */
+export function routeStrategy (onLookup: (request: IncomingMessage) => void): RouteStrategy {
+  return {
+    name: strategyName,
+    storage: () => new CandidateStorage(),
+    deriveConstraint (request) {
+      excluded.delete(request) // of an earlier look-up
+      onLookup(request)
+      return request
+    }
+  }
+}

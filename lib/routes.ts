@@ -1,0 +1,86 @@
+/** Fastify's routes for a table: one for each entry and each pattern of paths for which it may decide. */
+import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods, onRequestHookHandler, RouteHandlerMethod } from 'fastify'
+import { entryParams, type Params } from './entry-params.ts'
+import type { Target } from './options.ts'
+import { parseTarget } from './path.ts'
+import { patternText, type PathPattern } from './path-pattern.ts'
+import type { Placement } from './route-placement.ts'
+import { Candidate, routeStrategy, strategyName } from './route-strategy.ts'
+import type { ServerState, Table } from './state.ts'
+
+/** What the routes of an entry do. */
+export interface EntryActions {
+  /** Called first of the entry's own hooks. */
+  decide (target: Target, request: FastifyRequest, reply: FastifyReply): void
+  preHandlersOf (target: Target): NonNullable<Target['settings']['preHandler']>
+  /** Called when every hook has agreed. */
+  readonly handle: RouteHandlerMethod
+}
+
+export function addRoutes (scope: FastifyInstance, state: ServerState, table: Table, placements: readonly Placement[], actions: EntryActions): void {
+  state.claim(scope, placements)
+  addMethods(scope, table.targets)
+  if (!scope.hasConstraintStrategy(strategyName)) {
+    scope.addConstraintStrategy(routeStrategy((request) => state.onLookup(request)) as unknown as Parameters<FastifyInstance['addConstraintStrategy']>[0])
+  }
+  const foreign = placements.map(() => new Set<string>())
+  for (const [at, { pattern, groups }] of placements.entries()) {
+    for (const { constraints, candidates } of groups) {
+      const group = { table, constraints, foreign: foreign[at] as Set<string> }
+      for (const { target, methods } of candidates) {
+        scope.route({
+          ...target.settings,
+          onRequest: [decisionHook(target, pattern, actions), ...[target.settings.onRequest ?? []].flat()],
+          preHandler: actions.preHandlersOf(target),
+          constraints: { ...constraints, [strategyName]: new Candidate(target, group) },
+          method: [...methods] as HTTPMethods[],
+          url: patternText(withNamesOf(target, pattern)),
+          handler: actions.handle,
+          exposeHeadRoute: false,
+          // `/` below a prefix is, for the router, two paths: the one with a slash belongs to what is below it.
+          prefixTrailingSlash: 'no-slash',
+          schema: { hide: true } as object
+        })
+      }
+    }
+  }
+  scope.addHook('onReady', async function findForeignRoutes () {
+    for (const [at, placement] of placements.entries()) findForeign(scope, placement, foreign[at] as Set<string>)
+  })
+}
+
+/** Finds the methods of a pattern that somebody else's route serves, whichever of the two was registered first. */
+function findForeign (scope: FastifyInstance, { pattern, groups }: Placement, foreign: Set<string>): void {
+  const url = scope.prefix.replace(/\/$/, '') + (pattern.exact && pattern.segments.length === 0 ? '' : patternText(pattern))
+  const wanted = groups.length === 1 && groups[0]?.candidates.length === 1
+    ? groups[0].candidates[0]?.methods ?? []
+    : new Set(groups.flatMap(({ candidates }) => candidates.flatMap(({ methods }) => methods)))
+  for (const method of wanted) if (scope.hasRoute({ method: method as HTTPMethods, url })) foreign.add(method)
+  if (foreign.size > 0) scope.log.debug({ url, methods: [...foreign] }, 'another route has this path: of these methods, only upgrades that an entry accepts are ours')
+}
+
+/** A pattern with the names that an entry gives to its parameters. */
+function withNamesOf ({ path }: Target, { segments, exact }: PathPattern): PathPattern {
+  return { segments: segments.map((segment, i) => segment.kind === 'parameter' && path.segments[i]?.kind === 'parameter' ? path.segments[i] : segment), exact }
+}
+
+/** The methods that Fastify does not know yet; all of its scopes share them. */
+function addMethods (scope: FastifyInstance, targets: readonly Target[]): void {
+  for (const method of new Set(targets.flatMap(({ allMethods }) => allMethods))) {
+    if (!scope.supportedMethods.includes(method)) scope.addHttpMethod(method, { hasBody: true })
+  }
+}
+
+/** The hook that decides on the requests of one entry at one of its patterns. */
+function decisionHook (target: Target, pattern: PathPattern, actions: EntryActions): onRequestHookHandler {
+  const { path, prefix, rules } = target
+  const isOwn = pattern.segments.length === path.segments.length && pattern.segments.every(({ kind }, i) => kind === path.segments[i]?.kind)
+  return function decideOnRequest (request, reply, done) {
+    if (!isOwn) {
+      const raw = parseTarget(request.raw.url ?? '', rules)?.path ?? ''
+      request.params = entryParams(prefix, prefix.segments.length - path.segments.length, raw, request.params as Params, rules)
+    }
+    actions.decide(target, request, reply)
+    done()
+  }
+}
