@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { EventEmitter } from 'node:events'
-import { IncomingMessage, ServerResponse } from 'node:http'
+import { IncomingMessage, OutgoingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 
 /**
@@ -42,10 +42,39 @@ export function dropOffer (request: WithOffer): void {
   request[kOffer] = undefined
 }
 
+const kGuard: unique symbol = Symbol.for('fastify-wstunnel.guard') as never
+
+/** Marks a listener as one that makes nothing its own. Copies of this package know each other's. */
+export function guard<T extends object> (listener: T): T {
+  return Object.defineProperty(listener, kGuard, { value: true })
+}
+
+export function isGuard (listener: object): boolean {
+  return kGuard in listener
+}
+
+/** Whether the head of a response has been written. @fastify/express puts an answer of its own in the place of `headersSent`. */
+export function isHeadWritten (response: { readonly headersSent: boolean }): boolean {
+  return response instanceof OutgoingMessage ? Reflect.get(OutgoingMessage.prototype, 'headersSent', response) as boolean : response.headersSent
+}
+
 /** The response of an upgrade that is answered as an ordinary request. */
 export class UpgradeResponse extends ServerResponse {
   /** Whether its head said `Connection: close`. */
   closes = false
+
+  constructor (request: IncomingMessage) {
+    super(request)
+    // Express gives a response another prototype: what is overridden here must be its own.
+    for (const name of ['assignSocket', 'detachSocket', 'writeHead'] as const) {
+      Object.defineProperty(this, name, { value: this[name], writable: true, configurable: true })
+    }
+  }
+
+  /** Whether a response is one of these, whatever its prototype is by now. */
+  static is (response: object): response is UpgradeResponse {
+    return #onDrain in response
+  }
 
   /** Node's server tells its own responses that they may go on writing; nobody else tells this one. */
   override assignSocket (socket: IncomingMessage['socket']): void {

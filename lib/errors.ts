@@ -131,6 +131,14 @@ export const ClientGoneError: WstunnelErrorConstructor =
 export const RequestBodyError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_REQUEST_BODY', 'Invalid request body', 400, 'client')
 
+/** A body parser that ran before has read the body, such as a middleware of Express: there is nothing left to send on. */
+export const BodyConsumedError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_BODY_CONSUMED', 'The request body was read before it could be forwarded', 500, 'internal')
+
+/** A hook has written the head of a response itself, and let the upgrade go on: it is not switched. */
+export const HeadWrittenError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_HEAD_WRITTEN', 'A hook has begun a response before the upgrade', 500, 'internal')
+
 /** Codes of Node and undici, and the error that each becomes. */
 const byCode: Readonly<Record<string, WstunnelErrorConstructor>> = Object.freeze(Object.assign(Object.create(null), {
   ENOTFOUND: NameError,

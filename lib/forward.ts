@@ -100,7 +100,8 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Timed
     this.#choice = choice
     this.#enter(upstream.counters)
     const body = requestBody(request)
-    const { path, headers } = outgoing(request, target, choice, matched, body === request.raw || body === null)
+    const replaced = body !== request.raw && body !== null
+    const { path, headers } = outgoing(request, target, choice, matched, !replaced, replaced)
     this.#asked = {
       path,
       method: request.method as Dispatcher.HttpMethod,

@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { pipeline, type Duplex } from 'node:stream'
 import type { AnswerBody } from './answer.ts'
-import { dropOffer } from './connection.ts'
+import { dropOffer, isGuard, UpgradeResponse } from './connection.ts'
 import { reset } from './tunnel.ts'
 
 /** Takes the connection out of Fastify's and Node's hands. */
@@ -17,19 +17,29 @@ export function takeOver (reply: FastifyReply, request: FastifyRequest, socket: 
 /**
  * Lets Fastify complete a hijacked request: `onResponse` and the "request completed" line. Made here, by itself, so that
  * the tunnel keeps nothing alive but the response, and that until it is called.
+ * @param socket the client's connection
  */
-export function completion (response: ServerResponse, status: number): () => void {
+export function completion (response: ServerResponse, status: number, socket: Duplex): () => void {
   return () => {
     response.statusCode = status
-    response.emit('finish')
+    if (socket.destroyed || !endsWithResponse(response)) response.emit('finish')
+    else socket.once('close', () => response.emit('finish'))
   }
+}
+
+/**
+ * Whether somebody besides Fastify waits for the end of a response that another plugin has made for the upgrade: @fastify/http-proxy
+ * then destroys the connection. Such a request is completed when its connection has closed.
+ */
+function endsWithResponse (response: ServerResponse): boolean {
+  return !UpgradeResponse.is(response) && response.listeners('finish').filter((listener) => !isGuard(listener)).length > 1
 }
 
 /** Relays an answer as it comes, and ends the connection behind it. */
 export function relayBytes (reply: FastifyReply, request: FastifyRequest, socket: Duplex, head: Buffer, body: AnswerBody, status: number): void {
   takeOver(reply, request, socket)
   socket.write(head)
-  const complete = completion(reply.raw, status)
+  const complete = completion(reply.raw, status, socket)
   body.once('error', () => reset(socket)) // a mere end may be the message's
   pipeline(body, socket, (error) => {
     if (error !== undefined && error !== null) socket.destroy()
@@ -38,10 +48,13 @@ export function relayBytes (reply: FastifyReply, request: FastifyRequest, socket
   })
 }
 
-/** Nobody is there to be answered, but hooks and the log are still to hear of the end. 499 is nginx's code for it. */
-export function closeUnanswered (reply: FastifyReply, socket: Duplex): void {
+/**
+ * Nobody is there to be answered, or no answer is possible, but hooks and the log are still to hear of the end.
+ * @param status 499 is nginx's code for a client that has left
+ */
+export function closeUnanswered (reply: FastifyReply, socket: Duplex, status: number = 499): void {
   socket.destroy()
   if (reply.sent) return
   reply.hijack()
-  completion(reply.raw, 499)()
+  completion(reply.raw, status, socket)()
 }

@@ -51,6 +51,8 @@ export interface RequestRules {
   readonly host: string
   /** Whether the message keeps its `Content-Length`; an upgrade has no body. */
   readonly body: boolean
+  /** Whether a hook has put another body in the place of the client's: what its `Content-Encoding` says need not hold for that one. */
+  readonly replaced?: boolean
   /** Fields about the client that we add, as a flat list. */
   readonly forwarded: HeaderList
   /** Whether a field, by its lower-case name, does not pass. */
@@ -107,6 +109,7 @@ export function requestHeaders (raw: HeaderList, rules: RequestRules): string[] 
     if (hopByHop.has(key) || key === 'host' || key === 'expect' || key.charCodeAt(0) === 0x3a) continue // ':': HTTP/2's own
     if (named.length > 0 && named.includes(key)) continue
     if (key === 'content-length' && !rules.body) continue
+    if (key === 'content-encoding' && rules.replaced === true) continue
     if (key.includes('_') && isFraming(key.replaceAll('_', '-'))) continue
     if (key === 'cookie') {
       // RFC 9113, 8.2.3 and RFC 6265, 5.4: one Cookie field, joined by a semicolon, never by a comma.
@@ -163,6 +166,16 @@ export function responseHeaders (raw: HeaderList, viaRule: RequestRules['via']):
   }
   if (viaRule === 'on' || viaRule === 'full') out.push('Via', withVia(via, viaRule))
   return out
+}
+
+/** One `Vary` of several (RFC 9110, 12.5.5): each name once, in the spelling of the first. */
+export function mergedVary (values: readonly string[]): string {
+  const names = new Map<string, string>()
+  for (const name of values.flatMap((value) => value.split(',')).map((part) => part.trim())) {
+    if (name === '*') return '*'
+    if (name !== '' && !names.has(name.toLowerCase())) names.set(name.toLowerCase(), name)
+  }
+  return [...names.values()].join(', ')
 }
 
 /** Who asked, as Fastify's `trustProxy` lets us believe it. */

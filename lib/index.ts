@@ -3,9 +3,9 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
-import type { Server } from 'node:http'
+import type { Server, ServerResponse } from 'node:http'
 import type { BalancerControl } from './balancing.ts'
-import { isHttp2, isOver, keepOver, offerOf, UpgradeResponse } from './connection.ts'
+import { guard, isHeadWritten, isHttp2, isOver, keepOver, offerOf, UpgradeResponse } from './connection.ts'
 import { decide, type Decision } from './decision.ts'
 import { parseDuration, type Duration } from './duration.ts'
 import { BadPathError, BadRequestError, InvalidOptionsError, TooManyHeadersError, UpgradeRequiredError, type WstunnelError } from './errors.ts'
@@ -70,7 +70,8 @@ const kDecision: unique symbol = Symbol('fastify-wstunnel.decision')
 
 type Decided = FastifyRequest & { [kDecision]?: Decision }
 
-// One per server, found from every registration on it, nested or not.
+// One per application, found from every registration in it, nested or not. By its router: @fastify/restartable gives a new application
+// the server of the old one.
 const states = new WeakMap<object, ServerState>()
 
 async function wstunnel (app: FastifyInstance, options: WstunnelOptions): Promise<void> {
@@ -82,29 +83,34 @@ async function wstunnel (app: FastifyInstance, options: WstunnelOptions): Promis
   for (const warning of config.warnings) app.log.warn(warning)
   const table = state.add(config)
   const { healthPath } = config
-  if (healthPath !== undefined) await app.register(async (scope) => healthRoute(scope, state, healthPath), prefix === undefined ? {} : { prefix })
+  if (healthPath !== undefined) await app.register(async function wstunnelHealth (scope) { healthRoute(scope, state, healthPath) }, prefix === undefined ? {} : { prefix })
   if (config.targets.length === 0) return
   shareHiddenClasses() // before there is a socket
   keepFreedMemory()
   // Encapsulated: the prefix, the parser and the hooks of this registration stay in here.
-  await app.register(async (scope) => routes(scope, state, table, config), prefix === undefined ? {} : { prefix })
+  await app.register(async function wstunnelRoutes (scope) { routes(scope, state, table, config) }, prefix === undefined ? {} : { prefix })
 }
 
 function stateOf (app: FastifyInstance): ServerState {
-  const known = states.get(app.server)
+  const known = states.get(app.routing)
   if (known !== undefined) return known
   const state = new ServerState(app)
-  states.set(app.server, state)
-  const unlisten = listen(state)
+  states.set(app.routing, state)
+  const listening = listen(state)
+  const close = (): void => {
+    state.close(listening.isReplaced)
+    listening.close()
+  }
   // Begun before the listener closes, since that waits for tunnels; awaited after, since Fastify cuts `preClose` hooks off.
-  app.addHook('preClose', (done) => {
-    state.close()
+  app.addHook('preClose', function wstunnelPreClose (done) {
+    close()
     done()
   })
-  app.addHook('onReady', async () => state.ready())
-  app.addHook('onClose', async () => {
+  app.addHook('onReady', async function wstunnelOnReady () { await state.ready() })
+  app.addHook('onClose', async function wstunnelOnClose () {
+    close()
     await state.closed()
-    unlisten()
+    listening.stop()
   })
   return state
 }
@@ -124,7 +130,7 @@ function decorator (state: ServerState): WstunnelDecorator {
 
 /** For orchestrators: 200 while new exchanges are taken and every balancer has a member for them. */
 function healthRoute (scope: FastifyInstance, state: ServerState, url: string): void {
-  scope.get(url, { logLevel: 'warn', schema: { hide: true } as object }, (_, reply) => {
+  scope.get(url, { logLevel: 'warn', schema: { hide: true } as object }, function wstunnelHealth (_, reply) {
     const health = state.health()
     reply.code(health.ready ? 200 : 503).header('cache-control', 'no-store').send(health)
   })
@@ -134,15 +140,18 @@ function healthRoute (scope: FastifyInstance, state: ServerState, url: string): 
 function routes (scope: FastifyInstance, state: ServerState, table: Table, { placements }: Resolved): void {
   // Every body is a stream, of whatever type and size.
   scope.removeAllContentTypeParsers()
-  scope.addContentTypeParser('*', (_, payload, done) => done(null, payload))
+  scope.addContentTypeParser('*', function wstunnelBody (_, payload, done) { done(null, payload) })
   scope.decorateRequest(kDecision as unknown as string, null)
+  const handle = function wstunnelHandler (request: FastifyRequest, reply: FastifyReply): void { act(state, table, request, reply) }
+  // After all others', and so after @fastify/websocket's, which puts a handler around ours that would switch the upgrade itself.
+  scope.addHook('onRoute', function wstunnelOnRoute (route) { route.handler = handle })
   addRoutes(scope, state, table, placements, {
     decide (target, request: Decided, reply) {
       request[kDecision] = decisionOn(state, target, request)
       if (isOver(request.raw)) reply.header('connection', 'close') // also where a later hook answers in our place
     },
     preHandlersOf: lastOf,
-    handle: function handleRequest (request, reply) { act(state, table, request, reply) }
+    handle
   })
 }
 
@@ -174,25 +183,27 @@ function refusal (target: Target, raw: FastifyRequest['raw'], error: WstunnelErr
   return { kind: 'refuse', target, error }
 }
 
-/** The route's own preHandlers, and after them all one that takes the upgrade back from plugins that would switch it themselves. */
+/** The route's own preHandlers, and after them all the one that ends what another plugin has put through the router. */
 function lastOf ({ settings }: Target): NonNullable<Target['settings']['preHandler']> {
-  return [settings.preHandler ?? []].flat().concat(claim)
+  return [settings.preHandler ?? []].flat().concat(wstunnelPreHandler)
 }
 
 /**
- * @fastify/websocket marks every upgrade with a symbol of its own, and switches in a wrapper around our handler when it finds it
- * there. It looks at `request.ws` when the response is done, to destroy the socket.
+ * @fastify/websocket and @fastify/http-proxy put upgrades through the router on a response of their own. Nobody gives its connection
+ * back to HTTP, so it ends with the response. The former looks at `request.ws` when the response is done, to destroy the socket.
  */
-function claim (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
-  if (offerOf(request.raw) !== undefined && !(reply.raw instanceof UpgradeResponse)) {
+function wstunnelPreHandler (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+  if (offerOf(request.raw) !== undefined && !UpgradeResponse.is(reply.raw)) {
     reply.header('connection', 'close')
-    reply.raw.once('finish', () => { if (reply.raw.headersSent) request.raw.socket.destroySoon() })
-    const raw = request.raw as unknown as Record<symbol, unknown>
-    for (const symbol of Object.getOwnPropertySymbols(raw)) if (symbol.description === 'ws-socket') delete raw[symbol]
+    reply.raw.once('finish', endConnection)
     if ('ws' in request) request.ws = false
   }
   done()
 }
+
+const endConnection = guard(function endConnection (this: ServerResponse): void {
+  if (isHeadWritten(this)) this.req.socket.destroySoon()
+})
 
 /** The handler: acts on the decision, after every hook of the user's has agreed. */
 function act (state: ServerState, table: Table, request: Decided, reply: FastifyReply): void {

@@ -5,58 +5,138 @@
 import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import {
-  handBack, handedBack, keepOffer, keepResponse, rebuild, respondOn, whenFree, type Offered, type UpgradeResponse
+  dropOffer, guard, handBack, handedBack, isGuard, isHeadWritten, keepOffer, keepResponse, offerOf, rebuild, respondOn, whenFree, type Offered, type UpgradeResponse
 } from './connection.ts'
 import type { RefusalStage } from './counters.ts'
 import { isTruncated, readFacts } from './request-facts.ts'
 import { DrainingError, TooManyHeadersError, type WstunnelError } from './errors.ts'
 import { replaceUpgradeToken } from './headers.ts'
 import type { ServerState } from './state.ts'
+import { foreignUpgradesOf, isTaken, traceOf, UnclaimedUpgrades, type ForeignUpgrades } from './unclaimed.ts'
 
 const nothing = Buffer.alloc(0)
 
-/** Listens. Returns the remover. */
-export function listen (state: ServerState): () => void {
+/**
+ * The instances on one server, in the order of their registration. @fastify/restartable makes a new one before it closes the old one:
+ * the last that is ready has what comes, and the others only end what they have begun.
+ */
+const instances = new WeakMap<Server, Instances>()
+
+interface Instances {
+  readonly peers: ServerState[]
+  readonly untake: () => void
+}
+
+/** An instance that listens to its server. */
+export interface Listening {
+  /** Whether another instance has taken over, so that the server goes on. */
+  readonly isReplaced: boolean
+  /** The instance has begun to close: where the server does, upgrades of other listeners have as long as the drain may take. */
+  close (): void
+  stop (): void
+}
+
+interface Context {
+  readonly state: ServerState
+  readonly foreign: ForeignUpgrades
+  readonly unclaimed: UnclaimedUpgrades
+}
+
+export function listen (state: ServerState): Listening {
   const server = state.server as Server
-  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => accept(state, request, socket, head)
+  const { peers } = instancesOn(server)
+  peers.push(state)
+  const foreign = foreignUpgradesOf(server)
+  const unclaimed = new UnclaimedUpgrades(foreign, ({ request, stream, head }) => answerUnclaimed(state, request, stream, head))
+  const context = { state, foreign, unclaimed }
+  // Each of this instance's own, so that whoever takes one off takes the right one off.
+  const onUpgrade = function onWstunnelUpgrade (request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (isInCharge(peers, state)) accept(context, request, socket, head)
+  }
+  const onRequest = function onWstunnelRequest (request: IncomingMessage, response: ServerResponse): void { keepResponse(request, response) }
+  const onContinue = guard(function onWstunnelCheckContinue (request: IncomingMessage, response: ServerResponse): void {
+    checkContinue(server, onContinue, request, response)
+  })
   // First of all listeners, so that no client error finds the socket without one.
   server.prependListener('upgrade', onUpgrade)
-  server.prependListener('request', keepResponse)
-  server.on('checkContinue', onCheckContinue)
-  const untake = takeAll(state, server)
-  return () => {
-    server.off('upgrade', onUpgrade)
-    server.off('request', keepResponse)
-    server.off('checkContinue', onCheckContinue)
-    untake()
+  server.prependListener('request', onRequest)
+  server.on('checkContinue', onContinue)
+  let end: NodeJS.Timeout | undefined
+  return {
+    get isReplaced () {
+      return peers.some((peer) => peer.isReady && !peer.registry.closing && peer.routing !== state.routing)
+    },
+    close () {
+      // A turn later: what the drain itself has just answered goes out first.
+      if (!this.isReplaced) end ??= setTimeout(() => setImmediate(() => foreign.destroy()), state.drainTimeout).unref()
+    },
+    stop () {
+      clearTimeout(end)
+      server.off('upgrade', onUpgrade)
+      server.off('request', onRequest)
+      server.off('checkContinue', onContinue)
+      const at = peers.indexOf(state)
+      if (at !== -1) peers.splice(at, 1)
+      if (peers.length > 0) return
+      instances.get(server)?.untake()
+      instances.delete(server)
+    }
   }
 }
 
+function instancesOn (server: Server): Instances {
+  let known = instances.get(server)
+  if (known === undefined) {
+    const peers: ServerState[] = []
+    instances.set(server, known = { peers, untake: takeAll(server, peers) })
+  }
+  return known
+}
+
+/** Two copies of the entry file may have two instances of one application, and both are in charge. */
+function isInCharge (peers: readonly ServerState[], state: ServerState): boolean {
+  const current = peers.findLast(({ isReady, registry }) => isReady && !registry.closing) ?? peers.findLast(({ isReady }) => isReady) ?? peers[0]
+  return state.routing === current?.routing
+}
+
+/** Whether nobody else hears of upgrades. */
+function isAlone (server: Server, peers: readonly ServerState[]): boolean {
+  const others = server.listenerCount('upgrade') - peers.length
+  return others === 0 && peers.filter((peer) => isInCharge(peers, peer)).length === 1
+}
+
 /** What Node does by itself, but for a response behind one that is not finished: it would put the `100` into its body. */
-function onCheckContinue (this: Server, request: IncomingMessage, response: ServerResponse): void {
-  if (this.listenerCount('checkContinue') > 1) return // the user's own, and the answer is theirs
+function checkContinue (server: Server, own: (...args: never[]) => void, request: IncomingMessage, response: ServerResponse): void {
+  const listeners = server.listeners('checkContinue')
+  // Of several instances or copies of this package one answers; where there is a listener of the user's own, that one does.
+  if (listeners[0] !== own || !listeners.every(isGuard)) return
   if (response.socket !== null) response.writeContinue()
-  this.emit('request', request, response)
+  server.emit('request', request, response)
 }
 
 /**
  * From 24.9 on Node asks before it takes a request for an upgrade. Where we are the only ones to hear of those, all are taken:
  * of one that is declined here, Node loses what it has read behind it, and a request that was cut in two is read from its middle.
  */
-function takeAll (state: ServerState, server: Server & { shouldUpgradeCallback?: (request: IncomingMessage) => boolean }): () => void {
+function takeAll (server: Server & { shouldUpgradeCallback?: (request: IncomingMessage) => boolean }, peers: readonly ServerState[]): () => void {
   const before = server.shouldUpgradeCallback
   if (before === undefined) return () => {}
-  server.shouldUpgradeCallback = function (request) {
-    return server.listenerCount('upgrade') === 1 || state.foresee(readFacts(request, state.rules), false) === 'switch' || before.call(server, request)
+  const own = server.shouldUpgradeCallback = function shouldWstunnelUpgrade (request) {
+    const current = peers.filter((peer) => isInCharge(peers, peer))
+    if (current.length > 0 && server.listenerCount('upgrade') === peers.length) return true
+    return current.some((peer) => peer.foresee(readFacts(request, peer.rules), false) === 'switch') || before.call(server, request)
   }
-  return () => { server.shouldUpgradeCallback = before }
+  return () => { if (server.shouldUpgradeCallback === own) server.shouldUpgradeCallback = before }
 }
 
 /** @param stream the connection; on Node 26, what comes behind a body that is still to be read */
-function accept (state: ServerState, request: IncomingMessage, stream: Duplex, head: Buffer): void {
+function accept (context: Context, request: IncomingMessage, stream: Duplex, head: Buffer): void {
+  const { state, foreign, unclaimed } = context
   const { socket } = request
-  socket.on('error', onSocketError)
-  if (stream !== socket) stream.on('error', onSocketError)
+  if (socket as unknown === undefined) return // no request of Node's: @fastify/websocket has made it up, in `injectWS()`
+  const alone = isAlone(state.server as Server, instancesOn(state.server as Server).peers)
+  const traces = alone ? [] : [...new Set([socket, stream])].map(traceOf)
+  for (const each of [socket, stream]) if (!each.listeners('error').includes(onSocketError)) each.on('error', onSocketError)
   // It is closing behind a response that was the last one: nothing that comes then is processed (RFC 9112, 9.6).
   if (socket.writableEnded) return
   socket.allowHalfOpen = true // https and http2 sockets are not: an upstream's last bytes would be lost
@@ -68,7 +148,7 @@ function accept (state: ServerState, request: IncomingMessage, stream: Duplex, h
   if (response === undefined) {
     // Pipelined behind a request that is not answered yet: a 101 now would come before that answer. Heard again in order.
     whenFree(socket, () => {
-      if (stream !== socket || isTruncated(request, state.server)) accept(state, request, stream, head)
+      if (stream !== socket || isTruncated(request, state.server)) accept(context, request, stream, head)
       else giveBack(state, request, Buffer.concat([rebuild(request), head]))
     })
     return
@@ -77,7 +157,6 @@ function accept (state: ServerState, request: IncomingMessage, stream: Duplex, h
   // An empty head is a part of all that was read with the request, and would keep that.
   const offered = { socket, head: head.length > 0 ? head : nothing, eager: head.length > 0 || facts.body }
   keepOffer(request, offered)
-  const alone = state.server.listenerCount('upgrade') === 1
   const fate = state.foresee(facts, alone)
   // Fastify would answer this one itself, without a word about when to come back.
   if (fate === 'switch' && state.registry.closing) return refuse(state, response, request, 'limit', new DrainingError())
@@ -86,11 +165,12 @@ function accept (state: ServerState, request: IncomingMessage, stream: Duplex, h
   if (alone) return decline(state, request, stream, head)
   process.nextTick(() => {
     // Another listener may have taken it: @fastify/websocket, say, which puts it through the router as we do.
-    const own = socket.destroyed ? undefined : respondOn(request, socket)
-    if (own === undefined) return
+    const own = traces.some(isTaken) ? undefined : respondOn(request, socket)
+    if (own === undefined) return foreign.add(socket)
     if (fate === 'switch') return route(state, own, request, offered)
     own.detachSocket(socket)
     if (fate === 'ordinary') decline(state, request, stream, head)
+    else unclaimed.watch({ request, stream, head }, traces)
   })
 }
 
@@ -132,21 +212,30 @@ function attend (state: ServerState, response: UpgradeResponse, request: Incomin
  * has begun is an ordinary response, and not waited for.
  */
 function dismiss (response: UpgradeResponse, { socket }: Offered, untrack: () => void): void {
-  if (response.headersSent) untrack()
+  if (isHeadWritten(response)) untrack()
   else socket.destroy()
 }
 
 /** After an ordinary response: the connection is HTTP again, or it is closed. */
 function settle (state: ServerState, response: UpgradeResponse, request: IncomingMessage, { socket, eager }: Offered): void {
-  if (!response.headersSent) return // hijacked, for the tunnel
+  if (!isHeadWritten(response)) return // hijacked, for the tunnel
   response.detachSocket(socket as IncomingMessage['socket'])
   const over = eager || response.closes || state.registry.closing || asksToClose(request)
   if (over || request.httpVersion !== '1.1' || !request.complete) request.socket.destroySoon()
   else giveBack(state, request, nothing)
 }
 
+/** Nobody else has taken an upgrade of no path of ours. `rewriteUrl` may make it one of ours; else it becomes a plain request. */
+function answerUnclaimed (state: ServerState, request: IncomingMessage, stream: Duplex, head: Buffer): void {
+  const offered = offerOf(request)
+  const response = offered !== undefined && state.foresee(readFacts(request, state.rules), true) === 'switch' ? respondOn(request, request.socket) : undefined
+  if (offered === undefined || response === undefined) decline(state, request, stream, head)
+  else route(state, response, request, offered)
+}
+
 /** No upgrade: the request becomes a plain one, with its body, and the decision is taken again in its route. */
 function decline (state: ServerState, request: IncomingMessage, stream: Duplex, head: Buffer): void {
+  dropOffer(request)
   if (stream !== request.socket) return serve(state, request, stream)
   const plain = rebuild(request, (value) => replaceUpgradeToken(value, handedBack))
   giveBack(state, request, Buffer.concat([plain, head]))
@@ -177,9 +266,9 @@ function giveBack (state: ServerState, request: IncomingMessage, bytes: Buffer):
   handBack(state.server, socket, bytes)
 }
 
-function onSocketError (this: Duplex): void {
+const onSocketError = guard(function onUpgradeSocketError (this: Duplex): void {
   this.destroy()
-}
+})
 
 function asksToClose ({ headers }: IncomingMessage): boolean {
   return /\bclose\b/i.test(headers.connection ?? '')

@@ -22,16 +22,18 @@ export function isIdempotent (method: string): boolean {
 /**
  * @param matched how much of the path the target's prefix takes up
  * @param body whether the message keeps its `Content-Length`
+ * @param replaced whether it is another body than the client's
  * @throws InvalidHeaderError where `rewriteRequestHeaders` returned what cannot be written
  * @throws ClientGoneError where nobody can say any more who asked
  */
-export function outgoing (request: FastifyRequest, target: Target, choice: Choice, matched: number, body: boolean): Outgoing {
+export function outgoing (request: FastifyRequest, target: Target, choice: Choice, matched: number, body: boolean, replaced = false): Outgoing {
   const { raw } = request
   const parsed = parseTarget(raw.url ?? '', target.rules)
   if (parsed === undefined) throw new BadPathError()
   const headers = requestHeaders(raw.rawHeaders, {
     host: target.preserveHost && request.host !== '' ? hostOf(request) : choice.upstream.address.authority,
     body,
+    replaced,
     forwarded: target.forwarded === false ? [] : forwardedHeaders(target.forwarded, clientFacts(request)),
     isDropped: droppedFields(target.forwarded, isBehindTrusted(request)),
     via: target.via

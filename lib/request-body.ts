@@ -2,14 +2,20 @@
 import type { FastifyRequest } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
+import { BodyConsumedError, RequestBodyError } from './errors.ts'
 import { announcesBody } from './headers.ts'
 import { giveBack } from './memory.ts'
 
-/** The request's body as a stream, or `null`. The parser for `*` has put it there; a GET's is only on the raw request. */
+/**
+ * The request's body as a stream, or `null`. The parser for `*` has put it there; a GET's is only on the raw request.
+ * @throws BodyConsumedError where some of it has been read already
+ */
 export function requestBody (request: FastifyRequest): Readable | null {
   const stream = (request.raw as IncomingMessage & { stream?: { endAfterHeaders: boolean } }).stream
   if (!(stream === undefined ? announcesBody(request.raw.headers) : !stream.endAfterHeaders)) return null
-  return request.body instanceof Readable ? request.body : request.raw
+  const body = request.body instanceof Readable ? request.body : request.raw
+  if (body.readableDidRead) throw new BodyConsumedError()
+  return body
 }
 
 /** What is told of a body on its way. */
@@ -35,7 +41,17 @@ export async function * counted (body: Readable, owner: BodyOwner): AsyncGenerat
       yield chunk
       if (alone && owner.isPassedOn(body)) giveBack(chunk)
     }
+  } catch (cause) {
+    throw bodyFailure(cause)
   } finally {
     body.off('newListener', onListener)
   }
+}
+
+/** A body that cannot be read to its end, or decoded, is its client's fault, and no upstream's. */
+function bodyFailure (cause: unknown): Error {
+  const failure = new RequestBodyError({ cause })
+  const status = (cause as { statusCode?: unknown } | null | undefined)?.statusCode
+  if (typeof status === 'number' && status >= 400 && status <= 499) failure.statusCode = status
+  return failure
 }

@@ -1,7 +1,8 @@
 /** An upstream's response as the client gets it: through Fastify's reply, so that hooks and other plugins' headers hold. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { FunctionError, InvalidHeaderError, InvalidResponseError, isProxyError } from './errors.ts'
-import { announcesBody, fieldValue, fromMap, responseHeaders, tokens, toMap, type HeaderList } from './headers.ts'
+import { isHeadWritten } from './connection.ts'
+import { announcesBody, fieldValue, fromMap, mergedVary, responseHeaders, tokens, toMap, type HeaderList } from './headers.ts'
 import type { Target } from './options.ts'
 
 /** A status line and headers of an upstream. */
@@ -43,18 +44,21 @@ export function setHead (request: FastifyRequest, reply: FastifyReply, target: T
     if (isUnread(request)) fields.set('connection', upgrade === undefined ? 'close' : 'Upgrade, close')
     else if (upgrade !== undefined) fields.set('connection', 'Upgrade')
   }
+  const vary = reply.getHeader('vary') // of a hook: @fastify/cors
+  if (vary !== undefined && fields.has('vary')) fields.set('vary', mergedVary([vary, fields.get('vary') ?? []].flat().map(String)))
   for (const [name, value] of fields) reply.header(name, value)
   return () => {
-    if (reply.raw.headersSent) return
+    if (isHeadWritten(reply.raw)) return
     resetReason(request, reply)
     for (const name of fields.keys()) reply.removeHeader(name)
+    if (vary !== undefined) reply.header('vary', vary)
   }
 }
 
 /** RFC 9110, 15.2: 102 and 103 are for the client; it is HTTP/1.1 or later that may get them. Returns whether something was sent. */
 export function sendHint (request: FastifyRequest, { raw }: FastifyReply, status: number, headers: HeaderList): boolean {
   // Behind one that is not finished a response has no socket: Node would put the hint into its body.
-  if (raw.headersSent || request.raw.httpVersion === '1.0' || raw.socket === null) return false
+  if (isHeadWritten(raw) || request.raw.httpVersion === '1.0' || raw.socket === null) return false
   if (status === 102) return sendProcessing(raw)
   const link = status === 103 ? toMap(headers).link : undefined
   if (link === undefined) return false
@@ -108,7 +112,7 @@ function sizeOf (headers: HeaderList): number {
 
 /** The reason phrase of an upstream's response does not fit an error that takes its place. */
 function resetReason ({ raw }: FastifyRequest, reply: FastifyReply): void {
-  if (raw.httpVersionMajor === 1 && !reply.raw.headersSent) reply.raw.statusMessage = ''
+  if (raw.httpVersionMajor === 1 && !isHeadWritten(reply.raw)) reply.raw.statusMessage = ''
 }
 
 /** Objects with a status are thrown in place of errors in Fastify applications: the status holds. */

@@ -1,7 +1,7 @@
 /** The end of a response at the client, for each version of HTTP: when it has come, what it was, and how one is brought about. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Socket } from 'node:net'
-import { whenClosed } from './connection.ts'
+import { isHeadWritten, whenClosed } from './connection.ts'
 import { reset } from './tunnel.ts'
 
 type Response = FastifyReply['raw'] & { readonly stream?: { readonly destroyed: boolean, readonly rstCode?: number } }
@@ -38,5 +38,5 @@ export function isComplete (raw: Response): boolean {
 
 /** HTTP/1.0 has no chunks: a body of no length that just ends is a whole one (RFC 9112, 8). */
 export function cutShort (raw: FastifyReply['raw']): void {
-  if (raw.req.httpVersion === '1.0' && raw.headersSent && raw.socket !== null) reset(raw.socket)
+  if (raw.req.httpVersion === '1.0' && isHeadWritten(raw) && raw.socket !== null) reset(raw.socket)
 }

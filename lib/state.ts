@@ -60,6 +60,8 @@ interface Claim {
   readonly methods: readonly string[]
 }
 
+const returned = new WeakMap<object, Set<Duplex>>()
+
 interface Found {
   readonly entry: Indexed<Table>
   readonly decision: Exclude<Decision, { kind: 'none' }>
@@ -83,10 +85,12 @@ export class ServerState {
   readonly #claims: Map<string, Claim[]> = new Map()
   /** Whether the server has a `rewriteUrl`; `undefined` until a request has shown it. */
   #rewrites: boolean | undefined = undefined
-  /** Connections that were given back to Node. */
-  readonly #returned: Set<Duplex> = new Set()
+  /** Connections that were given back to Node, by any instance on this server. */
+  readonly #returned: Set<Duplex>
   readonly #startedAt: number = clock()
   #closing: Promise<void> | undefined = undefined
+  /** Whether the application is ready to take what comes. */
+  isReady = false
 
   constructor (app: FastifyInstance) {
     this.rules = rulesOf(app)
@@ -94,6 +98,8 @@ export class ServerState {
     this.server = app.server
     this.routing = app.routing
     this.#log = app.log
+    this.#returned = returned.get(app.server) ?? new Set()
+    returned.set(app.server, this.#returned)
   }
 
   add (config: Config): Table {
@@ -177,6 +183,7 @@ export class ServerState {
 
   /** Begins what balancers do by themselves. */
   async ready (): Promise<void> {
+    this.isReady = true
     const used = new Set(this.#tables.flatMap(({ targets }) => targets.map(({ upstream }) => upstream))
       .flatMap((upstream) => typeof upstream === 'object' && 'balancer' in upstream ? [upstream.balancer] : []))
     const byFunction = this.#tables.some(({ targets }) => targets.some(({ upstream }) => typeof upstream === 'function'))
@@ -237,15 +244,17 @@ export class ServerState {
     socket.once('close', () => this.#returned.delete(socket))
   }
 
-  /** Begins the drain of a closing server. Returns at once; `closed` waits for it. */
-  close (): void {
+  /**
+   * Begins the drain of an application that closes. Returns at once; `closed` waits for it.
+   * @param replaced whether another application goes on with the server
+   */
+  close (replaced: boolean): void {
     this.registry.closing = true
-    for (const socket of this.#returned) if (isFree(socket)) socket.destroy()
+    if (!replaced) for (const socket of this.#returned) if (isFree(socket)) socket.destroy()
     this.#closing ??= this.registry.drain(this.drainTimeout, true)
   }
 
   async closed (): Promise<void> {
-    this.close()
     await this.#closing
     await Promise.all([...this.#tables.map((table) => table.destroy()), ...[...this.balancers.values()].map((balancer) => balancer.stop())])
   }

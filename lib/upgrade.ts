@@ -4,11 +4,11 @@ import type { Socket } from 'node:net'
 import type { Admission } from './admission.ts'
 import { AnswerBody } from './answer.ts'
 import type { Framing } from './body.ts'
-import { offerOf, type Offered } from './connection.ts'
+import { guard, isHeadWritten, offerOf, type Offered } from './connection.ts'
 import type { RefusalStage } from './counters.ts'
 import type { Decision } from './decision.ts'
 import { discard } from './dial.ts'
-import { ClientGoneError, DrainingError, InvalidHeaderError } from './errors.ts'
+import { ClientGoneError, DrainingError, HeadWrittenError, InvalidHeaderError } from './errors.ts'
 import { FrameTracker } from './frames.ts'
 import { completion, closeUnanswered, relayBytes, takeOver } from './handover.ts'
 import { Handshake, type Answer, type HandshakeOwner } from './handshake.ts'
@@ -71,11 +71,12 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
 
   begin (): void {
     // Fastify's handlerTimeout, or a user's hook, may answer while we wait. The connection is then theirs, and first of all ours no more.
-    this.#reply.raw.prependOnceListener('finish', () => this.#answered())
+    this.#reply.raw.prependOnceListener('finish', guard(() => this.#answered()))
     let choosing: Choice | Promise<Choice>
     try {
       const { target } = this.#decision
       const { registry, gate } = this.#state
+      if (isHeadWritten(this.#reply.raw)) throw new HeadWrittenError() // by a hook: a 101 would come behind it
       if (registry.draining) throw new DrainingError()
       this.#admission = gate.admit(this.#request.ip ?? '', target.limits)
       registry.track('upgrade', this)
@@ -88,6 +89,11 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
     }
     if (choosing instanceof Promise) this.#client.unlessGone(choosing).then((choice) => this.#try(choice), (error) => this.#fail(error))
     else this.#try(choosing)
+  }
+
+  /** Whether someone else answers: Fastify tells only of the end of a response. */
+  get #isAnswered (): boolean {
+    return this.#reply.sent || isHeadWritten(this.#reply.raw)
   }
 
   /** A response was sent on this exchange's connection: by us, at its end, or by someone else, in its middle. */
@@ -140,7 +146,7 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
       if (answer.framing === undefined) choice.upstream.counters.handshake.observe(clock() - this.#startedAt)
       choice.answered(answer.head.status)
       this.#client.worker = undefined
-      if (this.#reply.sent) throw new ClientGoneError() // answered by someone else, in this very turn
+      if (this.#isAnswered) throw new ClientGoneError() // by someone else, meanwhile
       if (choice.cookie !== undefined) this.#reply.header('set-cookie', choice.cookie)
       if (answer.framing === undefined) this.#switch(answer, this.#client.release())
       else this.#relay(answer, answer.framing)
@@ -170,7 +176,11 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
     this.#countRefusal(error)
     const reply = this.#reply
     const { socket, eager } = this.#offered
-    if (reply.sent) return
+    if (error instanceof HeadWrittenError) {
+      this.#request.log.error({ err: error }, error.message)
+      return closeUnanswered(reply, socket, error.statusCode)
+    }
+    if (this.#isAnswered) return
     if (socket.destroyed || error instanceof ClientGoneError) return closeUnanswered(reply, socket)
     if (eager) reply.header('connection', 'close')
     sendError(this.#request, reply, error)
@@ -229,7 +239,7 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
         upstreamTracker,
         onEnd: reporter(this.#request.log, target)
       },
-      completion(reply.raw, 101)
+      completion(reply.raw, 101, socket)
     )
     this.#admission = undefined // the tunnel's now
     announce(tunnel, target, this.#request)
@@ -253,7 +263,7 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
     // The client may leave, or a drain be over, while the upstream is silent.
     const { socket } = this.#offered
     this.#client.worker = { abort: () => socket.destroy() }
-    this.#client.isAnswered = () => reply.raw.headersSent && body.whole
+    this.#client.isAnswered = () => isHeadWritten(reply.raw) && body.whole
     reply.raw.once('close', () => body.destroy())
     this.#stage = 'upstream'
     this.#countRefusal(undefined)

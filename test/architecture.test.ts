@@ -14,7 +14,7 @@ const layers: string[][] = [
   ['errors', 'headers', 'path-pattern', 'path-readings', 'tunnel', 'duration', 'head', 'frames', 'counters', 'connection', 'address', 'tls', 'interim',
     'policies', 'sticky'],
   ['path', 'prefix-tree', 'entry-params'],
-  ['body', 'request-body', 'response-body', 'response-end', 'client-timer', 'waiting', 'drain', 'schema', 'discovery'],
+  ['body', 'request-body', 'response-body', 'response-end', 'client-timer', 'waiting', 'unclaimed', 'drain', 'schema', 'discovery'],
   ['balancing', 'balancer-schema'],
   ['options', 'resolve-balancer'],
   ['request-facts', 'route-placement', 'path-index'],
