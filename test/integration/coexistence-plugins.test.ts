@@ -190,14 +190,19 @@ for (const order of orders) {
   describe(`with our plugin registered ${order} @fastify/cors`, () => {
     const origin = 'https://app.example'
 
-    test("its Vary and the upstream's are one", async (t) => {
-      const mirror = await startMirror(t, { vary: 'Accept-Encoding, origin' })
-      const proxy = await startBeside(t, order, { path: '/t/', upstream: `${mirror.url}/` }, (app) => app.register(cors, { origin: [origin] }))
-      const { headers } = await fetch(`${proxy.url}/t/x`, { headers: { origin } })
-      if (order === 'before') assert.equal(headers.get('vary')?.toLowerCase(), 'origin, accept-encoding')
-      assert.deepEqual(headers.get('vary')?.toLowerCase().split(', ').sort(), ['accept-encoding', 'origin'])
-      assert.equal(headers.get('access-control-allow-origin'), origin)
-    })
+    for (const [vary, expected] of [
+      ['Accept-Encoding, ORIGIN', ['accept-encoding', 'origin']],
+      ['Accept-Encoding,User-Agent', ['accept-encoding', 'origin', 'user-agent']],
+      ['Accept, *', ['*']]
+    ] as const) {
+      test(`its Vary and the upstream's are one, where that says ${vary}`, async (t) => {
+        const mirror = await startMirror(t, { vary })
+        const proxy = await startBeside(t, order, { path: '/t/', upstream: `${mirror.url}/` }, (app) => app.register(cors, { origin: [origin] }))
+        const { headers } = await fetch(`${proxy.url}/t/x`, { headers: { origin } })
+        assert.deepEqual(headers.get('vary')?.toLowerCase().split(', ').sort(), expected)
+        assert.equal(headers.get('access-control-allow-origin'), origin)
+      })
+    }
 
     test('a tunnel opens', async (t) => {
       const upstream = await startWsUpstream(t)
