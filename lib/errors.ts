@@ -127,7 +127,7 @@ export const InvalidHeaderError: WstunnelErrorConstructor =
 export const ClientGoneError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_CLIENT_GONE', 'The client left', 499, 'client')
 
-/** The request body ended early or was longer than announced. */
+/** The request body ended early, was longer than announced, or could not be decoded. */
 export const RequestBodyError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_REQUEST_BODY', 'Invalid request body', 400, 'client')
 
