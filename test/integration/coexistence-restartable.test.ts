@@ -63,7 +63,7 @@ test('upgrades and forwards work after each of three restarts, and no listener i
 })
 
 test('old tunnels drain while new ones open', async (t) => {
-  const { app, port, upstream } = await start(t, () => {}, '2s')
+  const { app, port, upstream } = await start(t, () => {}, '60s')
   const old = await openTunnel(t, { port }, upstream, '/ws/old', { upgrade: 'websocket' })
   const outcome = app.wstunnel.tunnels().next().value
   assert.equal(outcome?.state, 'suspended')
@@ -75,9 +75,10 @@ test('old tunnels drain while new ones open', async (t) => {
   }
   await roundTrip(old)
   assert.equal(app.wstunnel.metrics().tunnels.open, 20)
-  await within(restarted, 'restart()')
   old.client.end()
-  await old.client.ended
+  await old.upstream.ended
+  old.upstream.end()
+  await within(restarted, 'restart()')
   assert.equal([...app.wstunnel.tunnels()].length, 20)
 })
 
