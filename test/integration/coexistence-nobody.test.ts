@@ -61,7 +61,7 @@ async function untilAllGone (proxy: Proxy): Promise<void> {
 }
 
 // At once: they wait for a second or two each.
-describe('beside a listener', { concurrency: 10 }, () => {
+describe('beside a listener', { concurrency: 5 }, () => {
   for (const [name, neighbour] of Object.entries(neighbours)) {
     for (const order of ['before', 'after'] as const) {
       const situation = `with our plugin registered ${order} ${name}`
@@ -132,7 +132,7 @@ const touches: Record<string, (socket: Duplex) => void> = {
   'writes to it': (socket) => { socket.write('HTTP/1.1 102 Processing\r\n\r\n') }
 }
 
-describe('an upgrade that is not ours', { concurrency: 10 }, () => {
+describe('an upgrade that is not ours', { concurrency: 5 }, () => {
   for (const [what, touch] of Object.entries(touches)) {
     test(`is its owner's who ${what}`, async (t) => {
       const listener: Listener = (_, socket) => {
