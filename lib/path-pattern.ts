@@ -91,11 +91,18 @@ export interface PathPattern {
   readonly exact: boolean
 }
 
-/** The patterns of a prefix: what is below it and, unless it ends with a slash that counts, the path itself. */
-export function patternsOf ({ segments, slash }: PathPrefix, rules: RouterRules): PathPattern[] {
-  const below = { segments, exact: false }
-  return slash && !rules.ignoreTrailingSlash ? [below] : [below, { segments, exact: true }]
+/**
+ * The patterns of a prefix: what is below it and, unless it ends with a slash that counts, the path itself. The root of a
+ * registration has its path with a slash besides: somebody's page may be there, which does not take upgrades from it.
+ */
+export function patternsOf ({ segments, slash }: PathPrefix, { ignoreTrailingSlash }: RouterRules): PathPattern[] {
+  const patterns = [{ segments, exact: false }]
+  if (!slash || ignoreTrailingSlash) patterns.push({ segments, exact: true })
+  if (segments.length === 0 && !ignoreTrailingSlash) patterns.push({ segments: emptySegment, exact: true })
+  return patterns
 }
+
+const emptySegment: readonly Segment[] = Object.freeze([Object.freeze({ kind: 'static', text: '' })])
 
 /** A pattern as Fastify takes it, with the names of parameters as they are: `/ws/*`, `/ws`; `/*` for all. */
 export function patternText ({ segments, exact }: PathPattern): string {

@@ -37,14 +37,14 @@ export function addRoutes (scope: FastifyInstance, state: ServerState, table: Ta
           url: patternText(withNamesOf(target, pattern)),
           handler: actions.handle,
           exposeHeadRoute: false,
-          // `/` below a prefix is, for the router, two paths: the one with a slash belongs to what is below it.
-          prefixTrailingSlash: 'no-slash',
+          // `/` below a prefix is, for the router, two paths.
+          prefixTrailingSlash: pattern.segments.length === 0 || scope.prefix.endsWith('/') ? 'no-slash' : 'slash',
           schema: { hide: true } as object
         })
       }
     }
   }
-  scope.addHook('onReady', async function findForeignRoutes () {
+  scope.addHook('onReady', async function wstunnelOnReady () {
     for (const [at, placement] of placements.entries()) findForeign(scope, placement, foreign[at] as Set<string>)
   })
 }
@@ -75,7 +75,7 @@ function addMethods (scope: FastifyInstance, targets: readonly Target[]): void {
 function decisionHook (target: Target, pattern: PathPattern, actions: EntryActions): onRequestHookHandler {
   const { path, prefix, rules } = target
   const isOwn = pattern.segments.length === path.segments.length && pattern.segments.every(({ kind }, i) => kind === path.segments[i]?.kind)
-  return function decideOnRequest (request, reply, done) {
+  return function wstunnelOnRequest (request, reply, done) {
     if (!isOwn) {
       const raw = parseTarget(request.raw.url ?? '', rules)?.path ?? ''
       request.params = entryParams(prefix, prefix.segments.length - path.segments.length, raw, request.params as Params, rules)

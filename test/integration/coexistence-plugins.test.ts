@@ -204,6 +204,17 @@ for (const order of orders) {
       })
     }
 
+    test('where both are at the root, a preflight is its own, and everything else is ours', async (t) => {
+      const upstream = await startWsUpstream(t)
+      const proxy = await startBeside(t, order, { upstream: `${upstream.url}/` }, (app) => app.register(cors, { origin: [origin] }))
+      const preflight = await fetch(`${proxy.url}/x`, { method: 'OPTIONS', headers: { origin, 'access-control-request-method': 'PUT' } })
+      assert.deepEqual([preflight.status, preflight.headers.get('access-control-allow-origin')], [204, origin])
+      assert.equal(upstream.requests.length, 0)
+      assert.equal((await fetch(`${proxy.url}/x`, { method: 'PUT', headers: { origin } })).headers.get('access-control-allow-origin'), origin)
+      assert.equal(upstream.requests.length, 1)
+      assert.equal(await ask(t, `${proxy.wsUrl}/x`, 'hello'), 'hello')
+    })
+
     test('a tunnel opens', async (t) => {
       const upstream = await startWsUpstream(t)
       const proxy = await startBeside(t, order, { path: '/t/', upstream: `${upstream.url}/` }, (app) => app.register(cors, { origin: [origin] }))
@@ -221,6 +232,20 @@ for (const order of orders) {
       assert.equal(await (await fetch(`${proxy.url}/file.txt`)).text(), 'a file')
       assert.equal(await ask(t, `${proxy.wsUrl}/t/x`, 'hello'), 'hello')
     })
+
+    for (const wildcard of [true, false]) {
+      test(`on our own prefix its files are its own, and tunnels are ours (wildcard: ${wildcard})`, async (t) => {
+        const folder = await mkdtemp(join(tmpdir(), 'wstunnel-'))
+        cleanup(t, 'servers', () => rm(folder, { recursive: true, force: true }))
+        await writeFile(join(folder, 'index.html'), 'a page')
+        const upstream = await startWsUpstream(t)
+        const proxy = await startBeside(t, order, { prefix: '/t', upstream: `${upstream.url}/`, fallbackToHttp: false }, (app) => app.register(fastifyStatic, { root: folder, prefix: '/t/', wildcard }))
+        assert.equal(await (await fetch(`${proxy.url}/t/index.html`)).text(), 'a page')
+        assert.equal(await (await fetch(`${proxy.url}/t/`)).text(), 'a page')
+        assert.equal(await ask(t, `${proxy.wsUrl}/t/x`, 'hello'), 'hello')
+        assert.equal(await ask(t, `${proxy.wsUrl}/t/`, 'hello'), 'hello')
+      })
+    }
   })
 }
 
