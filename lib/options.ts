@@ -1,6 +1,6 @@
 /** The options: what a user writes, and what the rest of the plugin gets to see of it. */
 import type {
-  FastifyRequest, onRequestHookHandler, preHandlerHookHandler, preValidationHookHandler, RegisterOptions, RouteShorthandOptions
+  FastifyRequest, onRequestHookHandler, preHandlerHookHandler, preValidationHookHandler, RegisterOptions
 } from 'fastify'
 import type { Address, BalancerRef } from './address.ts'
 import type { BalancerConfig, BalancerOptions } from './balancing.ts'
@@ -171,8 +171,7 @@ export interface Durations {
 }
 
 /** What a route is registered with at Fastify. */
-export type FastifyRouteSettings = Pick<RouteShorthandOptions,
-  'config' | 'logLevel' | 'logSerializers' | 'onRequest' | 'preValidation' | 'preHandler'>
+export type FastifyRouteSettings = Pick<CommonOptions, 'config' | 'logLevel' | 'logSerializers' | 'onRequest' | 'preValidation' | 'preHandler'>
 
 /** One entry of the table, resolved: every option has its value. */
 export interface Target extends Durations {

@@ -626,6 +626,12 @@ export const differences: Readonly<Record<string, Pick<Scenario, 'differs' | 'ou
       '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example', 'A> bytes "ping"', 'A> fin'
     ]
   },
+  'paths / GET http://other.example:99/ws/a': {
+    differs: 'absolute-form',
+    ours: [
+      '< 400', '< fin'
+    ]
+  },
   'paths / an upgrade in absolute form': {
     differs: 'absolute-form',
     ours: [

@@ -65,7 +65,7 @@ function ourToken (target: Target, { offer, connection, version }: Request): str
   if (target.upgrade === 'NONE') return offer.join('').trim() === '' ? undefined : 'websocket'
   const offered = offer.join(',').toLowerCase().split(',').map((each) => each.trim()).filter((each) => each !== '')
   if (target.upgrade === 'ANY') {
-    return offered.find((each) => /^[!#$%&'*+\-.^_`|~0-9a-z]+(?:\/[!#$%&'*+\-.^_`|~0-9a-z]+)?$/.test(each) && !/^(?:h2c|h2|tls)(?:\/|$)/.test(each))
+    return offered.find((each) => /^[!#$%&'*+\-.^_`|~0-9a-z]+(?:\/[!#$%&'*+\-.^_`|~0-9a-z]+)?$/.test(each) && !/^(?:https?|h2c|h2|h3|tls)(?:\/|$)/.test(each))
   }
   const accepted = [target.upgrade ?? (target.scheme === 'ws' ? ['websocket'] : [])].flat()
   return offered.find((each) => accepted.includes(each))
@@ -76,6 +76,7 @@ function ours (target: Target, request: Request): string[] {
   const token = ourToken(target, request)
   const end = version === '1.0' ? 'fin' : 'kept'
   const { upgrade } = target
+  if (isForSocketsOnly(target) && method !== 'GET') return refused(404, end)
   if (token === 'websocket' && method !== 'GET') return refused(400)
   if (token !== undefined) return switched(token, `${method} /chat`)
   const protocols = upgrade === undefined || upgrade === 'ANY' || upgrade === 'NONE' ? 'websocket' : [upgrade].flat().join(', ')
@@ -83,6 +84,11 @@ function ours (target: Target, request: Request): string[] {
   if (upgrade === 'NONE') return required
   if (target.scheme === 'http' || target.fallback) return forwarded(`${method} /chat`, webSocketFields, end)
   return offer.length === 0 ? refused(404, end) : required
+}
+
+/** Whether a target serves WebSockets and nothing else, and so GET and no other method. */
+function isForSocketsOnly ({ scheme, fallback, upgrade }: Target): boolean {
+  return scheme === 'ws' && !fallback && (upgrade === undefined || upgrade === 'websocket')
 }
 
 /** What httpd accepts: the whole value, or any value that begins with a token that is configured. */
@@ -104,6 +110,7 @@ function rowOf (target: Target, request: Request): string | undefined {
   const mine = ourToken(target, request)
   const theirs = theirToken(target, request)
   const legacy = target.scheme === 'ws' && !target.fallback
+  if (isForSocketsOnly(target) && method !== 'GET') return 'sockets-by-get'
   if (target.upgrade === 'NONE' && mine === 'websocket' && legacy && theirs === 'websocket') return undefined
   if (target.upgrade === 'NONE' && !(mine === undefined && theirs !== undefined && version === '1.0')) return 'none'
   if (mine === theirs && !(mine === 'websocket' && method !== 'GET')) {

@@ -45,7 +45,7 @@ const targets = [
   '/ws/a b', '/ws/a?x=a b', '/ws/a?x#frag', '/ws/%zz', '/ws/a%00b', '/ws/a%0d%0aX:1', '/ws/a?x=%0d%0a', '/ws/a?x=1&y=%2F&z=a+b', '/ws/a?',
   '/ws/a%3Fx=1', '/ws/a%3Bp', '/ws/a%7Eb', '/ws/a"b', '/ws/a<b>', '/ws/a^b', '/ws/a|b', '/ws/a`b', '/ws/a\\b', "/ws/~!$&'()*+,;=:@", '/WS/a',
   '/ws/%41', '/%77s/a', '/ws/a;p=1/b', '/ws/..;/x', '/ws/?a=/../b', '/ws/a/', '/ws/.', '/ws/..', '/ws/.a', '/ws/a..b', '/noslash?x=1',
-  'http://other.example:99/ws/a', 'ws/a', '*', '/ws/a\xe9'
+  'http://front.example/ws/a', 'http://other.example:99/ws/a', 'ws/a', '*', '/ws/a\xe9'
 ]
 
 const absolute: Scenario[] = [{

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { cases, check, startTeller } from '../fuzz/routing.ts'
 
 // `ROUTING_TABLES=4000` asks 100,000 requests.
-const tables = Number(process.env.ROUTING_TABLES ?? 60)
+const tables = Number(process.env.ROUTING_TABLES ?? 40)
 
 test(`the entry that decides is the entry whose hooks ran: ${tables} tables of 25 requests each`, async (t) => {
   const teller = await startTeller()
