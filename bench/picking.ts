@@ -2,8 +2,8 @@
 //
 //   npm run bench:picking                 200,000 picks a round
 //   npm run bench:picking -- 1000000
-import { advance, hash32, policies } from '../lib/policies.ts'
-import type { Candidate, Policy, PolicyContext } from '../lib/policies.ts'
+import { advance, hash32, policies } from '../lib/balancer/policies.ts'
+import type { Candidate, Policy, PolicyContext } from '../lib/balancer/policies.ts'
 
 const picks = Number(process.argv[2] ?? 200_000)
 const rounds = 7

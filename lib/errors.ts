@@ -4,7 +4,6 @@
  * is the `cause`.
  */
 import createError from '@fastify/error'
-import type { EventEmitter } from 'node:events'
 
 /** Whose fault an error is: decides the log level, and whether an upstream is blamed. */
 export type ErrorSource = 'client' | 'upstream' | 'internal'
@@ -204,10 +203,3 @@ function errorLike (cause: unknown): { code: string, message: string } {
   const { code, message } = cause as { code?: unknown, message?: unknown }
   return { code: typeof code === 'string' ? code : '', message: typeof message === 'string' ? message : '' }
 }
-
-/** Listens where nobody else does, or not yet: an 'error' without a listener would end the process. */
-export function ignoreErrors (stream: EventEmitter): void {
-  stream.on('error', ignore)
-}
-
-function ignore (): void {}

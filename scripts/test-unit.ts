@@ -1,9 +1,9 @@
 // Runs test/**/*.test.ts in the node that runs this script, and ends with that runner's own summary.
 //
 //   npm run test:unit                             everything, with coverage
-//   npm run test:unit -- test/path.test.ts        one file
-//   npm run test:unit -- path headers             the files whose path contains one of the words
-//   npm run test:unit -- path --test-name-pattern=escape      options after `--` go to node
+//   npm run test:unit -- test/routing/decision.test.ts       one file
+//   npm run test:unit -- decision headers         the files whose path contains one of the words
+//   npm run test:unit -- decision --test-name-pattern=426     options after `--` go to node
 //
 // Node 20's --test has no globs, and not every shell has `**`: the files are found here.
 

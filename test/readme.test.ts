@@ -5,11 +5,12 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import fastify from 'fastify'
 import ts from 'typescript'
-import { refusalStages, tunnelReasons } from '../lib/counters.ts'
+import { tlsOptionNames } from '../lib/config/tls-options.ts'
 import * as errors from '../lib/errors.ts'
 import wstunnel from '../lib/index.ts'
-import { resolveOptions } from '../lib/resolve.ts'
-import { tlsOptionNames } from '../lib/tls.ts'
+import { resolveOptions } from '../lib/plugin/resolve-options.ts'
+import { tunnelReasons } from '../lib/tunnel/tunnel.ts'
+import { refusalStages } from '../lib/upstream/counters.ts'
 
 // The README says what the code does: every option, code, reason and metric has its place there, every link its file.
 
@@ -39,11 +40,11 @@ function firstCells (text: string): Set<string> {
   return new Set(rows.flatMap((row) => [...(row.split(' | ')[0] as string).matchAll(/`([^`]+)`/g)].map(([, name]) => name as string)))
 }
 
-/** The properties of the interfaces in lib/options.ts, those that they inherit from each other included. */
+/** The properties of the interfaces that users write, those that they inherit from each other included. */
 function propertiesOf (name: string): string[] {
-  const source = ts.createSourceFile('options.ts', read('lib/options.ts'), ts.ScriptTarget.ES2023, true)
+  const source = ts.createSourceFile('options.ts', read('lib/plugin/options.ts') + read('lib/config/target.ts'), ts.ScriptTarget.ES2023, true)
   const found = source.statements.find((node): node is ts.InterfaceDeclaration => ts.isInterfaceDeclaration(node) && node.name.text === name)
-  assert.ok(found !== undefined, `lib/options.ts has no interface ${name}`)
+  assert.ok(found !== undefined, `neither lib/plugin/options.ts nor lib/config/target.ts has an interface ${name}`)
   const inherited = (found.heritageClauses ?? []).flatMap(({ types }) => types.flatMap(({ expression }) => propertiesOf(expression.getText())))
   return [...found.members.map((member) => (member.name as ts.Identifier).text), ...inherited]
 }
@@ -61,7 +62,7 @@ test('the schema knows every option of the interfaces', () => {
 })
 
 test('the interfaces know every option of the schema', () => {
-  const source = ts.createSourceFile('resolve.ts', read('lib/resolve.ts'), ts.ScriptTarget.ES2023, true)
+  const source = ts.createSourceFile('resolve.ts', read('lib/plugin/resolve-options.ts'), ts.ScriptTarget.ES2023, true)
   const names = new Set<string>()
   const collect = (node: ts.Node): void => {
     if (ts.isVariableDeclaration(node) && ['common', 'schema', 'durationDefaults'].includes(node.name.getText())) properties(node)

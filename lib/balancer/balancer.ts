@@ -1,23 +1,23 @@
 /**
- * A balancer while it runs: which members may be chosen, and one election for each exchange. httpd: mod_proxy_balancer.
+ * A balancer while it runs: which members may be chosen, and one selection for each exchange. httpd: mod_proxy_balancer.
  * What is better here than there: a tunnel's bytes count, a closed or silent upstream can fail over, and when all members
  * are down the client hears so at once, with a Retry-After.
  */
 import type { FastifyRequest } from 'fastify'
 import { setTimeout } from 'node:timers/promises'
-import type { BalancerConfig, BalancerMetrics, MemberChanges, MemberConfig, MemberInfo, MemberOptions, MemberState } from './balancing.ts'
-import { InvalidOptionsError, noMemberFor } from './errors.ts'
-import { Discovery, type Endpoint } from './discovery.ts'
-import { HealthMonitor } from './health.ts'
-import { Election, type Electorate } from './election.ts'
-import { Member, type MemberRules } from './member.ts'
-import { discoveredMember, joiningMember, parseStatus, reconfigured } from './resolve-balancer.ts'
-import { tlsTowards, type Choice, type Electing, type Upstream, type Upstreams } from './upstream.ts'
+import { InvalidOptionsError, noMemberFor } from '../errors.ts'
+import { type Choice, type TargetUpstreams, tlsTowards, type Upstream, type UpstreamSelector } from '../upstream/upstream.ts'
+import { Discovery, type Endpoint } from './dns-discovery.ts'
+import { HealthMonitor } from './health-check.ts'
+import { Member, type MemberSettings } from './member.ts'
+import type { BalancerConfig, BalancerMetrics, MemberChanges, MemberConfig, MemberInfo, MemberOptions, MemberState } from './options.ts'
+import { discoveredMember, joiningMember, parseStatus, reconfigured } from './resolve-options.ts'
+import { type MemberPool, Selection } from './selection.ts'
 
 /** Milliseconds that a server that starts waits for the first look-up: Fastify's own patience is 10 s. */
-const patience = 5000
+const firstLookupTimeoutMs = 5000
 
-/** How old the bytes of live tunnels may be for an election, in milliseconds. */
+/** How old the bytes of live tunnels may be for a selection, in milliseconds. */
 const accountInterval = 100
 
 /** What counts the bytes of live tunnels. */
@@ -28,9 +28,9 @@ export interface Accounts {
 /** Seconds that a client is told to wait where no member will be back at a known time. */
 const retryAfterUnknown = 5
 
-export class Balancer implements Electing, Electorate {
+export class Balancer implements UpstreamSelector, MemberPool {
   readonly config: BalancerConfig
-  readonly #rules: MemberRules
+  readonly #settings: MemberSettings
   readonly #report: (change: MemberChange) => void
   #members: Member[]
   /** Those that were taken out, while they have exchanges. */
@@ -50,8 +50,8 @@ export class Balancer implements Electing, Electorate {
     this.config = config
     this.#accounts = accounts
     this.#report = report
-    this.#rules = { retry, slowStart, clock, onChange: (member, from, cause) => this.#changed(member, from, cause) }
-    this.#members = config.members.map((member) => new Member(member, this.#rules))
+    this.#settings = { retry, slowStart, clock, onChange: (member, from, cause) => this.#changed(member, from, cause) }
+    this.#members = config.members.map((member) => new Member(member, this.#settings))
   }
 
   /** Begins health checks and look-ups. Resolves after the first look-up, or when that has taken too long. */
@@ -64,7 +64,7 @@ export class Balancer implements Electing, Electorate {
       this.#report({ balancer: this.config.name, name: dns.source.dns, error })
     })
     const enough = new AbortController()
-    await Promise.race([this.#discovery.start(), setTimeout(patience, undefined, { signal: enough.signal, ref: false }).catch(() => {})])
+    await Promise.race([this.#discovery.start(), setTimeout(firstLookupTimeoutMs, undefined, { signal: enough.signal, ref: false }).catch(() => {})])
     enough.abort()
   }
 
@@ -76,10 +76,10 @@ export class Balancer implements Electing, Electorate {
     await Promise.all([...this.#members, ...this.#leaving].map(async (member) => member.leave()))
   }
 
-  elect (request: FastifyRequest, home: Upstreams, path: string): Choice {
+  select (request: FastifyRequest, targetUpstreams: TargetUpstreams, path: string): Choice {
     this.#dismiss()
     if (this.config.byTraffic) this.#account()
-    return new Election(this, request, home, path)
+    return new Selection(this, request, targetUpstreams, path)
   }
 
   /** Bytes of live tunnels are counted when somebody asks: for elections, not each time. */
@@ -90,11 +90,11 @@ export class Balancer implements Electing, Electorate {
     this.#accounts.account()
   }
 
-  * upstreamsOf (home: Upstreams): Generator<Upstream> {
+  * upstreamsOf (targetUpstreams: TargetUpstreams): Generator<Upstream> {
     this.#dismiss()
     for (const members of [this.#members, this.#leaving]) {
       for (const member of members) {
-        const upstream = member.upstreamOf(home)
+        const upstream = member.upstreamOf(targetUpstreams)
         if (upstream !== undefined) yield upstream
       }
     }
@@ -127,7 +127,7 @@ export class Balancer implements Electing, Electorate {
     const { label } = config.address
     // What still has tunnels goes on with its counters: least busy stays right for tunnels that last for days.
     const known = this.#leaving.find(({ url }) => url === label)
-    const member = known ?? new Member(config, this.#rules)
+    const member = known ?? new Member(config, this.#settings)
     this.#leaving = this.#leaving.filter((leaving) => leaving !== known)
     member.configure(config)
     member.setHealth(true, undefined) // its checks begin anew
@@ -202,8 +202,8 @@ export class Balancer implements Electing, Electorate {
     const { healthCheck, random } = this.config
     if (healthCheck === undefined) return
     const { address, connection } = member.config
-    const dialling = { address, tls: tlsTowards(connection, {}), connectTimeout: healthCheck.timeout, keepAlive: 0 }
-    const monitor = new HealthMonitor(healthCheck, dialling, (healthy, error) => member.setHealth(healthy, error), random)
+    const dialOptions = { address, tls: tlsTowards(connection, {}), connectTimeout: healthCheck.timeout, keepAlive: 0 }
+    const monitor = new HealthMonitor(healthCheck, dialOptions, (healthy, error) => member.setHealth(healthy, error), random)
     this.#monitors.set(member, monitor)
     monitor.start()
   }

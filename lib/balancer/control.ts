@@ -1,9 +1,9 @@
 /** `app.wstunnel.balancer(name)`: a balancer while it runs, together with the tunnels of its members. */
+import { type Duration, parseDuration } from '../config/duration.ts'
+import { InvalidOptionsError } from '../errors.ts'
+import type { Registry } from '../lifecycle/registry.ts'
 import type { Balancer } from './balancer.ts'
-import type { BalancerControl } from './balancing.ts'
-import { parseDuration, type Duration } from './duration.ts'
-import { InvalidOptionsError } from './errors.ts'
-import type { Registry } from './registry.ts'
+import type { BalancerControl } from './options.ts'
 
 export function controlOf (balancer: Balancer, registry: Registry): BalancerControl {
   /** Ends what a member still carries, where that is asked for. */

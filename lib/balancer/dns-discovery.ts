@@ -1,7 +1,7 @@
 /** Members that follow DNS: looks a name up again and again, and tells when what it stands for has changed. */
 import { Resolver } from 'node:dns/promises'
 import { isIPv6 } from 'node:net'
-import { NameError } from './errors.ts'
+import { NameError } from '../errors.ts'
 
 /** Where members come from. */
 export interface DnsSource {
@@ -29,7 +29,7 @@ export interface Endpoint {
 }
 
 /** Milliseconds that a DNS server has for its first answer; c-ares gives the second try more. */
-const patience = 2000
+const lookupTimeoutMs = 2000
 const tries = 2
 
 /** What DNS answers where it has nothing, as opposed to no answer. */
@@ -57,7 +57,7 @@ export class Discovery {
     this.#source = source
     this.#found = found
     this.#failed = failed
-    this.#resolver = new Resolver({ timeout: patience, tries })
+    this.#resolver = new Resolver({ timeout: lookupTimeoutMs, tries })
     if (source.servers !== undefined) this.#resolver.setServers(source.servers)
   }
 

@@ -1,51 +1,52 @@
 /** Active health checks: asks one member, over and over, whether it is well. Every probe has a connection of its own. */
 import { randomBytes } from 'node:crypto'
 import { addAbortSignal } from 'node:stream'
-import { AnswerBody } from './answer.ts'
-import type { HealthCheck } from './balancing.ts'
-import { dial, discard, type Dialled, type DialOptions } from './dial.ts'
-import { ignoreErrors, TimeoutError, UpstreamError } from './errors.ts'
-import { closeFrame } from './frames.ts'
-import { Handshake, type Answer } from './handshake.ts'
-import { serialise, type HeaderList } from './headers.ts'
-import { isOriginForm } from './path.ts'
-import { clock } from './tunnel.ts'
+import { TimeoutError, UpstreamError } from '../errors.ts'
+import { type HeaderList, serialise } from '../http/header-list.ts'
+import { isOriginForm } from '../http/request-target.ts'
+import { monotonicNow } from '../net/clock.ts'
+import { ignoreErrors } from '../net/socket.ts'
+import { closeFrame } from '../tunnel/websocket-frames.ts'
+import { dial, type DialOptions, discard, type UpstreamConnection } from '../upstream/connect.ts'
+import { Http1Exchange, type UpgradeResult } from '../upstream/http1-exchange.ts'
+import { RawResponseBody } from '../upstream/http1-response-body.ts'
+import type { HealthCheck } from './options.ts'
 
-const mostOfBody = 65_536
-const mostOfHead = 16_384
+const maxBodyBytes = 65_536
+const maxHeadBytes = 16_384
 
 /** How long a member that has passed may take to end its side of the connection. */
-const farewell = 1000
+const closeTimeoutMs = 1000
 
-const longestDelay = 2 ** 31 - 1
+const maxDelayMs = 2 ** 31 - 1
 
 /**
  * One probe: dialled, asked, ended. Resolves when it passes.
  * @param signal gives up
  * @throws WstunnelError why it did not pass; the signal's reason where it aborted
  */
-export async function probe (check: HealthCheck, dialling: DialOptions, signal: AbortSignal): Promise<void> {
+export async function probe (check: HealthCheck, dialOptions: DialOptions, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted()
   const controller = new AbortController()
   const onAbort = (): void => controller.abort(signal.reason)
   signal.addEventListener('abort', onAbort, { once: true })
   const timer = setTimeout(() => controller.abort(new TimeoutError()), check.timeout).unref()
   try {
-    if (check.method === 'TCP') await knock(dialling, controller.signal)
-    else if (check.method === 'WS') await shakeHands(check, dialling, controller.signal)
-    else await ask(check, check.method, dialling, controller.signal)
+    if (check.method === 'TCP') await probeTcp(dialOptions, controller.signal)
+    else if (check.method === 'WS') await probeWebSocket(check, dialOptions, controller.signal)
+    else await probeHttp(check, check.method, dialOptions, controller.signal)
   } finally {
     clearTimeout(timer)
     signal.removeEventListener('abort', onAbort)
   }
 }
 
-function knock (dialling: DialOptions, signal: AbortSignal): Promise<void> {
+function probeTcp (dialOptions: DialOptions, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const giveUp = dial(dialling, (error, dialled) => {
+    const giveUp = dial(dialOptions, (error, dialled) => {
       signal.removeEventListener('abort', onAbort)
       if (dialled === null) reject(error)
-      else hangUp(dialled, signal).then(resolve, reject)
+      else closeProbe(dialled, signal).then(resolve, reject)
     })
     function onAbort (): void {
       giveUp()
@@ -55,77 +56,77 @@ function knock (dialling: DialOptions, signal: AbortSignal): Promise<void> {
   })
 }
 
-async function shakeHands (check: HealthCheck, dialling: DialOptions, signal: AbortSignal): Promise<void> {
+async function probeWebSocket (check: HealthCheck, dialOptions: DialOptions, signal: AbortSignal): Promise<void> {
   const key = randomBytes(16).toString('base64')
-  const answer = await exchange(check, 'GET', dialling, [
+  const answer = await exchange(check, 'GET', dialOptions, [
     'Connection', 'Upgrade', 'Upgrade', 'websocket', 'Sec-WebSocket-Version', '13', 'Sec-WebSocket-Key', key
   ], key, signal)
   if (answer.framing !== undefined) {
     discard(answer)
     throw failure(`answered a WebSocket handshake with ${answer.head.status}`)
   }
-  await hangUp(answer, signal, closeFrame(1000, randomBytes(4)))
+  await closeProbe(answer, signal, closeFrame(1000, randomBytes(4)))
 }
 
-async function ask (check: HealthCheck, method: 'GET' | 'HEAD', dialling: DialOptions, signal: AbortSignal): Promise<void> {
-  const answer = await exchange(check, method, dialling, ['Connection', 'close'], undefined, signal)
+async function probeHttp (check: HealthCheck, method: 'GET' | 'HEAD', dialOptions: DialOptions, signal: AbortSignal): Promise<void> {
+  const answer = await exchange(check, method, dialOptions, ['Connection', 'close'], undefined, signal)
   const { head: { status }, framing, stream, transport, received, headEnd } = answer
   if (framing === undefined || !check.status.some(([from, to]) => status >= from && status <= to)) {
     discard(answer)
     throw failure(`answered with ${status}`)
   }
-  const body = new AnswerBody({ stream, transport, framing, rest: received.subarray(headEnd), timeout: 0, raw: false })
-  const text = await beginning(body, signal)
-  if (check.body !== undefined && !holds(text, check.body)) throw failure('answered with another body')
+  const body = new RawResponseBody({ stream, transport, framing, rest: received.subarray(headEnd), timeout: 0, raw: false })
+  const text = await readPrefix(body, signal)
+  if (check.body !== undefined && !matches(text, check.body)) throw failure('answered with another body')
 }
 
 async function exchange (
-  { uri }: HealthCheck, method: string, dialling: DialOptions, headers: HeaderList, key: string | undefined, signal: AbortSignal
-): Promise<Answer> {
+  { uri }: HealthCheck, method: string, dialOptions: DialOptions, headers: HeaderList, key: string | undefined, signal: AbortSignal
+): Promise<UpgradeResult> {
   if (!isOriginForm(uri)) throw new TypeError('invalid request target')
-  const head = serialise(`${method} ${uri} HTTP/1.1`, ['Host', dialling.address.authority, ...headers])
+  const head = serialise(`${method} ${uri} HTTP/1.1`, ['Host', dialOptions.address.authority, ...headers])
   signal.throwIfAborted()
-  return await new Promise<Answer>((resolve, reject) => {
+  return await new Promise<UpgradeResult>((resolve, reject) => {
     const leave = (): void => signal.removeEventListener('abort', onAbort)
-    const handshake = new Handshake({
-      dialling, head, method, token: 'websocket', key, handshakeTimeout: 0, maxResponseHead: mostOfHead
+    const attempt = new Http1Exchange({
+      dialOptions, head, method, token: 'websocket', key, handshakeTimeout: 0, maxResponseHead: maxHeadBytes
     }, {
-      shaken (answer) {
+      onResponse (answer) {
         // It is some turns until somebody listens again.
         answer.stream.pause()
         ignoreErrors(answer.stream)
         leave()
         resolve(answer)
       },
-      failed (reason) {
+      onError (reason) {
         leave()
         reject(reason)
       }
     })
-    const onAbort = (): void => handshake.abort(signal.reason)
+    const onAbort = (): void => attempt.abort(signal.reason)
     signal.addEventListener('abort', onAbort, { once: true })
-    handshake.run()
+    attempt.run()
   })
 }
 
 /** The first 64 KiB of a body. What comes after them is not read. */
-async function beginning (body: AnswerBody, signal: AbortSignal): Promise<string> {
+async function readPrefix (body: RawResponseBody, signal: AbortSignal): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0
   try {
     for await (const chunk of addAbortSignal(signal, body) as AsyncIterable<Buffer>) {
       chunks.push(chunk)
       length += chunk.length
-      if (length >= mostOfBody) break
+      if (length >= maxBodyBytes) break
     }
   } catch (error) {
     throw signal.aborted ? signal.reason : error
   }
-  return Buffer.concat(chunks).toString('utf8', 0, mostOfBody)
+  return Buffer.concat(chunks).toString('utf8', 0, maxBodyBytes)
 }
 
 /** `search` leaves a RegExp's `lastIndex` as it was, and begins at 0 whatever its flags. */
-function holds (text: string, rule: string | RegExp): boolean {
+function matches (text: string, rule: string | RegExp): boolean {
   return typeof rule === 'string' ? text.includes(rule) : text.search(rule) !== -1
 }
 
@@ -134,7 +135,7 @@ function failure (what: string): Error {
 }
 
 /** Ends a connection whose probe has passed: our end first, then the member's, which is not waited for for long. */
-function hangUp (dialled: Dialled, signal: AbortSignal, lastWords?: Buffer): Promise<void> {
+function closeProbe (dialled: UpstreamConnection, signal: AbortSignal, lastWords?: Buffer): Promise<void> {
   const { stream } = dialled
   return new Promise((resolve) => {
     const onEnd = (): void => {
@@ -143,7 +144,7 @@ function hangUp (dialled: Dialled, signal: AbortSignal, lastWords?: Buffer): Pro
       discard(dialled)
       resolve()
     }
-    const timer = setTimeout(onEnd, farewell).unref()
+    const timer = setTimeout(onEnd, closeTimeoutMs).unref()
     signal.addEventListener('abort', onEnd, { once: true })
     stream.once('error', onEnd)
     stream.once('end', onEnd)
@@ -160,7 +161,7 @@ function hangUp (dialled: Dialled, signal: AbortSignal, lastWords?: Buffer): Pro
  */
 export class HealthMonitor {
   readonly #check: HealthCheck
-  readonly #dialling: DialOptions
+  readonly #dialOptions: DialOptions
   readonly #report: (healthy: boolean, error: Error | undefined) => void
   readonly #random: () => number
   #running: AbortController | undefined = undefined
@@ -173,9 +174,9 @@ export class HealthMonitor {
    * @param report hears of changes only; `error` is that of the last probe, where it failed
    * @param random from 0 to 1
    */
-  constructor (check: HealthCheck, dialling: DialOptions, report: (healthy: boolean, error: Error | undefined) => void, random: () => number = Math.random) {
+  constructor (check: HealthCheck, dialOptions: DialOptions, report: (healthy: boolean, error: Error | undefined) => void, random: () => number = Math.random) {
     this.#check = check
-    this.#dialling = dialling
+    this.#dialOptions = dialOptions
     this.#report = report
     this.#random = random
   }
@@ -196,18 +197,18 @@ export class HealthMonitor {
   }
 
   async #probe (signal: AbortSignal): Promise<void> {
-    const startedAt = clock()
+    const startedAt = monotonicNow()
     let error: Error | undefined
     try {
-      await probe(this.#check, this.#dialling, signal)
+      await probe(this.#check, this.#dialOptions, signal)
     } catch (cause) {
       error = cause as Error
     }
     if (signal.aborted) return
     this.#count(error)
     if (signal.aborted) return // by who was told
-    const wait = this.#check.interval * (0.9 + 0.2 * this.#random()) - (clock() - startedAt)
-    this.#timer = setTimeout(() => { void this.#probe(signal) }, Math.min(wait, longestDelay)).unref()
+    const wait = this.#check.interval * (0.9 + 0.2 * this.#random()) - (monotonicNow() - startedAt)
+    this.#timer = setTimeout(() => { void this.#probe(signal) }, Math.min(wait, maxDelayMs)).unref()
   }
 
   #count (error: Error | undefined): void {

@@ -1,8 +1,8 @@
 /** A member of a balancer: its state, and what is counted of it. httpd: the worker of a BalancerMember. */
-import type { MemberConfig, MemberInfo, MemberState } from './balancing.ts'
-import { hash32, type Candidate } from './policies.ts'
-import { statusLetters } from './resolve-balancer.ts'
-import { Upstream, type Upstreams } from './upstream.ts'
+import { type TargetUpstreams, Upstream } from '../upstream/upstream.ts'
+import type { MemberConfig, MemberInfo, MemberState } from './options.ts'
+import { type Candidate, hash32 } from './policies.ts'
+import { statusLetters } from './resolve-options.ts'
 
 /** A failed member's time out is doubled with each failure in a row, up to this many times `retry`. */
 const longestRetry = 8
@@ -11,7 +11,7 @@ const longestRetry = 8
 const smallestShare = 0.1
 
 /** What members of one balancer have in common. Durations in milliseconds. */
-export interface MemberRules {
+export interface MemberSettings {
   readonly retry: number
   readonly slowStart: number
   readonly clock: () => number
@@ -26,7 +26,7 @@ export class Member implements Candidate {
   since: number = Date.now()
   readonly seed: number
   #config: MemberConfig
-  readonly #rules: MemberRules
+  readonly #settings: MemberSettings
   #state: MemberState
   #healthy = true
   /** Until when it is in error, by the clock; `undefined` where it is not. */
@@ -37,11 +37,11 @@ export class Member implements Candidate {
   /** What puts a newcomer's traffic level with that of the others. */
   #trafficOffset = 0
   /** One for each target that has sent it something. */
-  readonly #upstreams: Map<Upstreams, Upstream> = new Map()
+  readonly #upstreams: Map<TargetUpstreams, Upstream> = new Map()
 
-  constructor (config: MemberConfig, rules: MemberRules) {
+  constructor (config: MemberConfig, settings: MemberSettings) {
     this.#config = config
-    this.#rules = rules
+    this.#settings = settings
     this.seed = hash32(config.address.label)
     this.#state = this.#derive()
   }
@@ -65,7 +65,7 @@ export class Member implements Candidate {
   get weight (): number {
     const { loadFactor } = this.#config
     if (this.#rampFrom === undefined) return loadFactor
-    const share = (this.#rules.clock() - this.#rampFrom) / this.#rules.slowStart
+    const share = (this.#settings.clock() - this.#rampFrom) / this.#settings.slowStart
     if (share < 1) return loadFactor * Math.max(smallestShare, share)
     this.#rampFrom = undefined
     return loadFactor
@@ -94,18 +94,18 @@ export class Member implements Candidate {
   }
 
   /** Its upstream for a target's exchanges. */
-  upstreamFor (home: Upstreams): Upstream {
-    let upstream = this.#upstreams.get(home)
+  upstreamFor (targetUpstreams: TargetUpstreams): Upstream {
+    let upstream = this.#upstreams.get(targetUpstreams)
     if (upstream === undefined) {
-      upstream = new Upstream(this.#config.address, home.target, this.#config.connection)
-      this.#upstreams.set(home, upstream)
+      upstream = new Upstream(this.#config.address, targetUpstreams.target, this.#config.connection)
+      this.#upstreams.set(targetUpstreams, upstream)
     }
     return upstream
   }
 
   /** The upstream that a target's exchanges have had, if any. */
-  upstreamOf (home: Upstreams): Upstream | undefined {
-    return this.#upstreams.get(home)
+  upstreamOf (targetUpstreams: TargetUpstreams): Upstream | undefined {
+    return this.#upstreams.get(targetUpstreams)
   }
 
   get upstreams (): Upstream[] {
@@ -124,7 +124,7 @@ export class Member implements Candidate {
 
   /** Leaves it out for a while. Exchanges that fail together are one failure: those that it left in are no news. */
   fail (cause: Error | undefined): void {
-    const { retry, clock } = this.#rules
+    const { retry, clock } = this.#settings
     if (this.#config.status.ignoreErrors || (this.#errorUntil !== undefined && clock() < this.#errorUntil)) return
     const times = Math.min(2 ** this.#failuresInARow, longestRetry)
     this.#failuresInARow++
@@ -155,7 +155,7 @@ export class Member implements Candidate {
 
   /** Begins with a small share of the work, and with as much traffic as those that were there before. */
   join (trafficByWeight: number): void {
-    if (this.#rules.slowStart > 0) this.#rampFrom = this.#rules.clock()
+    if (this.#settings.slowStart > 0) this.#rampFrom = this.#settings.clock()
     this.#trafficOffset += Math.max(0, trafficByWeight * this.#config.loadFactor - this.traffic)
   }
 
@@ -173,7 +173,7 @@ export class Member implements Candidate {
     this.#state = this.#derive()
     if (from === this.#state) return
     this.since = Date.now()
-    this.#rules.onChange(this, from, cause)
+    this.#settings.onChange(this, from, cause)
   }
 
   info (): MemberInfo {
@@ -202,6 +202,6 @@ export class Member implements Candidate {
   async leave (): Promise<void> {
     const upstreams = [...this.#upstreams]
     this.#upstreams.clear()
-    await Promise.all(upstreams.map(async ([home, upstream]) => home.absorb(upstream)))
+    await Promise.all(upstreams.map(async ([targetUpstreams, upstream]) => targetUpstreams.retire(upstream)))
   }
 }

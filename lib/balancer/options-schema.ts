@@ -1,9 +1,9 @@
-/** The shapes of what a balancer's options may be. What no shape can say is checked by `resolve-balancer`. */
-import { Type, type TSchema } from '@sinclair/typebox'
-import { expectedAddress } from './address.ts'
+/** The shapes of what a balancer's options may be. What no shape can say is checked by `balancer/resolve-options`. */
+import { type TSchema, Type } from '@sinclair/typebox'
+import { anything, count, duration, flag, func, maybe, oneOf, some, strictObject, text } from '../config/schema.ts'
+import { tlsOptionNames } from '../config/tls-options.ts'
+import { expectedAddress } from '../config/upstream-url.ts'
 import { policies } from './policies.ts'
-import { anything, count, duration, flag, func, maybe, oneOf, some, strictObject, text } from './schema.ts'
-import { tlsOptionNames } from './tls.ts'
 
 export const expectedStatus = "letters of D, S, I, R, H and N, such as '+H' or 'D-N'"
 export const expectedRoute = 'a name of letters, digits and . _ ~ -'

@@ -1,10 +1,11 @@
 /** The options of balancers: what a user writes, and what the rest of the plugin gets to see of it. */
-import type { Address } from './address.ts'
-import type { DnsSource } from './discovery.ts'
-import type { Duration } from './duration.ts'
+import type { Duration } from '../config/duration.ts'
+import type { ConnectionOverrides } from '../config/target.ts'
+import type { TlsOptions } from '../config/tls-options.ts'
+import type { Address } from '../config/upstream-url.ts'
+import type { DnsSource } from './dns-discovery.ts'
 import type { Candidate, Policy } from './policies.ts'
-import type { HashSource, StickyCookie, Stickiness } from './sticky.ts'
-import type { TlsOptions } from './tls.ts'
+import type { HashSource, Stickiness, StickyCookie } from './session-affinity.ts'
 
 /** What may differ from the route's own option for one member. */
 export interface MemberConnection {
@@ -230,19 +231,6 @@ export interface MemberConfig {
   readonly route: string | undefined
   readonly redirect: string | undefined
   readonly connection: ConnectionOverrides
-}
-
-/** What a member says differently from its route. */
-export interface ConnectionOverrides {
-  readonly tls?: TlsOptions
-  /** The name that a certificate is verified for, where `tls` says none: that which DNS was asked for. */
-  readonly servername?: string
-  /** Milliseconds. */
-  readonly connectTimeout?: number
-  /** Milliseconds. */
-  readonly timeout?: number
-  /** Milliseconds. */
-  readonly handshakeTimeout?: number
 }
 
 /** How an address that DNS told of becomes a member. */

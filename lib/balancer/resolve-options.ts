@@ -1,20 +1,21 @@
 /** Checks the options of balancers, and those of members that join while the server runs. */
 import { isIP, isIPv4, isIPv6 } from 'node:net'
-import { expectedAddress, parseAddress, type Address } from './address.ts'
+import { parseDuration } from '../config/duration.ts'
+import { expectedDuration, fits, Issues } from '../config/schema.ts'
+import type { ConnectionOverrides } from '../config/target.ts'
+import { tlsFault } from '../config/tls-options.ts'
+import { type Address, expectedAddress, parseAddress } from '../config/upstream-url.ts'
+import { isOriginForm, parseTarget } from '../http/request-target.ts'
+import type { Endpoint } from './dns-discovery.ts'
 import {
   balancerSchema, changesSchema, connectionTimeouts, dnsSchema, expectedRoute, expectedStatus, memberSchema
-} from './balancer-schema.ts'
+} from './options-schema.ts'
 import type {
-  BalancerConfig, BalancerOptions, ConnectionOverrides, DnsMembers, HealthCheck, HealthCheckOptions, MemberChanges, MemberConfig, MemberConnection,
+  BalancerConfig, BalancerOptions, DnsMembers, HealthCheck, HealthCheckOptions, MemberChanges, MemberConfig, MemberConnection,
   MemberDefaults, MemberOptions, MemberTemplate, StatusFlags
-} from './balancing.ts'
-import type { Endpoint } from './discovery.ts'
-import { parseDuration } from './duration.ts'
-import { isOriginForm, parseTarget } from './path.ts'
+} from './options.ts'
 import { hash32, policies } from './policies.ts'
-import { expectedDuration, fits, Issues } from './schema.ts'
-import { isRoute, isStickyCookie, parseHashBy, parseStickySession, type HashSource } from './sticky.ts'
-import { tlsFault } from './tls.ts'
+import { type HashSource, isRoute, isStickyCookie, parseHashBy, parseStickySession } from './session-affinity.ts'
 
 const expectedAboveZero = 'a duration above 0'
 

@@ -1,21 +1,21 @@
 /**
- * An election: which members may be chosen for one exchange, which one is, and which one next where that fails.
+ * A selection: which members may be chosen for one exchange, which one is, and which one next where that fails.
  * httpd: `ap_proxy_balancer_get_best_worker`, `find_session_route`.
  */
 import type { FastifyRequest } from 'fastify'
-import type { BalancerConfig } from './balancing.ts'
-import { ClosedError, InvalidUpstreamError, isProxyError, LimitError, TimeoutError, TlsError } from './errors.ts'
+import { ClosedError, InvalidUpstreamError, isProxyError, LimitError, TimeoutError, TlsError } from '../errors.ts'
+import { mapPath } from '../http/path-prefix.ts'
+import type { Choice, Failure, TargetUpstreams, Upstream } from '../upstream/upstream.ts'
 import type { Member } from './member.ts'
-import { mapPath } from './path.ts'
+import type { BalancerConfig } from './options.ts'
 import { advance, type PolicyContext } from './policies.ts'
-import { cookieValue, queryValue, setCookie, stickyRoute } from './sticky.ts'
-import type { Choice, Failure, Upstream, Upstreams } from './upstream.ts'
+import { cookieValue, queryValue, setCookie, stickyRoute } from './session-affinity.ts'
 
 /** Failures after which another member may do better, beside all that kept a connection from being made. */
 const failingOver = [TlsError, ClosedError, TimeoutError, LimitError]
 
 /** Who can be elected. */
-export interface Electorate {
+export interface MemberPool {
   readonly config: BalancerConfig
   /** In the order of their configuration; those in error whose time has come are up again. */
   readonly members: readonly Member[]
@@ -77,11 +77,11 @@ export function memberOf (members: readonly Member[], route: string, tried: read
 }
 
 /** The choice of one exchange: a member, and others where that fails. */
-export class Election implements Choice, PolicyContext {
+export class Selection implements Choice, PolicyContext {
   upstream: Upstream
-  readonly #electorate: Electorate
+  readonly #pool: MemberPool
   readonly #request: FastifyRequest
-  readonly #home: Upstreams
+  readonly #targetUpstreams: TargetUpstreams
   readonly #path: string
   /** The route that the request names. */
   readonly #route: string | undefined
@@ -89,27 +89,27 @@ export class Election implements Choice, PolicyContext {
   readonly #tried: Member[] = []
 
   /** @throws NoMemberError */
-  constructor (electorate: Electorate, request: FastifyRequest, home: Upstreams, path: string) {
-    this.#electorate = electorate
+  constructor (pool: MemberPool, request: FastifyRequest, targetUpstreams: TargetUpstreams, path: string) {
+    this.#pool = pool
     this.#request = request
-    this.#home = home
-    this.#path = home.target.atRoot ? path.replace(/\/$/, '') : path
-    const { stickiness } = electorate.config
+    this.#targetUpstreams = targetUpstreams
+    this.#path = targetUpstreams.target.atRoot ? path.replace(/\/$/, '') : path
+    const { stickiness } = pool.config
     const { url = '', headers } = request.raw
     this.#route = stickiness === undefined ? undefined : stickyRoute(stickiness, url, headers.cookie)
     const member = this.#first()
-    if (member === undefined) throw electorate.noMember()
+    if (member === undefined) throw pool.noMember()
     this.#member = member
     this.upstream = this.#enter(member)
   }
 
   #first (): Member | undefined {
-    const { noFailover, forceRecovery } = this.#electorate.config
-    return this.#find() ?? (forceRecovery && !(noFailover && this.#isBound) && this.#electorate.forceRecovery() ? this.#find() : undefined)
+    const { noFailover, forceRecovery } = this.#pool.config
+    return this.#find() ?? (forceRecovery && !(noFailover && this.#isBound) && this.#pool.forceRecovery() ? this.#find() : undefined)
   }
 
   #find (): Member | undefined {
-    const { config: { policy, noFailover }, members } = this.#electorate
+    const { config: { policy, noFailover }, members } = this.#pool
     const bound = this.#route === undefined ? undefined : memberOf(members, this.#route, this.#tried)
     if (bound !== undefined) {
       // It is a turn of that member all the same, and the others are owed theirs.
@@ -131,16 +131,16 @@ export class Election implements Choice, PolicyContext {
 
   /** Whether the request names the route of a member. */
   get #isBound (): boolean {
-    return this.#route !== undefined && this.#electorate.members.some(({ route }) => route === this.#route)
+    return this.#route !== undefined && this.#pool.members.some(({ route }) => route === this.#route)
   }
 
   #enter (member: Member): Upstream {
     member.elected++
-    return member.upstreamFor(this.#home)
+    return member.upstreamFor(this.#targetUpstreams)
   }
 
   random (): number {
-    return this.#electorate.config.random()
+    return this.#pool.config.random()
   }
 
   /** What `hashBy` names; the client's address where that is missing or empty, lest all without it go to one member. */
@@ -149,7 +149,7 @@ export class Election implements Choice, PolicyContext {
   }
 
   get #named (): string | undefined {
-    const { kind, name } = this.#electorate.config.hashBy
+    const { kind, name } = this.#pool.config.hashBy
     const { url = '', headers } = this.#request.raw
     switch (kind) {
       case 'client': return undefined
@@ -160,7 +160,7 @@ export class Election implements Choice, PolicyContext {
   }
 
   get cookie (): string | undefined {
-    const { stickiness, stickyCookie } = this.#electorate.config
+    const { stickiness, stickyCookie } = this.#pool.config
     const { route } = this.#member
     if (stickiness === undefined || stickyCookie === undefined || route === undefined || route === this.#route) return undefined
     return setCookie(stickiness, route, stickyCookie)
@@ -172,13 +172,13 @@ export class Election implements Choice, PolicyContext {
   }
 
   answered (status: number): void {
-    if (!this.#electorate.config.failOnStatus.includes(status)) return this.#member.succeed()
+    if (!this.#pool.config.failOnStatus.includes(status)) return this.#member.succeed()
     this.#member.failures++
     this.#member.fail(undefined)
   }
 
   failed (error: unknown, failure: Failure): Choice | undefined {
-    const { config } = this.#electorate
+    const { config } = this.#pool
     const member = this.#member
     const isIts = isProxyError(error) && error.source === 'upstream'
     if (isIts) {

@@ -1,8 +1,8 @@
 /** The vocabulary of the option schemas: TypeBox types that say what was expected, and the findings that name it. */
-import { Type, type TSchema } from '@sinclair/typebox'
-import { TypeCompiler, type TypeCheck } from '@sinclair/typebox/compiler'
-import { ValueErrorType, type ValueError } from '@sinclair/typebox/errors'
-import { InvalidOptionsError } from './errors.ts'
+import { type TSchema, Type } from '@sinclair/typebox'
+import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
+import { type ValueError, ValueErrorType } from '@sinclair/typebox/errors'
+import { InvalidOptionsError } from '../errors.ts'
 
 export const expectedDuration = "a duration such as '30s'"
 

@@ -1,15 +1,12 @@
-/** The options: what a user writes, and what the rest of the plugin gets to see of it. */
-import type {
-  FastifyRequest, onRequestHookHandler, preHandlerHookHandler, preValidationHookHandler, RegisterOptions
-} from 'fastify'
-import type { Address, BalancerRef } from './address.ts'
-import type { BalancerConfig, BalancerOptions } from './balancing.ts'
-import type { TunnelReason } from './counters.ts'
+/** What users set per route, and what one resolved entry of the table looks like to the rest of the plugin. */
+import type { FastifyRequest, onRequestHookHandler, preHandlerHookHandler, preValidationHookHandler, RegisterOptions } from 'fastify'
+import type { ForwardedMode } from '../http/forwarded.ts'
+import type { HeaderMap } from '../http/header-map.ts'
+import type { PathPrefix, RouterRules } from '../http/path-pattern.ts'
+import type { TunnelReason, TunnelTimers } from '../tunnel/tunnel.ts'
 import type { Duration } from './duration.ts'
-import type { ForwardedMode, HeaderMap } from './headers.ts'
-import type { PathPrefix, RouterRules } from './path-pattern.ts'
-import type { TlsOptions } from './tls.ts'
-import type { TunnelTimers } from './tunnel.ts'
+import type { TlsOptions } from './tls-options.ts'
+import type { Address, BalancerRef } from './upstream-url.ts'
 
 /**
  * Chooses the upstream of one exchange.
@@ -138,25 +135,6 @@ export interface CommonOptions {
   onTunnelClose?: (tunnel: TunnelInfo, outcome: TunnelOutcome) => void
 }
 
-/** One ProxyPass line. */
-export interface RouteOptions extends CommonOptions {
-  /** A prefix on segment boundaries, below Fastify's own. Default: `/`. httpd: the path of ProxyPass. */
-  path?: string
-}
-
-export interface WstunnelOptions extends RouteOptions {
-  /** Fastify's prefix. */
-  prefix?: string
-  /** The table: the first entry that matches decides. Without it, the options at the top are the one entry. */
-  routes?: readonly RouteOptions[]
-  /** Sets of upstreams by name, for `balancer://name/path`. A name stands for the whole server. httpd: `<Proxy balancer://name>`. */
-  balancers?: Readonly<Record<string, BalancerOptions>>
-  /** A path that tells, as JSON, whether the server is ready, draining, and how many members are up: 200 or 503. Default: none. */
-  healthPath?: string
-  /** How long `close()` lets tunnels and forwards go on. Default: 10s. */
-  drainTimeout?: Duration
-}
-
 /** Every duration of a target, in milliseconds; 0 is none. */
 export interface Durations {
   readonly asyncDelay: number
@@ -212,13 +190,15 @@ export interface Target extends Durations {
   readonly onTunnelClose: CommonOptions['onTunnelClose']
 }
 
-/** A registration's options, resolved. */
-export interface Config {
-  readonly targets: readonly Target[]
-  readonly balancers: readonly BalancerConfig[]
-  readonly healthPath: string | undefined
+/** What a member says differently from its route. */
+export interface ConnectionOverrides {
+  readonly tls?: TlsOptions
+  /** The name that a certificate is verified for, where `tls` says none: that which DNS was asked for. */
+  readonly servername?: string
   /** Milliseconds. */
-  readonly drainTimeout: number
-  /** What is allowed but hardly meant: for the log. */
-  readonly warnings: readonly string[]
+  readonly connectTimeout?: number
+  /** Milliseconds. */
+  readonly timeout?: number
+  /** Milliseconds. */
+  readonly handshakeTimeout?: number
 }

@@ -2,15 +2,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { pipeline, type Duplex } from 'node:stream'
-import type { AnswerBody } from './answer.ts'
-import { dropOffer, isGuard, UpgradeResponse } from './connection.ts'
-import { reset } from './tunnel.ts'
+import { type Duplex, pipeline } from 'node:stream'
+import { reset } from '../net/socket.ts'
+import type { RawResponseBody } from '../upstream/http1-response-body.ts'
+import { dropPendingUpgrade, isGuard, UpgradeResponse } from './upgrade-response.ts'
 
 /** Takes the connection out of Fastify's and Node's hands. */
-export function takeOver (reply: FastifyReply, request: FastifyRequest, socket: Duplex): void {
+export function hijackSocket (reply: FastifyReply, request: FastifyRequest, socket: Duplex): void {
   reply.hijack()
-  dropOffer(request.raw)
+  dropPendingUpgrade(request.raw)
   reply.raw.detachSocket(socket as Socket)
 }
 
@@ -19,7 +19,7 @@ export function takeOver (reply: FastifyReply, request: FastifyRequest, socket: 
  * the tunnel keeps nothing alive but the response, and that until it is called.
  * @param socket the client's connection
  */
-export function completion (response: ServerResponse, status: number, socket: Duplex): () => void {
+export function completeRequest (response: ServerResponse, status: number, socket: Duplex): () => void {
   return () => {
     response.statusCode = status
     if (socket.destroyed || !endsWithResponse(response)) response.emit('finish')
@@ -36,10 +36,10 @@ function endsWithResponse (response: ServerResponse): boolean {
 }
 
 /** Relays an answer as it comes, and ends the connection behind it. */
-export function relayBytes (reply: FastifyReply, request: FastifyRequest, socket: Duplex, head: Buffer, body: AnswerBody, status: number): void {
-  takeOver(reply, request, socket)
+export function relayRaw (reply: FastifyReply, request: FastifyRequest, socket: Duplex, head: Buffer, body: RawResponseBody, status: number): void {
+  hijackSocket(reply, request, socket)
   socket.write(head)
-  const complete = completion(reply.raw, status, socket)
+  const complete = completeRequest(reply.raw, status, socket)
   body.once('error', () => reset(socket)) // a mere end may be the message's
   pipeline(body, socket, (error) => {
     if (error !== undefined && error !== null) socket.destroy()
@@ -52,9 +52,9 @@ export function relayBytes (reply: FastifyReply, request: FastifyRequest, socket
  * Nobody is there to be answered, or no answer is possible, but hooks and the log are still to hear of the end.
  * @param status 499 is nginx's code for a client that has left
  */
-export function closeUnanswered (reply: FastifyReply, socket: Duplex, status: number = 499): void {
+export function abortReply (reply: FastifyReply, socket: Duplex, status: number = 499): void {
   socket.destroy()
   if (reply.sent) return
   reply.hijack()
-  completion(reply.raw, status, socket)()
+  completeRequest(reply.raw, status, socket)()
 }

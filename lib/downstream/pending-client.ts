@@ -3,15 +3,15 @@
  * behind an answer that is whole goes back into the socket.
  */
 import type { Duplex } from 'node:stream'
-import type { Offered } from './connection.ts'
-import { ClientGoneError } from './errors.ts'
+import { ClientGoneError } from '../errors.ts'
+import type { PendingUpgrade } from './upgrade-response.ts'
 
 export interface Abortable {
   abort (reason: Error): void
 }
 
-export class WaitingClient {
-  readonly #offered: Offered
+export class PendingClient {
+  readonly #pendingUpgrade: PendingUpgrade
   readonly #socket: Duplex
   readonly #limit: number
   #gone: Error | undefined = undefined
@@ -21,13 +21,13 @@ export class WaitingClient {
   #size: number
   #watching = false
   /** Who works for it: aborted when it leaves, or is to wait no more. */
-  worker: Abortable | undefined = undefined
+  inProgress: Abortable | undefined = undefined
   /** Whether the client may have all of its answer: its next request may come before Node says that the response has finished. */
   isAnswered: (() => boolean) | undefined = undefined
 
-  constructor (offered: Offered, limit: number) {
-    const { socket, head } = offered
-    this.#offered = offered
+  constructor (pendingUpgrade: PendingUpgrade, limit: number) {
+    const { socket, head } = pendingUpgrade
+    this.#pendingUpgrade = pendingUpgrade
     this.#socket = socket
     this.#limit = limit
     this.#early = head.length > 0 ? [head] : []
@@ -61,7 +61,7 @@ export class WaitingClient {
     if (this.#gone !== undefined) return
     this.#gone = reason
     this.#controller?.abort(reason)
-    this.worker?.abort(reason)
+    this.inProgress?.abort(reason)
   }
 
   /** @throws why it waits no more */
@@ -70,9 +70,9 @@ export class WaitingClient {
   }
 
   /** Does not wait on for what a client that has left asked for. */
-  unlessGone<T> (promise: Promise<T>): Promise<T> {
+  raceAbort<T> (promise: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.worker = { abort: reject }
+      this.inProgress = { abort: reject }
       promise.then(resolve, reject)
     })
   }
@@ -97,7 +97,7 @@ export class WaitingClient {
   readonly #onData = (chunk: Buffer): void => {
     if (this.isAnswered?.() === true) this.#late.push(chunk)
     else {
-      this.#offered.eager = true
+      this.#pendingUpgrade.hasEarlyData = true
       this.#early.push(chunk)
     }
     this.#size += chunk.length

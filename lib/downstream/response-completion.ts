@@ -1,8 +1,9 @@
 /** The end of a response at the client, for each version of HTTP: when it has come, what it was, and how one is brought about. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Socket } from 'node:net'
-import { isHeadWritten, whenClosed } from './connection.ts'
-import { reset } from './tunnel.ts'
+import { reset } from '../net/socket.ts'
+import { whenClosed } from './pipelining.ts'
+import { isHeadWritten } from './upgrade-response.ts'
 
 type Response = FastifyReply['raw'] & { readonly stream?: { readonly destroyed: boolean, readonly rstCode?: number } }
 
@@ -27,7 +28,7 @@ function endInTurn (this: FastifyReply['raw'], socket: Socket): void {
 }
 
 /** Whether the client has left already: then nothing calls back any more. */
-export function hasLeft ({ raw: { socket } }: FastifyRequest, raw: Response): boolean {
+export function isClientGone ({ raw: { socket } }: FastifyRequest, raw: Response): boolean {
   return socket.destroyed || raw.destroyed || raw.stream?.destroyed === true
 }
 
@@ -37,6 +38,6 @@ export function isComplete (raw: Response): boolean {
 }
 
 /** HTTP/1.0 has no chunks: a body of no length that just ends is a whole one (RFC 9112, 8). */
-export function cutShort (raw: FastifyReply['raw']): void {
+export function truncateResponse (raw: FastifyReply['raw']): void {
   if (raw.req.httpVersion === '1.0' && isHeadWritten(raw) && raw.socket !== null) reset(raw.socket)
 }

@@ -7,8 +7,8 @@ import type { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { guard, isFree, isGuard } from './connection.ts'
-import { clock } from './tunnel.ts'
+import { monotonicNow } from '../net/clock.ts'
+import { guard, isGuard, isIdle } from './upgrade-response.ts'
 
 /** How long an owner may take to touch an upgrade, in milliseconds. */
 const patience = 1000
@@ -116,18 +116,18 @@ export class UnclaimedUpgrades {
   /** @param traces of the connection and of the stream, where that is another one */
   watch ({ request, stream, head }: UpgradeEvent, traces: readonly Trace[]): void {
     this.#foreign.add(request.socket)
-    this.#waiting.add({ request, stream, head, traces, since: clock() })
+    this.#waiting.add({ request, stream, head, traces, since: monotonicNow() })
     this.#sweeper ??= setInterval(() => this.#sweep(), pace).unref()
   }
 
   #sweep (): void {
-    const due = clock() - patience
+    const due = monotonicNow() - patience
     for (const waiting of this.#waiting) {
       const { request: { socket }, traces, since } = waiting
       if (since > due && this.#foreign.has(socket)) continue
       this.#waiting.delete(waiting)
       // Looked at just before it is answered: a copy of this package that has come to the same result in this turn has answered by now.
-      if (!this.#foreign.has(socket) || !isFree(socket) || traces.some(isTouched)) continue
+      if (!this.#foreign.has(socket) || !isIdle(socket) || traces.some(isTouched)) continue
       this.#foreign.delete(socket)
       this.#answer(waiting)
     }

@@ -2,17 +2,21 @@
  * The server's `'upgrade'` event: whose an offer is, and how it gets to its owner. With any such listener Node gives
  * every request that asks for an upgrade here; those that will not switch are given back, and become plain requests.
  */
-import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { takeAllUpgrades } from '../compat/node24-upgrade-callback.ts'
+import { DrainingError, TooManyHeadersError, type WstunnelError } from '../errors.ts'
+import { reinjectedToken, replaceUpgradeToken } from '../http/hop-by-hop.ts'
+import type { ServerState } from '../plugin/server-state.ts'
+import { isTruncated, readFacts } from '../routing/request-facts.ts'
+import type { RefusalStage } from '../upstream/counters.ts'
+import { keepResponse, whenIdle } from './pipelining.ts'
+import { reinject, serializeRequest } from './reinject.ts'
+import { type ForeignUpgrades, foreignUpgradesOf, isTaken, traceOf, UnclaimedUpgrades } from './unclaimed-upgrade.ts'
 import {
-  dropOffer, guard, handBack, handedBack, isGuard, isHeadWritten, keepOffer, keepResponse, offerOf, rebuild, respondOn, whenFree, type Offered, type UpgradeResponse
-} from './connection.ts'
-import type { RefusalStage } from './counters.ts'
-import { isTruncated, readFacts } from './request-facts.ts'
-import { DrainingError, TooManyHeadersError, type WstunnelError } from './errors.ts'
-import { replaceUpgradeToken } from './headers.ts'
-import type { ServerState } from './state.ts'
-import { foreignUpgradesOf, isTaken, traceOf, UnclaimedUpgrades, type ForeignUpgrades } from './unclaimed.ts'
+  assignUpgradeResponse, dropPendingUpgrade, guard, isGuard, isHeadWritten, keepPendingUpgrade, type PendingUpgrade,
+  pendingUpgradeOf, type UpgradeResponse
+} from './upgrade-response.ts'
 
 const nothing = Buffer.alloc(0)
 
@@ -88,13 +92,13 @@ function instancesOn (server: Server): Instances {
   let known = instances.get(server)
   if (known === undefined) {
     const peers: ServerState[] = []
-    instances.set(server, known = { peers, untake: takeAll(server, peers) })
+    instances.set(server, known = { peers, untake: takeAllUpgrades(server, peers) })
   }
   return known
 }
 
 /** Two copies of the entry file may have two instances of one application, and both are in charge. */
-function isInCharge (peers: readonly ServerState[], state: ServerState): boolean {
+export function isInCharge (peers: readonly ServerState[], state: ServerState): boolean {
   const current = peers.findLast(({ isReady, registry }) => isReady && !registry.closing) ?? peers.findLast(({ isReady }) => isReady) ?? peers[0]
   return state.routing === current?.routing
 }
@@ -114,21 +118,6 @@ function checkContinue (server: Server, own: (...args: never[]) => void, request
   server.emit('request', request, response)
 }
 
-/**
- * From 24.9 on Node asks before it takes a request for an upgrade. Where we are the only ones to hear of those, all are taken:
- * of one that is declined here, Node loses what it has read behind it, and a request that was cut in two is read from its middle.
- */
-function takeAll (server: Server & { shouldUpgradeCallback?: (request: IncomingMessage) => boolean }, peers: readonly ServerState[]): () => void {
-  const before = server.shouldUpgradeCallback
-  if (before === undefined) return () => {}
-  const own = server.shouldUpgradeCallback = function shouldWstunnelUpgrade (request) {
-    const current = peers.filter((peer) => isInCharge(peers, peer))
-    if (current.length > 0 && server.listenerCount('upgrade') === peers.length) return true
-    return current.some((peer) => peer.foresee(readFacts(request, peer.rules), false) === 'switch') || before.call(server, request)
-  }
-  return () => { if (server.shouldUpgradeCallback === own) server.shouldUpgradeCallback = before }
-}
-
 /** @param stream the connection; on Node 26, what comes behind a body that is still to be read */
 function accept (context: Context, request: IncomingMessage, stream: Duplex, head: Buffer): void {
   const { state, foreign, unclaimed } = context
@@ -142,34 +131,34 @@ function accept (context: Context, request: IncomingMessage, stream: Duplex, hea
   socket.allowHalfOpen = true // https and http2 sockets are not: an upstream's last bytes would be lost
   // Node may have stopped reading for the body of the request before, unknown to the stream: nobody would start it again.
   socket.push('')
-  const response = respondOn(request, socket)
+  const response = assignUpgradeResponse(request, socket)
   // What framing, and what body, it has cannot be known: it must not be read again.
   if (response !== undefined && isTruncated(request, state.server)) return refuse(state, response, request, 'decision', new TooManyHeadersError())
   if (response === undefined) {
     // Pipelined behind a request that is not answered yet: a 101 now would come before that answer. Heard again in order.
-    whenFree(socket, () => {
+    whenIdle(socket, () => {
       if (stream !== socket || isTruncated(request, state.server)) accept(context, request, stream, head)
-      else giveBack(state, request, Buffer.concat([rebuild(request), head]))
+      else reinjectConnection(state, request, Buffer.concat([serializeRequest(request), head]))
     })
     return
   }
   const facts = readFacts(request, state.rules)
   // An empty head is a part of all that was read with the request, and would keep that.
-  const offered = { socket, head: head.length > 0 ? head : nothing, eager: head.length > 0 || facts.body }
-  keepOffer(request, offered)
-  const fate = state.foresee(facts, alone)
+  const pendingUpgrade = { socket, head: head.length > 0 ? head : nothing, hasEarlyData: head.length > 0 || facts.body }
+  keepPendingUpgrade(request, pendingUpgrade)
+  const fate = state.previewDecision(facts, alone)
   // Fastify would answer this one itself, without a word about when to come back.
   if (fate === 'switch' && state.registry.closing) return refuse(state, response, request, 'limit', new DrainingError())
-  if (alone && fate === 'switch') return route(state, response, request, offered)
+  if (alone && fate === 'switch') return route(state, response, request, pendingUpgrade)
   response.detachSocket(socket)
-  if (alone) return decline(state, request, stream, head)
+  if (alone) return reinjectAsPlainRequest(state, request, stream, head)
   process.nextTick(() => {
     // Another listener may have taken it: @fastify/websocket, say, which puts it through the router as we do.
-    const own = traces.some(isTaken) ? undefined : respondOn(request, socket)
+    const own = traces.some(isTaken) ? undefined : assignUpgradeResponse(request, socket)
     if (own === undefined) return foreign.add(socket)
-    if (fate === 'switch') return route(state, own, request, offered)
+    if (fate === 'switch') return route(state, own, request, pendingUpgrade)
     own.detachSocket(socket)
-    if (fate === 'ordinary') decline(state, request, stream, head)
+    if (fate === 'ordinary') reinjectAsPlainRequest(state, request, stream, head)
     else unclaimed.watch({ request, stream, head }, traces)
   })
 }
@@ -189,19 +178,19 @@ function refuse (state: ServerState, response: UpgradeResponse, request: Incomin
 }
 
 /** Through the router, on a response of its own: whatever answers there, answers this client. */
-function route (state: ServerState, response: UpgradeResponse, request: IncomingMessage, offered: Offered): void {
-  attend(state, response, request, offered)
+function route (state: ServerState, response: UpgradeResponse, request: IncomingMessage, pendingUpgrade: PendingUpgrade): void {
+  trackUpgrade(state, response, request, pendingUpgrade)
   state.routing(request, response)
 }
 
-function attend (state: ServerState, response: UpgradeResponse, request: IncomingMessage, offered: Offered): void {
-  if (offered.eager || asksToClose(request)) response.setHeader('connection', 'close')
+function trackUpgrade (state: ServerState, response: UpgradeResponse, request: IncomingMessage, pendingUpgrade: PendingUpgrade): void {
+  if (pendingUpgrade.hasEarlyData || asksToClose(request)) response.setHeader('connection', 'close')
   const { registry } = state
-  const exchange = { place: -1, abort: () => setImmediate(dismiss, response, offered, untrack) }
+  const exchange = { index: -1, abort: () => setImmediate(abortUnanswered, response, pendingUpgrade, untrack) }
   const untrack = (): void => registry.untrack('upgrade', exchange)
   registry.track('upgrade', exchange)
   response.on('finish', () => {
-    settle(state, response, request, offered)
+    afterResponse(state, response, request, pendingUpgrade)
     untrack()
   })
   response.on('close', untrack)
@@ -211,42 +200,42 @@ function attend (state: ServerState, response: UpgradeResponse, request: Incomin
  * A drain is over, and whoever has the request has not answered: a hook that waits, or a route that is not ours. An answer that
  * has begun is an ordinary response, and not waited for.
  */
-function dismiss (response: UpgradeResponse, { socket }: Offered, untrack: () => void): void {
+function abortUnanswered (response: UpgradeResponse, { socket }: PendingUpgrade, untrack: () => void): void {
   if (isHeadWritten(response)) untrack()
   else socket.destroy()
 }
 
 /** After an ordinary response: the connection is HTTP again, or it is closed. */
-function settle (state: ServerState, response: UpgradeResponse, request: IncomingMessage, { socket, eager }: Offered): void {
+function afterResponse (state: ServerState, response: UpgradeResponse, request: IncomingMessage, { socket, hasEarlyData }: PendingUpgrade): void {
   if (!isHeadWritten(response)) return // hijacked, for the tunnel
   response.detachSocket(socket as IncomingMessage['socket'])
-  const over = eager || response.closes || state.registry.closing || asksToClose(request)
+  const over = hasEarlyData || response.closes || state.registry.closing || asksToClose(request)
   if (over || request.httpVersion !== '1.1' || !request.complete) request.socket.destroySoon()
-  else giveBack(state, request, nothing)
+  else reinjectConnection(state, request, nothing)
 }
 
 /** Nobody else has taken an upgrade of no path of ours. `rewriteUrl` may make it one of ours; else it becomes a plain request. */
 function answerUnclaimed (state: ServerState, request: IncomingMessage, stream: Duplex, head: Buffer): void {
-  const offered = offerOf(request)
-  const response = offered !== undefined && state.foresee(readFacts(request, state.rules), true) === 'switch' ? respondOn(request, request.socket) : undefined
-  if (offered === undefined || response === undefined) decline(state, request, stream, head)
-  else route(state, response, request, offered)
+  const pendingUpgrade = pendingUpgradeOf(request)
+  const response = pendingUpgrade !== undefined && state.previewDecision(readFacts(request, state.rules), true) === 'switch' ? assignUpgradeResponse(request, request.socket) : undefined
+  if (pendingUpgrade === undefined || response === undefined) reinjectAsPlainRequest(state, request, stream, head)
+  else route(state, response, request, pendingUpgrade)
 }
 
 /** No upgrade: the request becomes a plain one, with its body, and the decision is taken again in its route. */
-function decline (state: ServerState, request: IncomingMessage, stream: Duplex, head: Buffer): void {
-  dropOffer(request)
-  if (stream !== request.socket) return serve(state, request, stream)
-  const plain = rebuild(request, (value) => replaceUpgradeToken(value, handedBack))
-  giveBack(state, request, Buffer.concat([plain, head]))
+function reinjectAsPlainRequest (state: ServerState, request: IncomingMessage, stream: Duplex, head: Buffer): void {
+  dropPendingUpgrade(request)
+  if (stream !== request.socket) return serveInPlace(state, request, stream)
+  const plain = serializeRequest(request, (value) => replaceUpgradeToken(value, reinjectedToken))
+  reinjectConnection(state, request, Buffer.concat([plain, head]))
 }
 
 /** Answers a request that Node is still to read the body of. What comes behind it is read no more, and the connection ends. */
-function serve (state: ServerState, request: IncomingMessage, behind: Duplex): void {
+function serveInPlace (state: ServerState, request: IncomingMessage, behind: Duplex): void {
   const { socket, headers: { expect }, httpVersion } = request
-  const response = respondOn(request, socket)
+  const response = assignUpgradeResponse(request, socket)
   if (response === undefined) return
-  attend(state, response, request, { socket, head: nothing, eager: true })
+  trackUpgrade(state, response, request, { socket, head: nothing, hasEarlyData: true })
   // Not before: to read what is behind the body is to read the body.
   request.once('end', () => behind.once('end', endToo).resume())
   const waits = httpVersion === '1.1' && expect !== undefined && /^100-continue$/i.test(expect)
@@ -257,13 +246,13 @@ function endToo (this: Duplex): void {
   this.end()
 }
 
-function giveBack (state: ServerState, request: IncomingMessage, bytes: Buffer): void {
+function reinjectConnection (state: ServerState, request: IncomingMessage, bytes: Buffer): void {
   const { socket } = request
   // Node would wait for the end that has come already, and ends what a client has ended at once.
   if (socket.readableEnded) return socket.destroySoon()
   socket.off('error', onSocketError)
   state.returned(socket)
-  handBack(state.server, socket, bytes)
+  reinject(state.server, socket, bytes)
 }
 
 const onSocketError = guard(function onUpgradeSocketError (this: Duplex): void {

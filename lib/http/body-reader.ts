@@ -2,7 +2,7 @@
  * Where the body of an HTTP/1.1 response ends (RFC 9112, 6 and 7). Strict, for the same reason as the head: two readers
  * that disagree about an end are how responses are smuggled.
  */
-import { fieldValue, type HeaderList } from './headers.ts'
+import { fieldValue, type HeaderList } from './header-list.ts'
 
 /** How a body is delimited. */
 export type Framing =

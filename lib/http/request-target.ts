@@ -1,9 +1,7 @@
 /**
- * Paths, as strings of raw bytes: what a request target is made of, and what becomes of it upstream.
- * Nothing here builds a URL from what a client sent: the mapped path is a concatenation, so that no path can
- * reach another authority or leave its prefix.
+ * Request targets, as strings of raw bytes: split, and checked. Nothing here builds a URL from what a client sent, so that no path
+ * can reach another authority or leave its prefix.
  */
-
 import { defaultRules, type RouterRules } from './path-pattern.ts'
 
 /** A request target in origin-form (RFC 9112, 3.2.1), its path still as the client wrote it. */
@@ -76,12 +74,4 @@ function isDotSegment (segment: string): boolean {
 
 function decode (text: string): string {
   return text.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)))
-}
-
-/**
- * Cuts the matched prefix off and appends the rest to the upstream's path, literally, as ProxyPass does. The result begins
- * with one slash: with two, some readers would take what follows for an authority.
- */
-export function mapPath (path: string, matched: number, base: string): string {
-  return `/${base}${path.slice(matched)}`.replace(/^\/+/, '/')
 }

@@ -1,12 +1,12 @@
 /** The timetable of a drain: when WebSockets are told to go, and when what is left is broken off. */
-import type { SideName } from './side.ts'
-import { clock } from './tunnel.ts'
+import { monotonicNow } from '../net/clock.ts'
+import type { EndpointName } from '../tunnel/endpoint.ts'
 
 /**
  * The parts of the window in which WebSockets are told to go: first the clients, spread so that they do not return as one herd,
  * and then the upstreams of those that have not passed a client's Close on to them.
  */
-const farewells = { client: { from: 0.75, to: 0.82 }, upstream: { from: 0.86, to: 0.9 } } as const
+const closeSchedule = { client: { from: 0.75, to: 0.82 }, upstream: { from: 0.86, to: 0.9 } } as const
 
 /** What breaking a tunnel off takes of the window's end: milliseconds for each, and at most this part of the window. */
 const breakingOff = { each: 0.2, most: 0.1 }
@@ -14,7 +14,7 @@ const breakingOff = { each: 0.2, most: 0.1 }
 /** A tunnel, as a drain sees it. */
 export interface Drainable {
   /** Tells one side to go, where the protocol has a word for that. */
-  farewell (to: SideName): void
+  requestClose (to: EndpointName): void
   /** Ends it at once. */
   drained (): void
 }
@@ -27,7 +27,7 @@ export interface DrainOptions {
 export class DrainPlan {
   readonly #timeout: number
   readonly #tunnels: ReadonlySet<Drainable>
-  readonly #startedAt: number = clock()
+  readonly #startedAt: number = monotonicNow()
   readonly #timers: Set<NodeJS.Timeout> = new Set()
 
   /**
@@ -36,13 +36,13 @@ export class DrainPlan {
    * @param tellFrom the part of the window from which on clients are told
    * @param breakOff ends what there is besides, at the timeout
    */
-  constructor (timeout: number, tunnels: ReadonlySet<Drainable>, { tellFrom = farewells.client.from, breakOff = () => {} }: DrainOptions = {}) {
+  constructor (timeout: number, tunnels: ReadonlySet<Drainable>, { tellFrom = closeSchedule.client.from, breakOff = () => {} }: DrainOptions = {}) {
     this.#timeout = timeout
     this.#tunnels = tunnels
     for (const to of ['client', 'upstream'] as const) {
-      const until = farewells[to].to
-      const from = to === 'client' ? tellFrom : farewells[to].from
-      this.#at(from, () => this.#spread(timeout * (until - from), (tunnel) => tunnel.farewell(to)))
+      const until = closeSchedule[to].to
+      const from = to === 'client' ? tellFrom : closeSchedule[to].from
+      this.#at(from, () => this.#spread(timeout * (until - from), (tunnel) => tunnel.requestClose(to)))
     }
     // Thousands of tunnels take a while to end, and are to be gone soon after the timeout.
     this.#at(1 - breakingOff.most, () => {
@@ -62,10 +62,10 @@ export class DrainPlan {
   /** Does something to each tunnel at its own moment of the next `window` milliseconds, in the order in which they were opened. */
   #spread (window: number, act: (tunnel: Drainable) => void): void {
     const tunnels = [...this.#tunnels]
-    const startedAt = clock()
+    const startedAt = monotonicNow()
     let next = 0
     const step = (): void => {
-      const share = window === 0 ? 1 : (clock() - startedAt) / window
+      const share = window === 0 ? 1 : (monotonicNow() - startedAt) / window
       const until = Math.min(tunnels.length, Math.ceil(share * tunnels.length))
       for (; next < until; next++) {
         const tunnel = tunnels[next] as Drainable
@@ -77,7 +77,7 @@ export class DrainPlan {
   }
 
   #left (): number {
-    return this.#timeout - (clock() - this.#startedAt)
+    return this.#timeout - (monotonicNow() - this.#startedAt)
   }
 
   /** At a part of the window: 1 is its end. */

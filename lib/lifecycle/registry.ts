@@ -1,10 +1,11 @@
 /** The live tunnels of one server: the sweep over their timers, and the drain. */
-import { DrainPlan } from './drain.ts'
-import { OpenTunnel, type OpenTunnelOwner, type TunnelFacts } from './open-tunnel.ts'
-import type { Target } from './options.ts'
-import { Roster, type Placed } from './roster.ts'
-import { clock, type TunnelEnds } from './tunnel.ts'
-import type { Upstream } from './upstream.ts'
+import type { Target } from '../config/target.ts'
+import { monotonicNow } from '../net/clock.ts'
+import { DenseSet, type Indexed } from '../net/dense-set.ts'
+import type { TunnelEnds } from '../tunnel/tunnel.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+import { DrainPlan } from './drain-schedule.ts'
+import { type TunnelFacts, TunnelSession, type TunnelSessionOwner } from './tunnel-session.ts'
 
 /**
  * How often the timers of all tunnels are looked at, in milliseconds: at a fortieth of the shortest timer of any, within these
@@ -13,27 +14,27 @@ import type { Upstream } from './upstream.ts'
 const pace = { fastest: 100, slowest: 1000, share: 1 / 40 }
 
 /** Anything that lives for a while and can be broken off: a handshake under way, a forward. */
-export interface Breakable extends Placed {
+export interface Breakable extends Indexed {
   abort (): void
 }
 
 /** Upstreams whose tunnels were asked to go. */
 interface Retirement {
   readonly upstreams: readonly Upstream[]
-  readonly left: Set<OpenTunnel>
+  readonly left: Set<TunnelSession>
   /** Whether their time is over: what comes yet is ended at once. */
   readonly over: boolean
   readonly done: () => void
 }
 
-export class Registry implements OpenTunnelOwner {
+export class Registry implements TunnelSessionOwner {
   /** Whether new upgrades are refused. */
   draining = false
   /** Whether the server closes, so that connections are not kept. */
   closing = false
-  readonly #tunnels: Set<OpenTunnel> = new Set()
-  readonly #upgrades: Roster<Breakable> = new Roster()
-  readonly #forwards: Roster<Breakable> = new Roster()
+  readonly #tunnels: Set<TunnelSession> = new Set()
+  readonly #upgrades: DenseSet<Breakable> = new DenseSet()
+  readonly #forwards: DenseSet<Breakable> = new DenseSet()
   #sweeper: NodeJS.Timeout | undefined = undefined
   /** Milliseconds between sweeps; of no meaning without a sweeper. */
   #pace = pace.slowest
@@ -47,13 +48,13 @@ export class Registry implements OpenTunnelOwner {
   }
 
   /** The live tunnels. May be iterated while they come and go. */
-  values (): IterableIterator<OpenTunnel> {
+  values (): IterableIterator<TunnelSession> {
     return this.#tunnels.values()
   }
 
   /** A tunnel from its switch to its end. */
-  open (ends: TunnelEnds, facts: TunnelFacts, complete: () => void): OpenTunnel {
-    const tunnel = new OpenTunnel(this, (this.#nextId++).toString(36), ends, facts, complete)
+  open (ends: TunnelEnds, facts: TunnelFacts, complete: () => void): TunnelSession {
+    const tunnel = new TunnelSession(this, (this.#nextId++).toString(36), ends, facts, complete)
     this.#tunnels.add(tunnel)
     for (const { upstreams, left, over } of this.#retiring) {
       if (!upstreams.includes(facts.upstream)) continue
@@ -72,7 +73,7 @@ export class Registry implements OpenTunnelOwner {
   }
 
   /** @internal */
-  remove (tunnel: OpenTunnel): void {
+  remove (tunnel: TunnelSession): void {
     this.#tunnels.delete(tunnel)
     for (const { left } of this.#retiring) left.delete(tunnel)
     if (this.#tunnels.size === 0) {
@@ -92,7 +93,7 @@ export class Registry implements OpenTunnelOwner {
     if (this.#rosterOf(kind).delete(exchange)) this.#settle()
   }
 
-  #rosterOf (kind: 'upgrade' | 'forward'): Roster<Breakable> {
+  #rosterOf (kind: 'upgrade' | 'forward'): DenseSet<Breakable> {
     return kind === 'upgrade' ? this.#upgrades : this.#forwards
   }
 
@@ -103,8 +104,8 @@ export class Registry implements OpenTunnelOwner {
 
   /** @internal */
   sweep (): void {
-    const now = clock()
-    const fresh: OpenTunnel[] = []
+    const now = monotonicNow()
+    const fresh: TunnelSession[] = []
     for (const tunnel of this.#tunnels) {
       tunnel.sweep(now)
       if (!tunnel.fresh) continue
@@ -175,7 +176,7 @@ function paceFor ({ timers: { idle, halfClose, lifetime, stall }, asyncDelay }: 
  * Asks for TCP keep-alive, not at the switch but at the first sweep: it takes eight system calls, and what is over soon never needs it. A
  * few at a time, so that thousands that came at once hold nobody up.
  */
-function keepAlive (tunnels: OpenTunnel[]): void {
+function keepAlive (tunnels: TunnelSession[]): void {
   for (const tunnel of tunnels.splice(-50)) tunnel.keepAlive()
   if (tunnels.length > 0) setImmediate(keepAlive, tunnels)
 }

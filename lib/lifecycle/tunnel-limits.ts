@@ -1,6 +1,6 @@
 /** The limits: who may open a tunnel. Counts live only as long as what they count. */
-import { ClientLimitError, LimitError } from './errors.ts'
-import type { Limits } from './options.ts'
+import type { Limits } from '../config/target.ts'
+import { ClientLimitError, LimitError } from '../errors.ts'
 
 /** What is counted per upstream. */
 export interface Counted {
@@ -8,7 +8,7 @@ export interface Counted {
 }
 
 /** The places of one server. Everything is refused before anything is dialled. */
-export class Gate {
+export class TunnelLimits {
   #total = 0
   readonly #clients: Map<string, number> = new Map()
   readonly #upstreams: Map<Counted, number> = new Map()
@@ -22,25 +22,25 @@ export class Gate {
    * Takes a place for a client.
    * @throws LimitError 503, ClientLimitError 429
    */
-  admit (client: string, limits: Readonly<Required<Limits>>): Admission {
+  acquire (client: string, limits: Readonly<Required<Limits>>): TunnelSlot {
     const key = clientKey(client)
     const own = this.#clients.get(key) ?? 0
     if (own >= limits.maxTunnelsPerClient) throw new ClientLimitError()
     if (this.#total >= limits.maxTunnels) throw new LimitError()
     this.#total++
     this.#clients.set(key, own + 1)
-    return new Admission(this, key)
+    return new TunnelSlot(this, key)
   }
 
   /** @internal */
-  enter (upstream: Counted, limit: number): void {
+  acquireUpstream (upstream: Counted, limit: number): void {
     const count = this.#upstreams.get(upstream) ?? 0
     if (count >= limit) throw new LimitError()
     this.#upstreams.set(upstream, count + 1)
   }
 
   /** @internal */
-  leave (upstream: Counted): void {
+  releaseUpstream (upstream: Counted): void {
     decrement(this.#upstreams, upstream)
   }
 
@@ -52,14 +52,14 @@ export class Gate {
 }
 
 /** A place among the live tunnels, held from before the dial until the tunnel has ended. */
-export class Admission {
-  readonly #gate: Gate
+export class TunnelSlot {
+  readonly #limits: TunnelLimits
   readonly #client: string
   #upstream: Counted | undefined = undefined
   #released = false
 
-  constructor (gate: Gate, client: string) {
-    this.#gate = gate
+  constructor (gate: TunnelLimits, client: string) {
+    this.#limits = gate
     this.#client = client
   }
 
@@ -67,10 +67,10 @@ export class Admission {
    * Takes a place at an upstream, giving up the one that it had at another.
    * @throws LimitError 503
    */
-  enter (upstream: Counted, limit: number): void {
-    if (this.#upstream !== undefined) this.#gate.leave(this.#upstream)
+  acquireUpstream (upstream: Counted, limit: number): void {
+    if (this.#upstream !== undefined) this.#limits.releaseUpstream(this.#upstream)
     this.#upstream = undefined
-    this.#gate.enter(upstream, limit)
+    this.#limits.acquireUpstream(upstream, limit)
     this.#upstream = upstream
   }
 
@@ -78,8 +78,8 @@ export class Admission {
   release (): void {
     if (this.#released) return
     this.#released = true
-    this.#gate.release(this.#client)
-    if (this.#upstream !== undefined) this.#gate.leave(this.#upstream)
+    this.#limits.release(this.#client)
+    if (this.#upstream !== undefined) this.#limits.releaseUpstream(this.#upstream)
   }
 }
 

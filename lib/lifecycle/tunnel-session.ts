@@ -1,12 +1,13 @@
 /** A live tunnel, with what it is counted as: its facts, its suspension, and its one outcome. */
 import { randomBytes } from 'node:crypto'
-import type { Admission } from './admission.ts'
-import type { Drainable } from './drain.ts'
-import { closeFrame, type FrameTracker } from './frames.ts'
-import type { Target, TunnelInfo, TunnelOutcome } from './options.ts'
-import type { SideName } from './side.ts'
-import { clock, Tunnel, type Ending, type TunnelEnds, type TunnelOwner } from './tunnel.ts'
-import type { Upstream } from './upstream.ts'
+import type { Target, TunnelInfo, TunnelOutcome } from '../config/target.ts'
+import { monotonicNow } from '../net/clock.ts'
+import type { EndpointName } from '../tunnel/endpoint.ts'
+import { type Ending, Tunnel, type TunnelEnds, type TunnelOwner } from '../tunnel/tunnel.ts'
+import { closeFrame, type FrameTracker } from '../tunnel/websocket-frames.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+import type { Drainable } from './drain-schedule.ts'
+import type { TunnelSlot } from './tunnel-limits.ts'
 
 /** RFC 6455, 7.4.1: an endpoint is going away. */
 const goingAway = 1001
@@ -18,27 +19,27 @@ export interface TunnelFacts {
   /** The client's address. */
   readonly client: string
   readonly protocol: string
-  readonly admission: Admission
+  readonly slot: TunnelSlot
   readonly clientTracker: FrameTracker | undefined
   readonly upstreamTracker: FrameTracker | undefined
   /** Called once, when both connections are closed and everything is counted. */
-  readonly onEnd: (tunnel: OpenTunnel, outcome: TunnelOutcome) => void
+  readonly onEnd: (tunnel: TunnelSession, outcome: TunnelOutcome) => void
 }
 
 /** Who keeps a tunnel while it lives. */
-export interface OpenTunnelOwner {
+export interface TunnelSessionOwner {
   /** It has ended. */
-  remove (tunnel: OpenTunnel): void
+  remove (tunnel: TunnelSession): void
 }
 
 /** A live tunnel, as its registry and its users see it. */
-export class OpenTunnel implements TunnelInfo, TunnelOwner, Drainable {
+export class TunnelSession implements TunnelInfo, TunnelOwner, Drainable {
   readonly id: string
   readonly openedAt: number = Date.now()
   /** @internal Whether no sweep has seen it yet. */
   fresh = true
   readonly #facts: TunnelFacts
-  readonly #owner: OpenTunnelOwner
+  readonly #owner: TunnelSessionOwner
   readonly #tunnel: Tunnel
   readonly #startedAt: number
   /** Completes the request at Fastify; gone once that has happened, and the request with it. */
@@ -50,13 +51,13 @@ export class OpenTunnel implements TunnelInfo, TunnelOwner, Drainable {
   #detail: string | undefined = undefined
 
   /** @internal */
-  constructor (owner: OpenTunnelOwner, id: string, ends: TunnelEnds, facts: TunnelFacts, complete: () => void) {
+  constructor (owner: TunnelSessionOwner, id: string, ends: TunnelEnds, facts: TunnelFacts, complete: () => void) {
     const { target } = facts
     this.id = id
     this.#owner = owner
     this.#facts = facts
     this.#complete = complete
-    this.#startedAt = clock()
+    this.#startedAt = monotonicNow()
     this.#tunnel = new Tunnel(ends, target.timers, this, this.#startedAt)
     facts.upstream.counters.opened++
     facts.upstream.counters.active++
@@ -69,7 +70,7 @@ export class OpenTunnel implements TunnelInfo, TunnelOwner, Drainable {
   get upstream (): string { return this.#facts.upstream.label }
   get client (): string { return this.#facts.client }
   get protocol (): string { return this.#facts.protocol }
-  get age (): number { return clock() - this.#startedAt }
+  get age (): number { return monotonicNow() - this.#startedAt }
   get state (): 'active' | 'suspended' { return this.#suspended ? 'suspended' : 'active' }
   get bytesFromClient (): number { return this.#tunnel.client.bytes }
   get bytesFromUpstream (): number { return this.#tunnel.upstream.bytes }
@@ -103,9 +104,9 @@ export class OpenTunnel implements TunnelInfo, TunnelOwner, Drainable {
   }
 
   /** @internal Tells one side of a WebSocket to go. */
-  farewell (to: SideName): void {
+  requestClose (to: EndpointName): void {
     if (this.#facts.clientTracker === undefined) return
-    this.#tunnel.farewell(to, to === 'client' ? closeFrame(goingAway) : closeFrame(goingAway, randomBytes(4)))
+    this.#tunnel.requestClose(to, to === 'client' ? closeFrame(goingAway) : closeFrame(goingAway, randomBytes(4)))
   }
 
   /** @internal */
@@ -124,14 +125,14 @@ export class OpenTunnel implements TunnelInfo, TunnelOwner, Drainable {
 
   /** @internal The one end of every tunnel. */
   tunnelEnded (ending: Ending): void {
-    const { upstream, admission, clientTracker, upstreamTracker, onEnd } = this.#facts
+    const { upstream, slot, clientTracker, upstreamTracker, onEnd } = this.#facts
     const { counters } = upstream
     const duration = this.age
     this.account()
     counters[this.state]--
     counters.closed[ending.reason]++
     counters.lifetime.observe(duration)
-    admission.release()
+    slot.release()
     this.#owner.remove(this)
     const closeCode = clientTracker?.closeCode ?? upstreamTracker?.closeCode
     const outcome: { -readonly [key in keyof TunnelOutcome]: TunnelOutcome[key] } = {

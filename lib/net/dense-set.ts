@@ -3,12 +3,12 @@
  * where one of these was tenured, dead or not, V8's scavenger keeps all that come after it, with whatever was in them (bench/LOG.md).
  */
 
-/** Something that knows its place in a roster: -1 while it is in none. */
-export interface Placed {
-  place: number
+/** Something that knows its index in a dense set: -1 while it is in none. */
+export interface Indexed {
+  index: number
 }
 
-export class Roster<Item extends Placed> {
+export class DenseSet<Item extends Indexed> {
   readonly #items: Item[] = []
 
   get size (): number {
@@ -16,19 +16,19 @@ export class Roster<Item extends Placed> {
   }
 
   add (item: Item): void {
-    item.place = this.#items.length
+    item.index = this.#items.length
     this.#items.push(item)
   }
 
   /** Returns whether it was there. */
   delete (item: Item): boolean {
-    const { place } = item
-    if (place === -1) return false
-    item.place = -1
+    const { index } = item
+    if (index === -1) return false
+    item.index = -1
     const last = this.#items.pop() as Item
     if (last === item) return true
-    this.#items[place] = last
-    last.place = place
+    this.#items[index] = last
+    last.index = index
     return true
   }
 

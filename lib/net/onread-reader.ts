@@ -7,15 +7,15 @@ import type { OnReadOpts } from 'node:net'
 import type { Duplex } from 'node:stream'
 
 /** What one read may bring: a little more than 64 KiB, so that a message of that size is not read, and written, in two pieces. */
-const size = 66_560
+const bufferBytes = 66_560
 
 /** A read of less is copied out of the buffer that all sockets share; after one of more a socket gets a buffer of its own. */
-const small = 16_384
+const copiedBytes = 16_384
 
-const shared = Buffer.allocUnsafeSlow(size)
-const kIntake: unique symbol = Symbol('fastify-wstunnel.intake')
+const shared = Buffer.allocUnsafeSlow(bufferBytes)
+const kOnReadReader: unique symbol = Symbol('fastify-wstunnel.onread-reader')
 
-type WithIntake = object & { [kIntake]?: Intake }
+type WithOnReadReader = object & { [kOnReadReader]?: OnReadReader }
 
 /**
  * Who gets the bytes. An object rather than a function: with closures that were put into a property and called there, all that
@@ -27,7 +27,7 @@ export interface Reader {
 }
 
 /** Where the bytes of a socket go that was connected with its `onread`. Nothing is buffered here. */
-export class Intake {
+export class OnReadReader {
   reader: Reader = nobody
   /** What the next read goes into. */
   #next = shared
@@ -39,9 +39,9 @@ export class Intake {
   }
 
   /** Until somebody else takes them, the bytes come as `'data'`. */
-  serve<Stream extends WithIntake & Duplex> (socket: Stream): Stream {
+  serve<Stream extends WithOnReadReader & Duplex> (socket: Stream): Stream {
     this.reader = new Emitter(socket)
-    socket[kIntake] = this
+    socket[kOnReadReader] = this
     return socket
   }
 
@@ -50,14 +50,14 @@ export class Intake {
     const bytes = buffer.subarray(0, length)
     // Nobody may keep what is shared: other sockets read into it, too.
     const kept = this.reader.take(buffer === shared ? Buffer.from(bytes) : bytes)
-    if (length < small) this.#next = shared
-    else if (kept || buffer === shared) this.#next = Buffer.allocUnsafeSlow(size)
+    if (length < copiedBytes) this.#next = shared
+    else if (kept || buffer === shared) this.#next = Buffer.allocUnsafeSlow(bufferBytes)
     return true
   }
 }
 
-export function intakeOf (stream: WithIntake): Intake | undefined {
-  return stream[kIntake]
+export function onReadReaderOf (stream: WithOnReadReader): OnReadReader | undefined {
+  return stream[kOnReadReader]
 }
 
 class Emitter implements Reader {

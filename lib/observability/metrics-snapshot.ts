@@ -1,11 +1,9 @@
 /** The snapshot: what `app.wstunnel.metrics()` shows, added up from the counters of upstreams and routes. */
-import type { BalancerMetrics } from './balancing.ts'
-import {
-  Counters, type Histogram, type RefusalStage, type StatusClass, type TunnelReason
-} from './counters.ts'
-import type { Target } from './options.ts'
-import type { Registry } from './registry.ts'
-import type { Upstreams } from './upstream.ts'
+import type { BalancerMetrics } from '../balancer/options.ts'
+import type { Registry } from '../lifecycle/registry.ts'
+import type { Metered } from '../routing/route-table.ts'
+import type { TunnelReason } from '../tunnel/tunnel.ts'
+import { Counters, type Histogram, type RefusalStage, type StatusClass } from '../upstream/counters.ts'
 
 export interface TunnelMetrics {
   /** Live now: `active + suspended`. */
@@ -77,12 +75,6 @@ export interface MetricsSnapshot {
   balancers: BalancerMetrics[]
 }
 
-/** One target and its upstreams, as the snapshot reads them. */
-export interface Metered {
-  readonly target: Target
-  readonly upstreams: Upstreams
-}
-
 export function snapshot (registry: Registry, metered: readonly Metered[], uptime: number, balancers: BalancerMetrics[]): MetricsSnapshot {
   registry.account()
   const total = new Counters()
@@ -97,8 +89,8 @@ export function snapshot (registry: Registry, metered: readonly Metered[], uptim
       route.upstreams.push({ upstream: label, tunnels: tunnelsOf(counters), forwards: forwardsOf(counters) })
     }
     // After them: what has gone since has left its counters here.
-    route.counters.add(upstreams.rest)
-    total.add(upstreams.rest)
+    route.counters.add(upstreams.unattributed)
+    total.add(upstreams.unattributed)
   }
   return {
     draining: registry.draining,

@@ -1,30 +1,30 @@
 /** What the world hears of a tunnel: on the channels, in the log, and through the options' functions. */
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
-import type { OpenTunnel } from './open-tunnel.ts'
-import type { Target, TunnelOutcome } from './options.ts'
-import { channels } from './state.ts'
+import type { Target, TunnelOutcome } from '../config/target.ts'
+import type { TunnelSession } from '../lifecycle/tunnel-session.ts'
+import { channels } from './channels.ts'
 
 /** A tunnel has begun. */
-export function announce (tunnel: OpenTunnel, target: Target, request: FastifyRequest): void {
+export function emitOpen (tunnel: TunnelSession, target: Target, request: FastifyRequest): void {
   if (channels.open.hasSubscribers) channels.open.publish({ tunnel, request })
   const { onTunnelOpen } = target
-  if (onTunnelOpen !== undefined) tell(request.log, tunnel, 'onTunnelOpen', () => onTunnelOpen(tunnel, request))
+  if (onTunnelOpen !== undefined) callUserHook(request.log, tunnel, 'onTunnelOpen', () => onTunnelOpen(tunnel, request))
 }
 
 /** What tells of a tunnel's end. A logger and a target are all that it keeps. */
-export function reporter (log: FastifyBaseLogger, target: Target): (tunnel: OpenTunnel, outcome: TunnelOutcome) => void {
+export function closeReporter (log: FastifyBaseLogger, target: Target): (tunnel: TunnelSession, outcome: TunnelOutcome) => void {
   return (tunnel, outcome) => {
     if (channels.close.hasSubscribers) channels.close.publish({ tunnel, outcome })
     const { error: err, ...rest } = outcome
     const line = { tunnel: tunnel.id, upstream: tunnel.upstream, ...rest, ...(err === undefined ? {} : { err }) }
     log[levelOf(outcome)](line, 'tunnel closed')
     const { onTunnelClose } = target
-    if (onTunnelClose !== undefined) tell(log, tunnel, 'onTunnelClose', () => onTunnelClose(tunnel, outcome))
+    if (onTunnelClose !== undefined) callUserHook(log, tunnel, 'onTunnelClose', () => onTunnelClose(tunnel, outcome))
   }
 }
 
 /** Calls a function of the options. What it throws, or what its promise is rejected with, is logged and changes nothing. */
-function tell (log: FastifyBaseLogger, { id }: OpenTunnel, name: string, call: () => unknown): void {
+function callUserHook (log: FastifyBaseLogger, { id }: TunnelSession, name: string, call: () => unknown): void {
   const failed = (err: unknown): void => log.error({ err, tunnel: id }, `${name} failed`)
   try {
     const result = call()

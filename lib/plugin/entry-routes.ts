@@ -1,12 +1,13 @@
 /** Fastify's routes for a table: one for each entry and each pattern of paths for which it may decide. */
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods, onRequestHookHandler, RouteHandlerMethod } from 'fastify'
-import { entryParams, type Params } from './entry-params.ts'
-import type { Target } from './options.ts'
-import { parseTarget } from './path.ts'
-import { patternText, type PathPattern } from './path-pattern.ts'
-import type { Placement } from './route-placement.ts'
-import { Candidate, routeStrategy, strategyName } from './route-strategy.ts'
-import type { ServerState, Table } from './state.ts'
+import type { Target } from '../config/target.ts'
+import { type PathPattern, patternText } from '../http/path-pattern.ts'
+import { parseTarget } from '../http/request-target.ts'
+import { entryParams, type Params } from '../routing/entry-params.ts'
+import type { Placement } from '../routing/route-placement.ts'
+import { Candidate, routeStrategy, strategyName } from '../routing/route-strategy.ts'
+import type { RouteTable } from '../routing/route-table.ts'
+import type { ServerState } from './server-state.ts'
 
 /** What the routes of an entry do. */
 export interface EntryActions {
@@ -17,7 +18,7 @@ export interface EntryActions {
   readonly handle: RouteHandlerMethod
 }
 
-export function addRoutes (scope: FastifyInstance, state: ServerState, table: Table, placements: readonly Placement[], actions: EntryActions): void {
+export function addRoutes (scope: FastifyInstance, state: ServerState, table: RouteTable, placements: readonly Placement[], actions: EntryActions): void {
   state.claim(scope, placements)
   addMethods(scope, table.targets)
   if (!scope.hasConstraintStrategy(strategyName)) {

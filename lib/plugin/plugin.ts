@@ -1,43 +1,18 @@
-/**
- * fastify-wstunnel: what mod_proxy_wstunnel and the parts of mod_proxy it stands on do for httpd, as a Fastify plugin.
- */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+/** Registration: one state per server, found from every registration on it; the decorator; the hooks of its life. */
+import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
-import type { Server, ServerResponse } from 'node:http'
-import type { BalancerControl } from './balancing.ts'
-import { guard, isHeadWritten, isHttp2, isOver, keepOver, offerOf, UpgradeResponse } from './connection.ts'
-import { decide, type Decision } from './decision.ts'
-import { parseDuration, type Duration } from './duration.ts'
-import { BadPathError, BadRequestError, InvalidOptionsError, TooManyHeadersError, UpgradeRequiredError, type WstunnelError } from './errors.ts'
-import { forward } from './forward.ts'
-import { shareHiddenClasses } from './hidden-classes.ts'
-import { listen } from './listener.ts'
-import { keepFreedMemory } from './memory.ts'
-import type { MetricsSnapshot } from './metrics.ts'
-import type { Target, TunnelInfo, WstunnelOptions } from './options.ts'
-import { prefixLength } from './path-pattern.ts'
-import { isTruncated, readFacts } from './request-facts.ts'
-import { resolveOptions, type Resolved } from './resolve.ts'
-import { addRoutes } from './routes.ts'
-import { ServerState, type Table } from './state.ts'
-import { sendError } from './respond.ts'
-import { upgrade } from './upgrade.ts'
-
-export type {
-  BalancerControl, BalancerMetrics, BalancerOptions, DnsMembers, HealthCheckOptions, LbFunction, LbMethod, MemberChanges, MemberInfo,
-  MemberOptions, MemberState
-} from './balancing.ts'
-export type { Duration } from './duration.ts'
-export type { ErrorSource, WstunnelError } from './errors.ts'
-export type { HeaderMap } from './headers.ts'
-export type { Histogram, RefusalStage, StatusClass, TunnelReason } from './counters.ts'
-export type { ForwardMetrics, MetricsSnapshot, RouteMetrics, TunnelMetrics, UpstreamMetrics } from './metrics.ts'
-export type {
-  CommonOptions, Limits, RouteOptions, TunnelInfo, TunnelOutcome, UpstreamFunction, WstunnelOptions
-} from './options.ts'
-export type { Candidate } from './policies.ts'
-export type { StickyCookie } from './sticky.ts'
-export type { TlsOptions } from './tls.ts'
+import type { BalancerControl } from '../balancer/options.ts'
+import { shareHiddenClasses } from '../compat/node20-hidden-classes.ts'
+import { keepFreedMemory } from '../compat/node20-malloc.ts'
+import { type Duration, parseDuration } from '../config/duration.ts'
+import type { TunnelInfo } from '../config/target.ts'
+import { listen } from '../downstream/upgrade-listener.ts'
+import { InvalidOptionsError } from '../errors.ts'
+import type { MetricsSnapshot } from '../observability/metrics-snapshot.ts'
+import type { WstunnelOptions } from './options.ts'
+import { resolveOptions } from './resolve-options.ts'
+import { routes } from './routes.ts'
+import { ServerState } from './server-state.ts'
 
 /** `app.wstunnel`: the whole server, from wherever it is called. */
 export interface WstunnelDecorator {
@@ -65,10 +40,6 @@ declare module 'fastify' {
     wstunnel: WstunnelDecorator
   }
 }
-
-const kDecision: unique symbol = Symbol('fastify-wstunnel.decision')
-
-type Decided = FastifyRequest & { [kDecision]?: Decision }
 
 // One per application, found from every registration in it, nested or not. By its router: @fastify/restartable gives a new application
 // the server of the old one.
@@ -136,110 +107,6 @@ function healthRoute (scope: FastifyInstance, state: ServerState, url: string): 
   })
 }
 
-/** The routes of a registration, and what they do. */
-function routes (scope: FastifyInstance, state: ServerState, table: Table, { placements }: Resolved): void {
-  // Every body is a stream, of whatever type and size.
-  scope.removeAllContentTypeParsers()
-  scope.addContentTypeParser('*', function wstunnelBody (_, payload, done) { done(null, payload) })
-  scope.decorateRequest(kDecision as unknown as string, null)
-  const handle = function wstunnelHandler (request: FastifyRequest, reply: FastifyReply): void { act(state, table, request, reply) }
-  // After all others', and so after @fastify/websocket's, which puts a handler around ours that would switch the upgrade itself.
-  scope.addHook('onRoute', function wstunnelOnRoute (route) { route.handler = handle })
-  addRoutes(scope, state, table, placements, {
-    decide (target, request: Decided, reply) {
-      request[kDecision] = decisionOn(state, target, request)
-      if (isOver(request.raw)) reply.header('connection', 'close') // also where a later hook answers in our place
-    },
-    preHandlersOf: lastOf,
-    handle
-  })
-}
-
-/** What to do with a request that the router has given to an entry. */
-function decisionOn (state: ServerState, target: Target, { raw, host }: FastifyRequest): Decision {
-  const { rules } = state
-  const facts = readFacts(raw, rules)
-  const matched = facts.path === undefined ? undefined : prefixLength(target.prefix, facts.path, rules)
-  // The router has not read the same path.
-  if (facts.path !== undefined && (matched === undefined || state.isAmbiguous(facts.path, target, host))) return refusal(target, raw, new BadPathError())
-  const decision = decide([target], facts, matched)
-  if (decision.kind === 'none') return decision
-  if (isTruncated(raw, state.server as Server)) return refusal(target, raw, new TooManyHeadersError())
-  // RFC 9112, 9.6: nothing that comes behind the request whose answer says `close` is to be processed.
-  if (isOver(raw)) return refusal(target, raw, new BadRequestError('behind a request that was refused'))
-  const offered = offerOf(raw) !== undefined
-  // It did not come by an upgrade of Node's: by `inject()`, or with an offer that Node did not see (20: `Connection: Upgrade<TAB>`).
-  if ((decision.kind === 'tunnel' || decision.kind === 'upgrade') && !offered) {
-    return refusal(target, raw, new BadRequestError('this connection cannot be upgraded'))
-  }
-  // It did, was foreseen to switch, and so Node has not read its body.
-  if (decision.kind === 'forward' && offered && facts.body) return refusal(target, raw, new BadRequestError('an upgrade with a body'))
-  if (decision.kind === 'refuse' && !(decision.error instanceof UpgradeRequiredError)) keepOver(raw)
-  return decision
-}
-
-function refusal (target: Target, raw: FastifyRequest['raw'], error: WstunnelError): Decision {
-  keepOver(raw)
-  return { kind: 'refuse', target, error }
-}
-
-/** The route's own preHandlers, and after them all the one that ends what another plugin has put through the router. */
-function lastOf ({ settings }: Target): NonNullable<Target['settings']['preHandler']> {
-  return [settings.preHandler ?? []].flat().concat(wstunnelPreHandler)
-}
-
-/**
- * @fastify/websocket and @fastify/http-proxy put upgrades through the router on a response of their own. Nobody gives its connection
- * back to HTTP, so it ends with the response. The former looks at `request.ws` when the response is done, to destroy the socket.
- */
-function wstunnelPreHandler (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
-  if (offerOf(request.raw) !== undefined && !UpgradeResponse.is(reply.raw)) {
-    reply.header('connection', 'close')
-    reply.raw.once('finish', endConnection)
-    if ('ws' in request) request.ws = false
-  }
-  done()
-}
-
-const endConnection = guard(function endConnection (this: ServerResponse): void {
-  if (isHeadWritten(this)) this.req.socket.destroySoon()
-})
-
-/** The handler: acts on the decision, after every hook of the user's has agreed. */
-function act (state: ServerState, table: Table, request: Decided, reply: FastifyReply): void {
-  const decision = request[kDecision] as Decision
-  switch (decision.kind) {
-    case 'forward': {
-      const { target, matched } = decision
-      forward({ request, reply, target, matched, upstreams: table.upstreamsOf(target), registry: state.registry })
-      return
-    }
-    case 'tunnel':
-    case 'upgrade':
-      upgrade(state, table, request, reply, decision)
-      return
-    case 'refuse':
-      refuse(state, table, request, reply, decision)
-      return
-    case 'none':
-      reply.callNotFound()
-  }
-}
-
-function refuse (state: ServerState, table: Table, request: FastifyRequest, reply: FastifyReply, decision: Extract<Decision, { kind: 'refuse' }>): void {
-  const { target, error, upgrade: protocols } = decision
-  if (request.raw.headers.upgrade !== undefined) {
-    state.refused(target, 'decision', table.upstreamsOf(target).rest, error, request)
-  }
-  const { httpVersion } = request.raw
-  const http1 = !isHttp2(request.raw)
-  if (http1 && error instanceof UpgradeRequiredError && protocols !== undefined) {
-    // RFC 9110, 15.5.22.
-    reply.header('upgrade', protocols).header('connection', httpVersion === '1.0' ? 'Upgrade, close' : 'Upgrade')
-  } else if (http1) reply.header('connection', 'close')
-  sendError(request, reply, error)
-}
-
 function join (outer: string, inner: string | undefined): string {
   if (inner === undefined) return outer
   return outer.replace(/\/$/, '') + (inner.startsWith('/') ? inner : `/${inner}`)
@@ -249,4 +116,3 @@ const plugin: (app: FastifyInstance, options: WstunnelOptions) => Promise<void> 
   fastifyPlugin(wstunnel, { fastify: '5.x', name: 'fastify-wstunnel' })
 
 export default plugin
-export { plugin as fastifyWstunnel, plugin as wstunnel, plugin as 'module.exports' }

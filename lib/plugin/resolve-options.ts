@@ -1,21 +1,20 @@
 /** Checks the options against one schema, says of every bad value what was expected, and fills in the defaults. */
-import { Type, type TSchema } from '@sinclair/typebox'
+import { type TSchema, Type } from '@sinclair/typebox'
 import { METHODS } from 'node:http'
-import { expectedUpstream, parseAddress, parseBalancerRef, type BalancerRef } from './address.ts'
-import { balancersSchema } from './balancer-schema.ts'
-import type { BalancerConfig } from './balancing.ts'
-import { parseDuration } from './duration.ts'
-import { isTunnelled } from './headers.ts'
-import type {
-  CommonOptions, Config, Durations, FastifyRouteSettings, Limits, RouteOptions, Target, WstunnelOptions
-} from './options.ts'
-import { defaultRules, parsePrefix, type PathPrefix, type RouterRules } from './path-pattern.ts'
-import { resolveBalancers } from './resolve-balancer.ts'
-import { placeRoutes, type Placement } from './route-placement.ts'
+import { balancersSchema } from '../balancer/options-schema.ts'
+import type { BalancerConfig } from '../balancer/options.ts'
+import { resolveBalancers } from '../balancer/resolve-options.ts'
+import { parseDuration } from '../config/duration.ts'
 import {
   anyObject, anything, count, duration, expectedDuration, fits, flag, func, hook, Issues, maybe, oneOf, some, strictObject, text
-} from './schema.ts'
-import { tlsFault, tlsOptionNames } from './tls.ts'
+} from '../config/schema.ts'
+import type { CommonOptions, Durations, FastifyRouteSettings, Limits, Target } from '../config/target.ts'
+import { tlsFault, tlsOptionNames } from '../config/tls-options.ts'
+import { type BalancerRef, expectedUpstream, parseAddress, parseBalancerRef } from '../config/upstream-url.ts'
+import { isTunnelled } from '../http/hop-by-hop.ts'
+import { defaultRules, parsePrefix, type PathPrefix, type RouterRules } from '../http/path-pattern.ts'
+import { type Placement, placeRoutes } from '../routing/route-placement.ts'
+import type { Config, RouteOptions, WstunnelOptions } from './options.ts'
 
 const durationDefaults: Durations = {
   asyncDelay: 0,

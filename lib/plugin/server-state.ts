@@ -1,57 +1,27 @@
 /** One state per server: what every registration on it shares, from wherever it is called. */
-import { channel, type Channel } from 'node:diagnostics_channel'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Duplex } from 'node:stream'
 import { isDeepStrictEqual } from 'node:util'
-import { Gate } from './admission.ts'
-import { Balancer, type MemberChange } from './balancer.ts'
-import { isFree } from './connection.ts'
-import type { BalancerControl } from './balancing.ts'
-import type { RefusalStage } from './counters.ts'
-import { acceptedToken, decide, type Decision } from './decision.ts'
-import { controlOf } from './control.ts'
-import { InvalidOptionsError, type WstunnelError } from './errors.ts'
-import { snapshot, type MetricsSnapshot, type Metered } from './metrics.ts'
-import type { OpenTunnel } from './open-tunnel.ts'
-import type { Config, Target } from './options.ts'
-import { PathIndex, type Indexed } from './path-index.ts'
-import { defaultRules, patternKey, type RouterRules } from './path-pattern.ts'
-import { Registry } from './registry.ts'
-import { readFacts, type Facts, type RawRequest } from './request-facts.ts'
-import type { Constraints, Placement } from './route-placement.ts'
-import { clock } from './tunnel.ts'
-import { Upstreams } from './upstream.ts'
-
-/** `diagnostics_channel`s: messages are `{ tunnel, request }`, `{ tunnel, outcome }` and `{ stage, error, route, request }`. */
-export const channels: { readonly open: Channel, readonly close: Channel, readonly refused: Channel, readonly member: Channel } = {
-  open: channel('fastify-wstunnel:tunnel:open'),
-  close: channel('fastify-wstunnel:tunnel:close'),
-  refused: channel('fastify-wstunnel:tunnel:refused'),
-  member: channel('fastify-wstunnel:member:state')
-}
-
-/** The table of one registration. */
-export class Table {
-  readonly targets: readonly Target[]
-  readonly #upstreams: Map<Target, Upstreams>
-
-  constructor (targets: readonly Target[], balancers: ReadonlyMap<string, Balancer>) {
-    this.targets = targets
-    this.#upstreams = new Map(targets.map((target) => [target, new Upstreams(target, balancers)]))
-  }
-
-  upstreamsOf (target: Target): Upstreams {
-    return this.#upstreams.get(target) as Upstreams
-  }
-
-  metered (): Metered[] {
-    return [...this.#upstreams].map(([target, upstreams]) => ({ target, upstreams }))
-  }
-
-  async destroy (): Promise<void> {
-    await Promise.all([...this.#upstreams.values()].map((upstreams) => upstreams.destroy()))
-  }
-}
+import { Balancer, type MemberChange } from '../balancer/balancer.ts'
+import { controlOf } from '../balancer/control.ts'
+import type { BalancerControl } from '../balancer/options.ts'
+import type { Target } from '../config/target.ts'
+import { isIdle } from '../downstream/upgrade-response.ts'
+import { InvalidOptionsError, type WstunnelError } from '../errors.ts'
+import { defaultRules, patternKey, type RouterRules } from '../http/path-pattern.ts'
+import { Registry } from '../lifecycle/registry.ts'
+import { TunnelLimits } from '../lifecycle/tunnel-limits.ts'
+import type { TunnelSession } from '../lifecycle/tunnel-session.ts'
+import { monotonicNow } from '../net/clock.ts'
+import { channels } from '../observability/channels.ts'
+import { type MetricsSnapshot, snapshot } from '../observability/metrics-snapshot.ts'
+import { acceptedToken } from '../routing/decision.ts'
+import { type Indexed, PathIndex } from '../routing/path-index.ts'
+import { type RawRequest, readFacts, type RequestFacts } from '../routing/request-facts.ts'
+import type { Constraints, Placement } from '../routing/route-placement.ts'
+import { bySpecificity, firstOf, type Found, isSwitch, RouteTable } from '../routing/route-table.ts'
+import type { RefusalStage } from '../upstream/counters.ts'
+import type { Config } from './options.ts'
 
 /** A path of the router, taken by the registration in a scope. */
 interface Claim {
@@ -62,32 +32,27 @@ interface Claim {
 
 const returned = new WeakMap<object, Set<Duplex>>()
 
-interface Found {
-  readonly entry: Indexed<Table>
-  readonly decision: Exclude<Decision, { kind: 'none' }>
-}
-
 export class ServerState {
   readonly server: FastifyInstance['server']
   /** Puts a request through Fastify's router. */
   readonly routing: FastifyInstance['routing']
   readonly registry: Registry = new Registry()
-  readonly gate: Gate = new Gate()
+  readonly limits: TunnelLimits = new TunnelLimits()
   /** Those of all registrations, by name. */
   readonly balancers: Map<string, Balancer> = new Map()
   readonly #log: FastifyBaseLogger
   #drainTimeout: number | undefined = undefined
   #rootDrainTimeout = 0
-  readonly #tables: Table[] = []
+  readonly #tables: RouteTable[] = []
   /** How this server's router reads paths. */
   readonly rules: RouterRules
-  readonly #index: PathIndex<Table>
+  readonly #index: PathIndex<RouteTable>
   readonly #claims: Map<string, Claim[]> = new Map()
   /** Whether the server has a `rewriteUrl`; `undefined` until a request has shown it. */
   #rewrites: boolean | undefined = undefined
   /** Connections that were given back to Node, by any instance on this server. */
   readonly #returned: Set<Duplex>
-  readonly #startedAt: number = clock()
+  readonly #startedAt: number = monotonicNow()
   #closing: Promise<void> | undefined = undefined
   /** Whether the application is ready to take what comes. */
   isReady = false
@@ -102,12 +67,12 @@ export class ServerState {
     returned.set(app.server, this.#returned)
   }
 
-  add (config: Config): Table {
+  add (config: Config): RouteTable {
     // A registration that only decorates has nothing to drain.
     if (config.targets.length > 0) this.#drainTimeout = Math.max(this.#drainTimeout ?? 0, config.drainTimeout)
     else this.#rootDrainTimeout = config.drainTimeout
     for (const balancer of config.balancers) this.balancers.set(balancer.name, new Balancer(balancer, this.registry, (change) => this.#tell(change)))
-    const table = new Table(config.targets, this.balancers)
+    const table = new RouteTable(config.targets, this.balancers)
     this.#tables.push(table)
     this.#index.add(table, config.targets)
     return table
@@ -153,7 +118,7 @@ export class ServerState {
    * request for which this is wrong takes the longer way.
    * @param alone whether nobody else listens for upgrades
    */
-  foresee (facts: Facts, alone: boolean): 'switch' | 'ordinary' | undefined {
+  previewDecision (facts: RequestFacts, alone: boolean): 'switch' | 'ordinary' | undefined {
     const found = this.#find(facts)
     if (found !== undefined) return isSwitch(found.decision) ? 'switch' : 'ordinary'
     // `rewriteUrl` may make any path one of ours.
@@ -165,7 +130,7 @@ export class ServerState {
    * The entry that would switch, or else the first that would take the request; of one with a body, whose way back is shut once
    * it is routed, the entry that the router most likely finds.
    */
-  #find (facts: Facts): Found | undefined {
+  #find (facts: RequestFacts): Found | undefined {
     let first: Found | undefined
     const entries = facts.path === undefined ? [...this.#any()] : this.#index.having(facts.path)
     for (const table of bySpecificity(entries)) {
@@ -177,7 +142,7 @@ export class ServerState {
     return first
   }
 
-  * #any (): Iterable<Indexed<Table>> {
+  * #any (): Iterable<Indexed<RouteTable>> {
     for (const table of this.#tables) for (const [rank, target] of table.targets.entries()) yield { table, rank, target }
   }
 
@@ -214,10 +179,10 @@ export class ServerState {
   }
 
   metrics (): MetricsSnapshot {
-    return snapshot(this.registry, this.#tables.flatMap((table) => table.metered()), clock() - this.#startedAt, [...this.balancers.values()].map((balancer) => balancer.metrics()))
+    return snapshot(this.registry, this.#tables.flatMap((table) => table.metered()), monotonicNow() - this.#startedAt, [...this.balancers.values()].map((balancer) => balancer.metrics()))
   }
 
-  tunnels (): IterableIterator<OpenTunnel> {
+  tunnels (): IterableIterator<TunnelSession> {
     return this.registry.values()
   }
 
@@ -231,7 +196,7 @@ export class ServerState {
     const found = this.#find(readFacts(request, this.rules))
     if (found === undefined) return
     const { table, target } = found.entry
-    this.refused(target, stage, table.upstreamsOf(target).rest, error, undefined)
+    this.refused(target, stage, table.upstreamsOf(target).unattributed, error, undefined)
   }
 
   /**
@@ -250,7 +215,7 @@ export class ServerState {
    */
   close (replaced: boolean): void {
     this.registry.closing = true
-    if (!replaced) for (const socket of this.#returned) if (isFree(socket)) socket.destroy()
+    if (!replaced) for (const socket of this.#returned) if (isIdle(socket)) socket.destroy()
     this.#closing ??= this.registry.drain(this.drainTimeout, true)
   }
 
@@ -260,39 +225,11 @@ export class ServerState {
   }
 }
 
-/** The tables of some entries, the one with the longest prefix first. */
-function bySpecificity (entries: ReadonlyArray<Indexed<Table>>): Table[] {
-  const lengths = new Map<Table, number>()
-  for (const { table, target: { prefix } } of entries) lengths.set(table, Math.max(lengths.get(table) ?? 0, prefix.segments.length))
-  return [...lengths].sort((a, b) => b[1] - a[1]).map(([table]) => table)
-}
-
-/** What a table makes of a request: the first of its entries that switches, up to one that takes every request. */
-function firstOf (entries: ReadonlyArray<Indexed<Table>>, table: Table, facts: Facts): Found | undefined {
-  let first: Found | undefined
-  for (const entry of entries) {
-    const { target } = entry
-    if (entry.table !== table || !target.allMethods.includes(facts.method)) continue
-    const decision = decide([target], facts)
-    if (decision.kind !== 'none') {
-      if (isSwitch(decision)) return { entry, decision }
-      first ??= { entry, decision }
-    }
-    if (target.constraints === undefined && (decision.kind !== 'none' || target.upstream === false)) break
-  }
-  return first
-}
-
 /** Fastify takes these options at its own top level as well. */
 function rulesOf ({ initialConfig }: FastifyInstance): RouterRules {
   const given: Partial<RouterRules> = { ...initialConfig, ...initialConfig.routerOptions }
   const names = Object.keys(defaultRules) as Array<keyof RouterRules>
   return Object.freeze(Object.fromEntries(names.map((name) => [name, given[name] ?? defaultRules[name]]))) as unknown as RouterRules
-}
-
-function isSwitch (decision: Decision): boolean {
-  const { kind } = decision
-  return kind === 'tunnel' || kind === 'upgrade' || (kind === 'refuse' && decision.unsound === true)
 }
 
 function titleOf (change: MemberChange): string {

@@ -1,9 +1,11 @@
 /** An upstream's response as the client gets it: through Fastify's reply, so that hooks and other plugins' headers hold. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { FunctionError, InvalidHeaderError, InvalidResponseError, isProxyError } from './errors.ts'
-import { isHeadWritten } from './connection.ts'
-import { announcesBody, fieldValue, fromMap, mergedVary, responseHeaders, tokens, toMap, type HeaderList } from './headers.ts'
-import type { Target } from './options.ts'
+import type { Target } from '../config/target.ts'
+import { isHeadWritten } from '../downstream/upgrade-response.ts'
+import { FunctionError, InvalidHeaderError, InvalidResponseError, isProxyError } from '../errors.ts'
+import { announcesBody, fieldValue, type HeaderList, tokens } from '../http/header-list.ts'
+import { fromMap, toMap } from '../http/header-map.ts'
+import { mergedVary, responseHeaders } from '../http/hop-by-hop.ts'
 
 /** A status line and headers of an upstream. */
 export interface Head {
@@ -32,9 +34,9 @@ export function rewrittenHeaders (request: FastifyRequest, target: Target, raw: 
  * before they were written.
  * @throws InvalidResponseError for a status that is none of a final response, and for a head beyond `maxResponseHead`
  */
-export function setHead (request: FastifyRequest, reply: FastifyReply, target: Target, head: Head): () => void {
+export function applyResponseHead (request: FastifyRequest, reply: FastifyReply, target: Target, head: Head): () => void {
   if (head.status < 200 || head.status > 599 || sizeOf(head.headers) > target.limits.maxResponseHead) throw new InvalidResponseError()
-  const fields = grouped(rewrittenHeaders(request, target, head.headers))
+  const fields = groupHeaders(rewrittenHeaders(request, target, head.headers))
   reply.code(head.status)
   if (request.raw.httpVersionMajor === 1) {
     if (/^[\t\x20-\x7e\x80-\xff]+$/.test(head.reason)) reply.raw.statusMessage = head.reason
@@ -56,7 +58,7 @@ export function setHead (request: FastifyRequest, reply: FastifyReply, target: T
 }
 
 /** RFC 9110, 15.2: 102 and 103 are for the client; it is HTTP/1.1 or later that may get them. Returns whether something was sent. */
-export function sendHint (request: FastifyRequest, { raw }: FastifyReply, status: number, headers: HeaderList): boolean {
+export function sendInformational (request: FastifyRequest, { raw }: FastifyReply, status: number, headers: HeaderList): boolean {
   // Behind one that is not finished a response has no socket: Node would put the hint into its body.
   if (isHeadWritten(raw) || request.raw.httpVersion === '1.0' || raw.socket === null) return false
   if (status === 102) return sendProcessing(raw)
@@ -77,7 +79,7 @@ function sendProcessing (raw: Partial<Pick<FastifyReply['raw'], 'writeProcessing
 }
 
 /** By lower-case name, repeated fields as arrays. A Map takes half the time of an object without a prototype. */
-function grouped (list: HeaderList): Map<string, string | string[]> {
+function groupHeaders (list: HeaderList): Map<string, string | string[]> {
   const fields = new Map<string, string | string[]>()
   for (let i = 0; i < list.length; i += 2) {
     const key = (list[i] as string).toLowerCase()

@@ -3,19 +3,19 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
-import { watchClient, type Timed } from './client-timer.ts'
-import type { Counters, StatusClass } from './counters.ts'
-import { ClientGoneError, ClosedError, DrainingError, isProxyError, toProxyError } from './errors.ts'
-import type { Target } from './options.ts'
-import { isIdempotent, outgoing } from './outgoing.ts'
-import type { PooledOptions } from './pooled-connection.ts'
-import type { Breakable, Registry } from './registry.ts'
-import { counted, requestBody, type BodyOwner } from './request-body.ts'
-import { sendError, sendHint, setHead, type Head } from './respond.ts'
+import type { Target } from '../config/target.ts'
+import { type ClientProgress, watchClient } from '../downstream/client-timeout.ts'
+import { isClientGone, isComplete, truncateResponse, watchEnd } from '../downstream/response-completion.ts'
+import { ClientGoneError, ClosedError, DrainingError, isProxyError, toProxyError } from '../errors.ts'
+import type { Breakable, Registry } from '../lifecycle/registry.ts'
+import { monotonicNow } from '../net/clock.ts'
+import type { Counters, StatusClass } from '../upstream/counters.ts'
+import type { PooledOptions } from '../upstream/pool-client.ts'
+import type { Choice, TargetUpstreams } from '../upstream/upstream.ts'
+import { applyResponseHead, type Head, sendError, sendInformational } from './client-response.ts'
+import { type BodyOwner, counted, requestBody } from './request-body.ts'
 import { ResponseBody } from './response-body.ts'
-import { cutShort, hasLeft, isComplete, watchEnd } from './response-end.ts'
-import { clock } from './tunnel.ts'
-import type { Choice, Upstreams } from './upstream.ts'
+import { buildUpstreamRequest, isIdempotent } from './upstream-request.ts'
 
 /** What a forward needs. */
 export interface ForwardOptions {
@@ -23,7 +23,7 @@ export interface ForwardOptions {
   readonly reply: FastifyReply
   readonly target: Target
   readonly matched: number
-  readonly upstreams: Upstreams
+  readonly upstreams: TargetUpstreams
   readonly registry: Registry
 }
 
@@ -40,10 +40,10 @@ export function forward (options: ForwardOptions): void {
   }
 }
 
-class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Timed {
+class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, ClientProgress {
   readonly #options: ForwardOptions
-  readonly #startedAt: number = clock()
-  place = -1
+  readonly #startedAt: number = monotonicNow()
+  index = -1
   /** Stops watching the connection, where the response waits behind another. */
   readonly #unwatch: (() => void) | undefined
   #choice: Choice | undefined = undefined
@@ -75,10 +75,10 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Timed
 
   constructor (options: ForwardOptions) {
     this.#options = options
-    this.#counters = options.upstreams.rest
+    this.#counters = options.upstreams.unattributed
     options.registry.track('forward', this)
     this.#unwatch = watchEnd(options.request, options.reply, () => this.#finish())
-    if (hasLeft(options.request, options.reply.raw)) this.#finish() // while hooks were at work
+    if (isClientGone(options.request, options.reply.raw)) this.#finish() // while hooks were at work
   }
 
   /** Whether there is nobody to answer. */
@@ -101,7 +101,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Timed
     this.#enter(upstream.counters)
     const body = requestBody(request)
     const replaced = body !== request.raw && body !== null
-    const { path, headers } = outgoing(request, target, choice, matched, !replaced, replaced)
+    const { path, headers } = buildUpstreamRequest(request, target, choice, matched, !replaced, replaced)
     this.#asked = {
       path,
       method: request.method as Dispatcher.HttpMethod,
@@ -159,7 +159,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Timed
   #leave (reason: Error): void {
     this.#break(reason)
     this.#finish()
-    cutShort(this.#options.reply.raw)
+    truncateResponse(this.#options.reply.raw)
     this.#options.reply.raw.destroy()
   }
 
@@ -202,7 +202,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Timed
   onResponseStart (controller: Dispatcher.DispatchController, status: number, _: unknown, reason = ''): void {
     const list = latin1(controller.rawHeaders as Array<Buffer | string>)
     if (status < 200) {
-      if (sendHint(this.#options.request, this.#options.reply, status, list)) this.#responding = true
+      if (sendInformational(this.#options.request, this.#options.reply, status, list)) this.#responding = true
       return
     }
     this.#responding = true
@@ -218,11 +218,11 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Timed
   onResponseData (controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#counters.forwardBytesFromUpstream += chunk.length
     if (this.#pending !== undefined) this.#pending.chunks.push(chunk)
-    else if (this.#body?.accept(chunk) === false) this.#asked?.connection?.hold(controller)
+    else if (this.#body?.accept(chunk) === false) this.#asked?.connection?.pauseResponse(controller)
   }
 
   onResponseEnd (): void {
-    this.#asked?.connection?.letGo(this.#controller)
+    this.#asked?.connection?.releaseResponse(this.#controller)
     if (!this.#answered && this.#asked?.connection?.broken === true) return this.#cutOff(new ClosedError())
     this.#answered = true
     this.#body?.push(null)
@@ -259,7 +259,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Timed
     const { request, reply, target, registry } = this.#options
     if (reply.sent || this.#broken !== undefined) return undefined
     try {
-      this.#takeBack = setHead(request, reply, target, head)
+      this.#takeBack = applyResponseHead(request, reply, target, head)
       const cookie = this.#choice?.cookie
       if (cookie !== undefined) reply.header('set-cookie', cookie)
       if (registry.closing && request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
@@ -272,7 +272,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Timed
   }
 
   onResponseError (_: Dispatcher.DispatchController, cause: Error): void {
-    this.#asked?.connection?.letGo(this.#controller)
+    this.#asked?.connection?.releaseResponse(this.#controller)
     const error = toProxyError(cause)
     if (!this.#tryNext(error)) this.#cutOff(error)
   }
@@ -292,7 +292,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Timed
       if (!reply.sent) sendError(request, reply, error)
       return
     }
-    cutShort(reply.raw)
+    truncateResponse(reply.raw)
     this.#body.destroy(error)
   }
 
@@ -305,7 +305,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Timed
     registry.untrack('forward', this)
     const counters = this.#counters
     if (this.#inFlight) counters.inFlight--
-    counters.duration.observe(clock() - this.#startedAt)
+    counters.duration.observe(monotonicNow() - this.#startedAt)
     if (this.#failed) counters.failed++
     // Also where someone else has answered, or an onSend hook has put another body in place of ours.
     if (!this.#answered) this.#break(new ClientGoneError())

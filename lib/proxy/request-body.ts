@@ -2,9 +2,9 @@
 import type { FastifyRequest } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
-import { BodyConsumedError, RequestBodyError } from './errors.ts'
-import { announcesBody } from './headers.ts'
-import { giveBack } from './memory.ts'
+import { BodyConsumedError, RequestBodyError } from '../errors.ts'
+import { announcesBody } from '../http/header-list.ts'
+import { releaseBuffer } from '../net/buffer-release.ts'
 
 /**
  * The request's body as a stream, or `null`. The parser for `*` has put it there; a GET's is only on the raw request.
@@ -39,7 +39,7 @@ export async function * counted (body: Readable, owner: BodyOwner): AsyncGenerat
     for await (const chunk of body.iterator({ destroyOnReturn: false })) {
       owner.taken(chunk.length)
       yield chunk
-      if (alone && owner.isPassedOn(body)) giveBack(chunk)
+      if (alone && owner.isPassedOn(body)) releaseBuffer(chunk)
     }
   } catch (cause) {
     throw bodyFailure(cause)

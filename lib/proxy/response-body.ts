@@ -3,11 +3,12 @@ import { ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
-import { ClientGoneError, ignoreErrors } from './errors.ts'
-import { givingBack } from './memory.ts'
+import { ClientGoneError } from '../errors.ts'
+import { releaseOnceWritten } from '../net/buffer-release.ts'
+import { ignoreErrors } from '../net/socket.ts'
 
 /** With so much waiting for a client the upstream is held: two chunks as they are read, so that the usual one is no reason to stop. */
-const mostWaiting = 131_072
+const maxWaitingBytes = 131_072
 
 /**
  * The body as Fastify sends it. It is an ordinary stream to whoever reads it, at the reader's pace. Where nobody but the response
@@ -117,6 +118,6 @@ function isPlain (destination: NodeJS.WritableStream): destination is ServerResp
 function write (response: ServerResponse, chunk: Buffer): boolean {
   if (response.destroyed || response.writableEnded) return true // its close ends the exchange
   // What is no socket hands the chunk itself on.
-  const written = response.req.socket instanceof Socket ? givingBack(chunk) : undefined
-  return response.write(chunk, written) || response.writableLength < mostWaiting
+  const written = response.req.socket instanceof Socket ? releaseOnceWritten(chunk) : undefined
+  return response.write(chunk, written) || response.writableLength < maxWaitingBytes
 }

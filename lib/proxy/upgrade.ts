@@ -1,67 +1,70 @@
 /** The life of an upgrade, from the handler to the tunnel: admit, choose, shake hands, then switch or relay the refusal. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Socket } from 'node:net'
-import type { Admission } from './admission.ts'
-import { AnswerBody } from './answer.ts'
-import type { Framing } from './body.ts'
-import { guard, isHeadWritten, offerOf, type Offered } from './connection.ts'
-import type { RefusalStage } from './counters.ts'
-import type { Decision } from './decision.ts'
-import { discard } from './dial.ts'
-import { ClientGoneError, DrainingError, HeadWrittenError, InvalidHeaderError } from './errors.ts'
-import { FrameTracker } from './frames.ts'
-import { completion, closeUnanswered, relayBytes, takeOver } from './handover.ts'
-import { Handshake, type Answer, type HandshakeOwner } from './handshake.ts'
-import { fieldValue, isFraming, serialise, type HeaderList } from './headers.ts'
-import type { Target } from './options.ts'
-import { isIdempotent, outgoing } from './outgoing.ts'
-import type { Breakable } from './registry.ts'
-import { announce, reporter } from './report.ts'
-import { rewrittenHeaders, sendError, setHead } from './respond.ts'
-import type { ServerState, Table } from './state.ts'
-import { clock, keepAlive } from './tunnel.ts'
-import type { Choice, Upstream } from './upstream.ts'
-import { WaitingClient } from './waiting.ts'
+import type { Target } from '../config/target.ts'
+import { abortReply, completeRequest, hijackSocket, relayRaw } from '../downstream/hijack.ts'
+import { PendingClient } from '../downstream/pending-client.ts'
+import { guard, isHeadWritten, type PendingUpgrade, pendingUpgradeOf } from '../downstream/upgrade-response.ts'
+import { ClientGoneError, DrainingError, HeadWrittenError, InvalidHeaderError } from '../errors.ts'
+import type { Framing } from '../http/body-reader.ts'
+import { fieldValue, type HeaderList, serialise } from '../http/header-list.ts'
+import { isFraming } from '../http/hop-by-hop.ts'
+import type { Breakable } from '../lifecycle/registry.ts'
+import type { TunnelSlot } from '../lifecycle/tunnel-limits.ts'
+import { monotonicNow } from '../net/clock.ts'
+import { keepAlive } from '../net/socket.ts'
+import { closeReporter, emitOpen } from '../observability/tunnel-events.ts'
+import type { ServerState } from '../plugin/server-state.ts'
+import type { Decision } from '../routing/decision.ts'
+import type { RouteTable } from '../routing/route-table.ts'
+import { FrameTracker } from '../tunnel/websocket-frames.ts'
+import { discard } from '../upstream/connect.ts'
+import type { RefusalStage } from '../upstream/counters.ts'
+import { Http1Exchange, type Http1ExchangeOwner, type UpgradeResult } from '../upstream/http1-exchange.ts'
+import { RawResponseBody } from '../upstream/http1-response-body.ts'
+import type { Choice, Upstream } from '../upstream/upstream.ts'
+import { applyResponseHead, rewrittenHeaders, sendError } from './client-response.ts'
+import { buildUpstreamRequest, isIdempotent } from './upstream-request.ts'
 
-type Accepted = Extract<Decision, { kind: 'tunnel' | 'upgrade' }>
+type Accepted = Extract<Decision, { kind: 'upgrade-raw' | 'upgrade' }>
 
 /** Answers an accepted upgrade, in the route handler. */
 export function upgrade (
-  state: ServerState, table: Table, request: FastifyRequest, reply: FastifyReply, decision: Accepted
+  state: ServerState, table: RouteTable, request: FastifyRequest, reply: FastifyReply, decision: Accepted
 ): void {
-  const offered = offerOf(request.raw) as Offered // looked for when it was decided
-  new UpgradeExchange(state, table, request, reply, decision, offered).begin()
+  const pendingUpgrade = pendingUpgradeOf(request.raw) as PendingUpgrade // looked for when it was decided
+  new UpgradeExchange(state, table, request, reply, decision, pendingUpgrade).begin()
 }
 
 /** With callbacks rather than promises: the tunnel begins in the turn in which the answer is read. */
-class UpgradeExchange implements Breakable, HandshakeOwner {
+class UpgradeExchange implements Breakable, Http1ExchangeOwner {
   readonly #state: ServerState
-  readonly #table: Table
+  readonly #table: RouteTable
   readonly #request: FastifyRequest
   readonly #reply: FastifyReply
   readonly #decision: Accepted
-  readonly #client: WaitingClient
-  readonly #offered: Offered
+  readonly #client: PendingClient
+  readonly #pendingUpgrade: PendingUpgrade
   #stage: RefusalStage = 'limit'
-  #admission: Admission | undefined = undefined
-  place = -1
+  #slot: TunnelSlot | undefined = undefined
+  index = -1
   /** The choice that is being tried, and the attempt. */
   #choice: Choice | undefined = undefined
-  #handshake: Handshake | undefined = undefined
+  #exchange: Http1Exchange | undefined = undefined
   #startedAt = 0
   /** Where the exchange counts as under way. */
   #upstream: Upstream | undefined = undefined
   /** The refusal that is being relayed. */
-  #body: AnswerBody | undefined = undefined
+  #body: RawResponseBody | undefined = undefined
 
-  constructor (state: ServerState, table: Table, request: FastifyRequest, reply: FastifyReply, decision: Accepted, offered: Offered) {
+  constructor (state: ServerState, table: RouteTable, request: FastifyRequest, reply: FastifyReply, decision: Accepted, pendingUpgrade: PendingUpgrade) {
     this.#state = state
     this.#table = table
     this.#request = request
     this.#reply = reply
     this.#decision = decision
-    this.#offered = offered
-    this.#client = new WaitingClient(offered, decision.target.limits.earlyData)
+    this.#pendingUpgrade = pendingUpgrade
+    this.#client = new PendingClient(pendingUpgrade, decision.target.limits.earlyData)
   }
 
   /** A drain is over. */
@@ -75,10 +78,10 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
     let choosing: Choice | Promise<Choice>
     try {
       const { target } = this.#decision
-      const { registry, gate } = this.#state
+      const { registry, limits } = this.#state
       if (isHeadWritten(this.#reply.raw)) throw new HeadWrittenError() // by a hook: a 101 would come behind it
       if (registry.draining) throw new DrainingError()
-      this.#admission = gate.admit(this.#request.ip ?? '', target.limits)
+      this.#slot = limits.acquire(this.#request.ip ?? '', target.limits)
       registry.track('upgrade', this)
       this.#client.watch()
       this.#stage = 'dial'
@@ -87,7 +90,7 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
     } catch (error) {
       return this.#fail(error)
     }
-    if (choosing instanceof Promise) this.#client.unlessGone(choosing).then((choice) => this.#try(choice), (error) => this.#fail(error))
+    if (choosing instanceof Promise) this.#client.raceAbort(choosing).then((choice) => this.#try(choice), (error) => this.#fail(error))
     else this.#try(choosing)
   }
 
@@ -108,24 +111,24 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
   #try (choice: Choice): void {
     const { target, matched } = this.#decision
     this.#choice = choice
-    this.#handshake = undefined
+    this.#exchange = undefined
     try {
       const upstream = this.#enter(choice.upstream)
       this.#stage = 'limit'
-      this.#admission?.enter(upstream, target.limits.maxTunnelsPerUpstream)
+      this.#slot?.acquireUpstream(upstream, target.limits.maxTunnelsPerUpstream)
       this.#stage = 'dial'
-      const { path, headers } = outgoing(this.#request, target, choice, matched, false)
-      this.#handshake = this.#attempt(upstream, path, headers)
-      this.#startedAt = clock()
-      this.#handshake.run()
+      const { path, headers } = buildUpstreamRequest(this.#request, target, choice, matched, false)
+      this.#exchange = this.#attempt(upstream, path, headers)
+      this.#startedAt = monotonicNow()
+      this.#exchange.run()
     } catch (error) {
-      this.failed(error)
+      this.onError(error)
     }
   }
 
   /** No answer: the next upstream is asked, where there is one. */
-  failed (error: unknown): void {
-    const sent = this.#handshake?.connected === true
+  onError (error: unknown): void {
+    const sent = this.#exchange?.connected === true
     if (sent) this.#stage = 'handshake'
     const again = !sent || isIdempotent(this.#request.method)
     let next: Choice | undefined
@@ -139,13 +142,13 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
   }
 
   /** The upstream has answered. */
-  shaken (answer: Answer): void {
+  onResponse (answer: UpgradeResult): void {
     const choice = this.#choice as Choice
     this.#stage = 'handshake'
     try {
-      if (answer.framing === undefined) choice.upstream.counters.handshake.observe(clock() - this.#startedAt)
+      if (answer.framing === undefined) choice.upstream.counters.handshake.observe(monotonicNow() - this.#startedAt)
       choice.answered(answer.head.status)
-      this.#client.worker = undefined
+      this.#client.inProgress = undefined
       if (this.#isAnswered) throw new ClientGoneError() // by someone else, meanwhile
       if (choice.cookie !== undefined) this.#reply.header('set-cookie', choice.cookie)
       if (answer.framing === undefined) this.#switch(answer, this.#client.release())
@@ -159,7 +162,7 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
 
   /** The exchange is under way no more. A relay is, until the client has all of it, or leaves. */
   #settle (): void {
-    this.#handshake = undefined // which holds both heads: this exchange may live as long as its tunnel
+    this.#exchange = undefined // which holds both heads: this exchange may live as long as its tunnel
     this.#choice = undefined
     if (this.#upstream !== undefined) this.#upstream.counters.pending--
     if (this.#body !== undefined) return
@@ -175,14 +178,14 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
     this.#settle()
     this.#countRefusal(error)
     const reply = this.#reply
-    const { socket, eager } = this.#offered
+    const { socket, hasEarlyData } = this.#pendingUpgrade
     if (error instanceof HeadWrittenError) {
       this.#request.log.error({ err: error }, error.message)
-      return closeUnanswered(reply, socket, error.statusCode)
+      return abortReply(reply, socket, error.statusCode)
     }
     if (this.#isAnswered) return
-    if (socket.destroyed || error instanceof ClientGoneError) return closeUnanswered(reply, socket)
-    if (eager) reply.header('connection', 'close')
+    if (socket.destroyed || error instanceof ClientGoneError) return abortReply(reply, socket)
+    if (hasEarlyData) reply.header('connection', 'close')
     sendError(this.#request, reply, error)
   }
 
@@ -194,11 +197,11 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
   }
 
   /** The attempt at one upstream, given up when the client leaves. */
-  #attempt (upstream: Upstream, path: string, headers: HeaderList): Handshake {
+  #attempt (upstream: Upstream, path: string, headers: HeaderList): Http1Exchange {
     const { target, token } = this.#decision
     const { raw } = this.#request
-    const handshake = new Handshake({
-      dialling: upstream.dialling,
+    const exchange = new Http1Exchange({
+      dialOptions: upstream.dialOptions,
       head: requestHead(raw.method as string, path, headers, token),
       method: raw.method as string,
       token,
@@ -207,20 +210,20 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
       maxResponseHead: target.limits.maxResponseHead
     }, this)
     this.#client.throwIfGone()
-    this.#client.worker = handshake
-    return handshake
+    this.#client.inProgress = exchange
+    return exchange
   }
 
   /** The upstream agreed: from here on there is no HTTP on this connection. */
-  #switch (answer: Answer, early: Buffer): void {
+  #switch (answer: UpgradeResult, early: Buffer): void {
     const reply = this.#reply
     const { target, kind, token } = this.#decision
-    const { socket } = this.#offered
+    const { socket } = this.#pendingUpgrade
     const upstream = this.#upstream as Upstream
-    const head = kind === 'tunnel'
+    const head = kind === 'upgrade-raw'
       ? answer.received.subarray(0, answer.headEnd)
       : responseHead(this.#request, reply, target, answer, token)
-    takeOver(reply, this.#request, socket)
+    hijackSocket(reply, this.#request, socket)
     socket.write(head)
     const isWebSocket = token === 'websocket'
     const clientTracker = isWebSocket ? new FrameTracker(true) : undefined
@@ -234,41 +237,41 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
         upstream,
         client: this.#request.ip ?? '',
         protocol: token,
-        admission: this.#admission as Admission,
+        slot: this.#slot as TunnelSlot,
         clientTracker,
         upstreamTracker,
-        onEnd: reporter(this.#request.log, target)
+        onEnd: closeReporter(this.#request.log, target)
       },
-      completion(reply.raw, 101, socket)
+      completeRequest(reply.raw, 101, socket)
     )
-    this.#admission = undefined // the tunnel's now
-    announce(tunnel, target, this.#request)
+    this.#slot = undefined // the tunnel's now
+    emitOpen(tunnel, target, this.#request)
     tunnel.start(early, answer.received.subarray(answer.headEnd))
   }
 
   /** The upstream answered as a server that does not switch: the client gets that answer. */
-  #relay (answer: Answer, framing: Framing): void {
+  #relay (answer: UpgradeResult, framing: Framing): void {
     const reply = this.#reply
     const { target, kind } = this.#decision
     const { timeout } = this.#upstream as Upstream
     const { head, stream, transport, received, headEnd } = answer
-    const raw = kind === 'tunnel'
-    const takeBack = raw ? undefined : setHead(this.#request, reply, target, head)
+    const raw = kind === 'upgrade-raw'
+    const takeBack = raw ? undefined : applyResponseHead(this.#request, reply, target, head)
     const rest = received.subarray(headEnd)
-    const body = new AnswerBody({ stream, transport, framing, rest, timeout, raw })
+    const body = new RawResponseBody({ stream, transport, framing, rest, timeout, raw })
     this.#body = body
     keepAlive(transport, target.keepAlive)
     const over = (): void => this.#untrack()
     reply.raw.once('close', over).once('finish', over)
     // The client may leave, or a drain be over, while the upstream is silent.
-    const { socket } = this.#offered
-    this.#client.worker = { abort: () => socket.destroy() }
+    const { socket } = this.#pendingUpgrade
+    this.#client.inProgress = { abort: () => socket.destroy() }
     this.#client.isAnswered = () => isHeadWritten(reply.raw) && body.whole
     reply.raw.once('close', () => body.destroy())
     this.#stage = 'upstream'
     this.#countRefusal(undefined)
-    if (raw) return relayBytes(reply, this.#request, socket, received.subarray(0, headEnd), body, head.status)
-    if (this.#offered.eager) reply.header('connection', 'close')
+    if (raw) return relayRaw(reply, this.#request, socket, received.subarray(0, headEnd), body, head.status)
+    if (this.#pendingUpgrade.hasEarlyData) reply.header('connection', 'close')
     if (takeBack !== undefined) body.once('error', takeBack) // an onSend hook may be at work before the head is written
     if (framing.kind !== 'none') reply.send(body)
     else {
@@ -279,9 +282,9 @@ class UpgradeExchange implements Breakable, HandshakeOwner {
 
   /** Counts what became no tunnel, and gives the place back. */
   #countRefusal (error: unknown): void {
-    this.#admission?.release()
-    this.#admission = undefined
-    const counters = this.#upstream?.counters ?? this.#table.upstreamsOf(this.#decision.target).rest
+    this.#slot?.release()
+    this.#slot = undefined
+    const counters = this.#upstream?.counters ?? this.#table.upstreamsOf(this.#decision.target).unattributed
     this.#state.refused(this.#decision.target, this.#stage, counters, error, this.#request)
   }
 }
@@ -295,7 +298,7 @@ function requestHead (method: string, path: string, headers: HeaderList, token: 
 }
 
 /** Our 101: the upstream's headers, those that hooks have set on the reply, and the two that make the switch. */
-function responseHead (request: FastifyRequest, reply: FastifyReply, target: Target, answer: Answer, token: string): Buffer {
+function responseHead (request: FastifyRequest, reply: FastifyReply, target: Target, answer: UpgradeResult, token: string): Buffer {
   const { head } = answer
   const headers = rewrittenHeaders(request, target, withoutContent(head.headers))
   for (const [name, value] of Object.entries(reply.getHeaders())) {

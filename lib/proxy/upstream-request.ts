@@ -1,14 +1,17 @@
 /** A request as an upstream is to get it: mapped path and rewritten headers. The same for forwards and upgrades. */
 import type { FastifyRequest } from 'fastify'
-import { BadPathError, ClientGoneError, InvalidHeaderError } from './errors.ts'
-import { droppedFields, forwardedHeaders, fromMap, requestHeaders, toMap, type HeaderList } from './headers.ts'
-import type { Target } from './options.ts'
-import { parseTarget } from './path.ts'
-import type { Choice } from './upstream.ts'
+import type { Target } from '../config/target.ts'
+import { BadPathError, ClientGoneError, InvalidHeaderError } from '../errors.ts'
+import { droppedFields, forwardedHeaders } from '../http/forwarded.ts'
+import type { HeaderList } from '../http/header-list.ts'
+import { fromMap, toMap } from '../http/header-map.ts'
+import { requestHeaders } from '../http/hop-by-hop.ts'
+import { parseTarget } from '../http/request-target.ts'
+import type { Choice } from '../upstream/upstream.ts'
 
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
 
-export interface Outgoing {
+export interface UpstreamRequest {
   /** The request target in origin-form. */
   readonly path: string
   readonly headers: HeaderList
@@ -26,7 +29,7 @@ export function isIdempotent (method: string): boolean {
  * @throws InvalidHeaderError where `rewriteRequestHeaders` returned what cannot be written
  * @throws ClientGoneError where nobody can say any more who asked
  */
-export function outgoing (request: FastifyRequest, target: Target, choice: Choice, matched: number, body: boolean, replaced = false): Outgoing {
+export function buildUpstreamRequest (request: FastifyRequest, target: Target, choice: Choice, matched: number, body: boolean, replaced = false): UpstreamRequest {
   const { raw } = request
   const parsed = parseTarget(raw.url ?? '', target.rules)
   if (parsed === undefined) throw new BadPathError()

@@ -2,16 +2,17 @@
  * The decision: what to do with a request, by the targets of its route in the table's order and the facts of the request.
  * A pure function; httpd's is spread over mod_proxy's translation and `ap_proxy_worker_can_upgrade`.
  */
+import type { Target } from '../config/target.ts'
 import {
   BadPathError, BadRequestError, OriginRefusedError, TransferCodingError, UpgradeRequiredError, type WstunnelError
-} from './errors.ts'
-import { isTunnelled, tokens } from './headers.ts'
-import type { Target } from './options.ts'
-import type { Facts } from './request-facts.ts'
+} from '../errors.ts'
+import { tokens } from '../http/header-list.ts'
+import { isTunnelled } from '../http/hop-by-hop.ts'
+import type { RequestFacts } from './request-facts.ts'
 
 export type Decision =
   /** The handshake is an exchange of bytes: what the upstream answers is relayed as it comes. */
-  | { readonly kind: 'tunnel', readonly target: Target, readonly matched: number, readonly token: string }
+  | { readonly kind: 'upgrade-raw', readonly target: Target, readonly matched: number, readonly token: string }
   /** The handshake is an HTTP exchange: a 101 switches, any other answer is an ordinary response. */
   | { readonly kind: 'upgrade', readonly target: Target, readonly matched: number, readonly token: string }
   | { readonly kind: 'forward', readonly target: Target, readonly matched: number }
@@ -22,13 +23,13 @@ export type Decision =
     /** The protocols that would be accepted, for a 426. */
     readonly upgrade?: string
     /** An offer that is accepted, of a request that is not sound: what follows it must not be read as another request. */
-    readonly unsound?: boolean
+    readonly isInvalidUpgrade?: boolean
   }
   /** No target: a 404, or another route's business. */
   | { readonly kind: 'none' }
 
 /** An offer longer than this is no offer of a protocol. */
-const mostTokens = 32
+const maxTokens = 32
 
 const sixteenBytes = /^[A-Za-z0-9+/]{21}[AQgw]==$/ // base64 of 16 bytes: the last sextet holds two bits (RFC 6455, 4.2.1)
 // RFC 9110, 7.2 and RFC 3986, 3.2.2, without userinfo. An empty Host is legal.
@@ -39,40 +40,40 @@ const hostValue = /^(?:\[[0-9a-f:.%]+\]|[a-z0-9\-._~!$&'()*+,;=%]*)(?::(\d{0,5})
  * @param targets those that have the path
  * @param matched how many characters of the path the target's prefix takes
  */
-export function decide (targets: readonly Target[], facts: Facts, matched = 0): Decision {
+export function decide (targets: readonly Target[], facts: RequestFacts, matched = 0): Decision {
   for (const target of targets) {
     if (facts.path === undefined) return { kind: 'refuse', target, error: new BadPathError() }
     if (target.upstream === false) return { kind: 'none' }
     const token = acceptedToken(target, facts)
     const error = findFault(target, facts, token)
-    if (error !== undefined) return { kind: 'refuse', target, error, unsound: token !== undefined }
+    if (error !== undefined) return { kind: 'refuse', target, error, isInvalidUpgrade: token !== undefined }
     const legacy = target.webSocket && !target.fallbackToHttp
-    if (token !== undefined) return { kind: legacy ? 'tunnel' : 'upgrade', target, matched, token }
+    if (token !== undefined) return { kind: legacy ? 'upgrade-raw' : 'upgrade', target, matched, token }
     if (target.upgrade === 'NONE') return upgradeRequired(target)
     if (!legacy) return { kind: 'forward', target, matched }
-    if (facts.offer !== undefined) return upgradeRequired(target)
+    if (facts.upgrade !== undefined) return upgradeRequired(target)
   }
   return { kind: 'none' }
 }
 
 /** The protocol to ask the upstream for; `undefined` where the offer is not accepted. */
-export function acceptedToken (target: Target, facts: Facts): string | undefined {
+export function acceptedToken (target: Target, facts: RequestFacts): string | undefined {
   // RFC 9110, 7.8: an Upgrade in HTTP/1.0 is to be ignored, and so is one that Connection does not name.
-  if (facts.offer === undefined || facts.offer === '' || facts.version !== '1.1' || !facts.named) return undefined
+  if (facts.upgrade === undefined || facts.upgrade === '' || facts.version !== '1.1' || !facts.connectionNamesUpgrade) return undefined
   if (target.upgrade === 'NONE') return 'websocket'
-  const offered = tokens(facts.offer)
+  const offered = tokens(facts.upgrade)
   if (target.upgrade === 'ANY') return offered.find(isTunnelled)
   return offered.find((token) => target.upgrade.includes(token))
 }
 
 /** What is wrong with a request that would otherwise be forwarded or upgraded. */
-function findFault (target: Target, facts: Facts, token: string | undefined): WstunnelError | undefined {
+function findFault (target: Target, facts: RequestFacts, token: string | undefined): WstunnelError | undefined {
   const { hosts } = facts
   if (facts.version === undefined) return new BadRequestError('HTTP version')
   if (hosts.length > 1 || (hosts[0] !== undefined && !isHost(hosts[0])) || !isOneHost(facts)) return new BadRequestError('Host')
-  if (facts.offer !== undefined && facts.named && tokens(facts.offer).length > mostTokens) return new BadRequestError('Upgrade')
-  if (facts.misframed) return new BadRequestError('Transfer-Encoding in HTTP/1.0')
-  if (facts.coded) return new TransferCodingError()
+  if (facts.upgrade !== undefined && facts.connectionNamesUpgrade && tokens(facts.upgrade).length > maxTokens) return new BadRequestError('Upgrade')
+  if (facts.hasHttp10TransferEncoding) return new BadRequestError('Transfer-Encoding in HTTP/1.0')
+  if (facts.hasUnsupportedCoding) return new TransferCodingError()
   if (token === undefined) return undefined
   if (hosts.length === 0) return new BadRequestError('Host')
   if (facts.absolute) return new BadPathError()
@@ -95,7 +96,7 @@ function isHost (value: string): boolean {
  * Whether the authority of the request target is the Host that the router and the hooks have seen (RFC 9112, 3.2.2 has it replace
  * that; nobody before us does so). HTTP/2 may leave Host out (RFC 9113, 8.3.1).
  */
-function isOneHost ({ authority, scheme, absolute, hosts: [host] }: Facts): boolean {
+function isOneHost ({ authority, scheme, absolute, hosts: [host] }: RequestFacts): boolean {
   if (authority === undefined) return true
   if (!isHost(authority)) return false
   if (host === undefined) return !absolute

@@ -1,5 +1,5 @@
 /** The parameters of an entry's own path, where the router has found the entry by a more specific pattern. */
-import { parameterNames, type PathPrefix, type RouterRules } from './path-pattern.ts'
+import { parameterNames, type PathPrefix, type RouterRules } from '../http/path-pattern.ts'
 
 export type Params = Record<string, string>
 

@@ -2,8 +2,8 @@
  * The entries of all registrations by their whole paths. It decides nothing: it foresees what the router may pick, so that an
  * upgrade takes the right way to it, and finds paths that a later reader could take for another entry's.
  */
-import type { Target } from './options.ts'
-import type { RouterRules } from './path-pattern.ts'
+import type { Target } from '../config/target.ts'
+import type { RouterRules } from '../http/path-pattern.ts'
 import { isDisputed, otherReadings, routerSegments } from './path-readings.ts'
 import { PrefixTree } from './prefix-tree.ts'
 

@@ -1,5 +1,5 @@
 /** Values by path prefix, segment by segment: which prefixes cover a path, or a pattern, and which of them cross a pattern. */
-import { segmentKey, type PathPattern, type PathPrefix, type RouterRules, type Segment } from './path-pattern.ts'
+import { type PathPattern, type PathPrefix, type RouterRules, type Segment, segmentKey } from '../http/path-pattern.ts'
 
 interface Item<T> {
   readonly prefix: PathPrefix

@@ -1,11 +1,12 @@
 /** The facts of a request that the decision goes by, as Node gives them. */
-import { handedBack, isHttp2 } from './connection.ts'
-import { announcesBody, tokens } from './headers.ts'
-import { parseTarget } from './path.ts'
-import type { RouterRules } from './path-pattern.ts'
+import { announcesBody, tokens } from '../http/header-list.ts'
+import { reinjectedToken } from '../http/hop-by-hop.ts'
+import type { RouterRules } from '../http/path-pattern.ts'
+import { parseTarget } from '../http/request-target.ts'
+import { isHttp2 } from '../http/version.ts'
 
 /** What the decision looks at. */
-export interface Facts {
+export interface RequestFacts {
   readonly method: string
   /** `1.1`, `1.0`, `2.0`; `undefined` for what calls itself something else, or HTTP/2 on a connection of HTTP/1. */
   readonly version: string | undefined
@@ -18,15 +19,15 @@ export interface Facts {
   /** The scheme that goes with it. */
   readonly scheme: string | undefined
   /** The joined value of `Upgrade`; `undefined` where there is none. */
-  readonly offer: string | undefined
+  readonly upgrade: string | undefined
   /** Whether `Connection` names `upgrade`. */
-  readonly named: boolean
+  readonly connectionNamesUpgrade: boolean
   /** Whether the request has a body, or bytes that claim to be one. */
   readonly body: boolean
   /** Whether that body has a transfer coding that would be lost on the way. */
-  readonly coded: boolean
+  readonly hasUnsupportedCoding: boolean
   /** Whether it has one in HTTP/1.0, which knows none: where it ends is anybody's guess (RFC 9112, 6.1). */
-  readonly misframed: boolean
+  readonly hasHttp10TransferEncoding: boolean
   /** Every Host field. */
   readonly hosts: readonly string[]
   readonly keys: readonly string[]
@@ -35,11 +36,11 @@ export interface Facts {
 }
 
 /** The most entries that `rawHeaders` has, unless the server's `maxHeadersCount` says otherwise. */
-const mostEntries = 2000
+const maxRawHeaders = 2000
 
 /** Whether Node has left fields out, as it does beyond its limit without saying so: one of them may be the Content-Length. */
 export function isTruncated (request: RawRequest, server: { readonly maxHeadersCount?: number | null }): boolean {
-  const limit = typeof server.maxHeadersCount === 'number' ? server.maxHeadersCount * 2 : mostEntries
+  const limit = typeof server.maxHeadersCount === 'number' ? server.maxHeadersCount * 2 : maxRawHeaders
   return limit > 0 && request.rawHeaders.length >= limit
 }
 
@@ -56,7 +57,7 @@ export interface RawRequest {
 
 const none: readonly string[] = []
 
-export function readFacts (request: RawRequest, rules?: RouterRules): Facts {
+export function readFacts (request: RawRequest, rules?: RouterRules): RequestFacts {
   const { headers } = request
   const target = parseTarget(request.url ?? '', rules)
   const pseudo = headers[':authority']
@@ -68,11 +69,11 @@ export function readFacts (request: RawRequest, rules?: RouterRules): Facts {
     absolute: target?.authority !== undefined,
     authority: target?.authority ?? (typeof pseudo === 'string' ? pseudo : undefined),
     scheme: target?.scheme ?? (typeof pseudo === 'string' ? String(headers[':scheme'] ?? '') : undefined),
-    offer: typeof offer === 'string' ? offer : undefined,
-    named: false,
+    upgrade: typeof offer === 'string' ? offer : undefined,
+    connectionNamesUpgrade: false,
     body: announcesBody(headers),
-    coded: (headers['transfer-encoding'] ?? 'chunked').toString().toLowerCase() !== 'chunked',
-    misframed: headers['transfer-encoding'] !== undefined && request.httpVersion === '1.0',
+    hasUnsupportedCoding: (headers['transfer-encoding'] ?? 'chunked').toString().toLowerCase() !== 'chunked',
+    hasHttp10TransferEncoding: headers['transfer-encoding'] !== undefined && request.httpVersion === '1.0',
     hosts: none,
     keys: none,
     versions: none,
@@ -86,7 +87,7 @@ export function readFacts (request: RawRequest, rules?: RouterRules): Facts {
     switch (name.length) {
       case 4: if (name.toLowerCase() === 'host') facts.hosts = [...facts.hosts, value]; break
       case 6: if (offer !== undefined && name.toLowerCase() === 'origin') facts.origins = [...facts.origins, value]; break
-      case 10: if (offer !== undefined && name.toLowerCase() === 'connection') facts.named ||= namesUpgrade(value); break
+      case 10: if (offer !== undefined && name.toLowerCase() === 'connection') facts.connectionNamesUpgrade ||= namesUpgrade(value); break
       case 17: if (offer !== undefined && name.toLowerCase() === 'sec-websocket-key') facts.keys = [...facts.keys, value]; break
       case 21: if (offer !== undefined && name.toLowerCase() === 'sec-websocket-version') facts.versions = [...facts.versions, value]; break
     }
@@ -101,5 +102,5 @@ function versionOf (request: RawRequest): string | undefined {
 }
 
 function namesUpgrade (connection: string): boolean {
-  return tokens(connection).some((token) => token === 'upgrade' || token === handedBack)
+  return tokens(connection).some((token) => token === 'upgrade' || token === reinjectedToken)
 }

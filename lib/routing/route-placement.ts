@@ -3,8 +3,8 @@
  * entries that have all of its paths, in the table's order. Pure functions, run once at registration.
  */
 import { isDeepStrictEqual } from 'node:util'
-import type { Target } from './options.ts'
-import { patternKey, patternsOf, type PathPattern, type RouterRules } from './path-pattern.ts'
+import type { Target } from '../config/target.ts'
+import { type PathPattern, patternKey, patternsOf, type RouterRules } from '../http/path-pattern.ts'
 import { PrefixTree } from './prefix-tree.ts'
 
 export type Constraints = Readonly<Record<string, unknown>>

@@ -4,10 +4,10 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import type { Target } from '../config/target.ts'
 import { acceptedToken } from './decision.ts'
-import type { Target } from './options.ts'
 import { readFacts } from './request-facts.ts'
-import { skipsSome, type Constraints } from './route-placement.ts'
+import { type Constraints, skipsSome } from './route-placement.ts'
 
 /** Pasted into code that find-my-way generates, and so an identifier; one for each copy of this package in the process. */
 export const strategyName: string = `wstunnel_${randomBytes(4).toString('hex')}`

@@ -6,12 +6,12 @@
  */
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { intakeOf, nobody, type Reader } from './intake.ts'
-import { givingBack, type Written } from './memory.ts'
+import { releaseOnceWritten, type Written } from '../net/buffer-release.ts'
+import { nobody, onReadReaderOf, type Reader } from '../net/onread-reader.ts'
 
-export type SideName = 'client' | 'upstream'
+export type EndpointName = 'client' | 'upstream'
 
-/** What watches one direction and can find a place to break it off: see `frames`. */
+/** What watches one direction and can find a place to break it off: see `tunnel/websocket-frames`. */
 export interface Tracker {
   readonly atBoundary: boolean
   readonly closing: boolean
@@ -19,33 +19,33 @@ export interface Tracker {
 }
 
 /** What a side tells its tunnel. */
-export interface SideOwner {
+export interface EndpointOwner {
   /** Bytes were read from it. */
-  sideRead (side: Side, chunk: Buffer, written?: Written): void
+  endpointRead (side: TunnelEndpoint, chunk: Buffer, written?: Written): void
   /** It has announced its end. */
-  sideLeaves (side: Side): void
-  /** A farewell was written. */
-  bidden (): void
+  endpointCloses (side: TunnelEndpoint): void
+  /** A Close of ours was written. */
+  closeInjected (): void
   /** It sends no more. */
-  sideEnded (side: Side): void
+  endpointEnded (side: TunnelEndpoint): void
   /** Its stream had an error. */
-  sideFailed (side: Side, error: NodeJS.ErrnoException): void
+  endpointFailed (side: TunnelEndpoint, error: NodeJS.ErrnoException): void
   /** Its stream is closed. Told once. */
-  sideClosed (side: Side): void
+  endpointClosed (side: TunnelEndpoint): void
 }
 
-const kSide: unique symbol = Symbol('fastify-wstunnel.side')
-type Stream = Duplex & { [kSide]?: Side | undefined }
+const kEndpoint: unique symbol = Symbol('fastify-wstunnel.endpoint')
+type Stream = Duplex & { [kEndpoint]?: TunnelEndpoint | undefined }
 
 /** One end of a tunnel, and what was read from it. */
-export class Side implements Reader {
-  readonly name: SideName
+export class TunnelEndpoint implements Reader {
+  readonly name: EndpointName
   readonly stream: Stream
   /** The TCP socket to reset: differs from `stream` for TLS over a socket that we dialled. */
   readonly transport: Duplex
-  readonly tunnel: SideOwner
+  readonly tunnel: EndpointOwner
   readonly tracker: Tracker | undefined
-  peer!: Side
+  peer!: TunnelEndpoint
   /** Bytes read from this side. All of them were handed to the other side's `write`. */
   bytes = 0
   /** Whether what is read here comes from the kernel, goes to the kernel, and nobody else had begun to read before the tunnel did. */
@@ -54,16 +54,16 @@ export class Side implements Reader {
   closed = false
   paused = false
   /** Bytes of this side are dropped: a last frame has been put in after the ones before. */
-  muted = false
+  discarding = false
   /** A last frame to be written to the other side at the next boundary of this side's stream. */
-  farewell: Buffer | undefined = undefined
+  closeFrame: Buffer | undefined = undefined
   /** Reset, or destroyed, as soon as what waits to be written is written. */
-  dying: 'reset' | 'destroy' | undefined = undefined
+  pendingClose: 'reset' | 'destroy' | undefined = undefined
   /** What this side had drained at the last sweep, -1 before the first, and since when bytes wait and that has not changed. */
   drained = -1
   waitsSince: number | undefined = undefined
 
-  constructor (name: SideName, stream: Duplex, transport: Duplex, tunnel: SideOwner, tracker: Tracker | undefined) {
+  constructor (name: EndpointName, stream: Duplex, transport: Duplex, tunnel: EndpointOwner, tracker: Tracker | undefined) {
     this.name = name
     this.stream = stream
     this.transport = transport
@@ -71,18 +71,18 @@ export class Side implements Reader {
     this.tracker = tracker
   }
 
-  /** @internal Of an intake. */
+  /** @internal Of an `OnReadReader`. */
   take (bytes: Buffer): boolean {
-    this.tunnel.sideRead(this, bytes)
+    this.tunnel.endpointRead(this, bytes)
     return isKept(this.peer.stream)
   }
 }
 
 /** Listens to the stream of a side. */
-export function attach (side: Side): void {
+export function attach (side: TunnelEndpoint): void {
   const { stream } = side
-  stream[kSide] = side
-  const intake = intakeOf(stream)
+  stream[kEndpoint] = side
+  const intake = onReadReaderOf(stream)
   side.alone = stream instanceof Socket && side.peer.stream instanceof Socket && stream.listenerCount('data') === 0
   if (intake === undefined) stream.on('data', onData)
   else intake.reader = side
@@ -95,25 +95,25 @@ export function attach (side: Side): void {
 }
 
 /** A closed socket lives on for a while, and would take all of its tunnel into the collector's old generation. */
-export function detach ({ stream }: Side): void {
-  stream[kSide] = undefined
-  const intake = intakeOf(stream)
+export function detach ({ stream }: TunnelEndpoint): void {
+  stream[kEndpoint] = undefined
+  const intake = onReadReaderOf(stream)
   if (intake !== undefined) intake.reader = nobody
 }
 
 function closedBefore (stream: Stream): void {
-  const side = stream[kSide]
-  if (side !== undefined && !side.closed) side.tunnel.sideClosed(side)
+  const side = stream[kEndpoint]
+  if (side !== undefined && !side.closed) side.tunnel.endpointClosed(side)
 }
 
 function onData (this: Stream, chunk: Buffer): void {
-  const side = this[kSide]
+  const side = this[kEndpoint]
   if (side === undefined) return
-  side.tunnel.sideRead(side, chunk, side.alone && this.listenerCount('data') === 1 ? givingBack(chunk) : undefined)
+  side.tunnel.endpointRead(side, chunk, side.alone && this.listenerCount('data') === 1 ? releaseOnceWritten(chunk) : undefined)
 }
 
 /** From now on what is left in the stream is the caller's to read. */
-export function stopReading ({ stream }: Side): void {
+export function stopReading ({ stream }: TunnelEndpoint): void {
   stream.off('data', onData)
 }
 
@@ -121,7 +121,7 @@ export function stopReading ({ stream }: Side): void {
  * Writes to the other side, and waits for it where it cannot take more. A chunk as large as a high-water mark is too much by
  * what `write` says, even where the kernel took all of it at once: to stop reading then would cost more than the copy.
  */
-export function pass (side: Side, chunk: Buffer, written?: Written): void {
+export function pass (side: TunnelEndpoint, chunk: Buffer, written?: Written): void {
   const { stream } = side.peer
   if (stream.write(chunk, written) || stream.writableLength === 0) return
   side.paused = true
@@ -134,31 +134,31 @@ function isKept (stream: Duplex): boolean {
 }
 
 function onDrain (this: Stream): void {
-  const peer = this[kSide]?.peer
+  const peer = this[kEndpoint]?.peer
   if (peer?.paused !== true) return
   peer.paused = false
   peer.stream.resume()
 }
 
 function onEnd (this: Stream): void {
-  const side = this[kSide]
-  side?.tunnel.sideEnded(side)
+  const side = this[kEndpoint]
+  side?.tunnel.endpointEnded(side)
 }
 
 function onError (this: Stream, error: Error): void {
-  const side = this[kSide]
-  side?.tunnel.sideFailed(side, error)
+  const side = this[kEndpoint]
+  side?.tunnel.endpointFailed(side, error)
 }
 
 function onClose (this: Stream): void {
-  const side = this[kSide]
-  if (side?.closed === false) side.tunnel.sideClosed(side)
+  const side = this[kEndpoint]
+  if (side?.closed === false) side.tunnel.endpointClosed(side)
 }
 
 /** Whether bytes wait for this side, and none of them was drained for `stall` milliseconds, as far as calls like this one could see. */
-export function isStalled (side: Side, stall: number, now: number): boolean {
+export function isStalled (side: TunnelEndpoint, stall: number, now: number): boolean {
   // Nothing waited then, and the tunnel has written nothing since: of most tunnels the sweep need not look at the streams.
-  if (side.drained === side.peer.bytes && !side.peer.muted) return false
+  if (side.drained === side.peer.bytes && !side.peer.discarding) return false
   const waiting = side.stream.writableLength
   const drained = side.peer.bytes - waiting
   if (waiting === 0) side.waitsSince = undefined

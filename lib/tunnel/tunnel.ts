@@ -2,12 +2,27 @@
  * The copier: bytes between two duplex streams after a switch of protocols, blind to what they mean. Backpressure,
  * half-close, resets, four timers, and exactly one ending.
  */
-import type { Socket } from 'node:net'
-import { performance } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
-import { bidFarewell, takeLeave } from './farewell.ts'
-import type { Written } from './memory.ts'
-import { attach, detach, isStalled, pass, Side, stopReading, type SideName, type SideOwner, type Tracker } from './side.ts'
+import type { Written } from '../net/buffer-release.ts'
+import { monotonicNow } from '../net/clock.ts'
+import { keepAlive, reset } from '../net/socket.ts'
+import { passUntilBoundary, requestClose } from './close-injection.ts'
+import {
+  attach, detach, type EndpointName, type EndpointOwner, isStalled, pass, stopReading, type Tracker, TunnelEndpoint
+} from './endpoint.ts'
+
+/** How a tunnel can end. */
+export const tunnelReasons = [
+  'client_close', 'upstream_close', 'client_reset', 'upstream_reset', 'idle_timeout', 'half_close_timeout',
+  'max_lifetime', 'stalled', 'drained', 'killed', 'error'
+] as const
+
+/**
+ * Why a tunnel ended. `client_close`, `upstream_close`: that side ended first, in good order. `…_reset`: it reset the
+ * connection. `idle_timeout`, `half_close_timeout`, `max_lifetime`: the option of that name. `stalled`: `stallTimeout`.
+ * `drained`: `close()` or `drain()`. `killed`: `tunnel.close()`. `error`: anything else, such as a broken TLS record.
+ */
+export type TunnelReason = typeof tunnelReasons[number]
 
 /** Milliseconds; 0 is none. */
 export interface TunnelTimers {
@@ -21,14 +36,10 @@ export interface TunnelTimers {
   readonly stall: number
 }
 
-export type EndingReason =
-  | `${SideName}_close` | `${SideName}_reset`
-  | 'idle_timeout' | 'half_close_timeout' | 'max_lifetime' | 'stalled' | 'drained' | 'killed' | 'error'
-
 /** How a tunnel ended: the first cause, not what followed from it. */
 export interface Ending {
-  readonly reason: EndingReason
-  readonly by: SideName | 'proxy'
+  readonly reason: TunnelReason
+  readonly by: EndpointName | 'proxy'
   readonly error: Error | undefined
 }
 
@@ -47,15 +58,15 @@ export interface TunnelEnds {
   readonly upstreamTracker?: Tracker | undefined
 }
 
-export class Tunnel implements SideOwner {
-  readonly client: Side
-  readonly upstream: Side
+export class Tunnel implements EndpointOwner {
+  readonly client: TunnelEndpoint
+  readonly upstream: TunnelEndpoint
   readonly #timers: TunnelTimers
   readonly #owner: TunnelOwner
   readonly #startedAt: number
   #ending: Ending | undefined = undefined
   /** The side that ended first, or first said that it would. */
-  #firstEnd: SideName | undefined = undefined
+  #firstEnd: EndpointName | undefined = undefined
   /** When a side ended. */
   #halfClosedAt = 0
   /** Bytes both ways at the last sweep, and since when none were added. */
@@ -64,8 +75,8 @@ export class Tunnel implements SideOwner {
 
   /** @param now milliseconds of the clock that `sweep` is called with */
   constructor (ends: TunnelEnds, timers: TunnelTimers, owner: TunnelOwner, now: number) {
-    this.client = new Side('client', ends.client, ends.client, this, ends.clientTracker)
-    this.upstream = new Side('upstream', ends.upstream, ends.upstreamTransport ?? ends.upstream, this, ends.upstreamTracker)
+    this.client = new TunnelEndpoint('client', ends.client, ends.client, this, ends.clientTracker)
+    this.upstream = new TunnelEndpoint('upstream', ends.upstream, ends.upstreamTransport ?? ends.upstream, this, ends.upstreamTracker)
     this.client.peer = this.upstream
     this.upstream.peer = this.client
     this.#timers = timers
@@ -78,8 +89,8 @@ export class Tunnel implements SideOwner {
   start (fromClient: Buffer | undefined, fromUpstream: Buffer | undefined): void {
     attach(this.client)
     attach(this.upstream)
-    if (fromClient !== undefined && fromClient.length > 0) this.sideRead(this.client, fromClient)
-    if (fromUpstream !== undefined && fromUpstream.length > 0) this.sideRead(this.upstream, fromUpstream)
+    if (fromClient !== undefined && fromClient.length > 0) this.endpointRead(this.client, fromClient)
+    if (fromUpstream !== undefined && fromUpstream.length > 0) this.endpointRead(this.upstream, fromUpstream)
     if (!this.client.paused) this.client.stream.resume()
     if (!this.upstream.paused) this.upstream.stream.resume()
   }
@@ -110,7 +121,7 @@ export class Tunnel implements SideOwner {
   }
 
   /** Ends the tunnel at once. Nothing that waits to be written is waited for. */
-  kill (reason: Exclude<EndingReason, `${SideName}_${string}` | 'error'>, error?: Error): void {
+  kill (reason: Exclude<TunnelReason, `${EndpointName}_${string}` | 'error'>, error?: Error): void {
     this.#end({ reason, by: 'proxy', error })
     destroy(this.client)
     destroy(this.upstream)
@@ -118,36 +129,36 @@ export class Tunnel implements SideOwner {
 
   /**
    * Puts a last frame into the direction of `to` at its next boundary, drops what follows there, and ends that direction.
-   * One whose stream is not followed, or that has had its farewell, is left alone. The other direction goes on.
+   * One whose stream is not followed, or that has had its Close, is left alone. The other direction goes on.
    */
-  farewell (to: SideName, frame: Buffer): void {
-    bidFarewell(this[to].peer, frame)
+  requestClose (to: EndpointName, frame: Buffer): void {
+    requestClose(this[to].peer, frame)
   }
 
   /** @internal */
-  sideRead (side: Side, chunk: Buffer, written?: Written): void {
+  endpointRead (side: TunnelEndpoint, chunk: Buffer, written?: Written): void {
     side.bytes += chunk.length
-    if (side.muted) return
-    if (side.farewell !== undefined) return takeLeave(side, chunk, side.farewell)
+    if (side.discarding) return
+    if (side.closeFrame !== undefined) return passUntilBoundary(side, chunk, side.closeFrame)
     if (side.tracker !== undefined) {
       side.tracker.push(chunk)
-      if (side.tracker.closing) this.sideLeaves(side)
+      if (side.tracker.closing) this.endpointCloses(side)
     }
     pass(side, chunk, written)
   }
 
-  /** @internal A farewell was written. Where a side had said before that it would go, that stays the cause. */
-  bidden (): void {
+  /** @internal A Close of ours was written. Where a side had said before that it would go, that stays the cause. */
+  closeInjected (): void {
     if (this.#firstEnd === undefined) this.#end({ reason: 'drained', by: 'proxy', error: undefined })
   }
 
   /** @internal It has announced its end: whatever comes of that now was its doing. */
-  sideLeaves (side: Side): void {
+  endpointCloses (side: TunnelEndpoint): void {
     this.#firstEnd ??= side.name
   }
 
   /** @internal */
-  sideEnded (side: Side): void {
+  endpointEnded (side: TunnelEndpoint): void {
     side.ended = true
     this.#firstEnd ??= side.name
     this.#beginHalfClose()
@@ -155,7 +166,7 @@ export class Tunnel implements SideOwner {
   }
 
   /** @internal */
-  sideFailed (side: Side, error: NodeJS.ErrnoException): void {
+  endpointFailed (side: TunnelEndpoint, error: NodeJS.ErrnoException): void {
     // After one side has ended in good order, a reset is only how the rest of it went away.
     const reset = error.code === 'ECONNRESET' || error.code === 'EPIPE' || error.code === 'ECONNABORTED'
     if (reset && this.#firstEnd !== undefined) this.#end({ reason: `${this.#firstEnd}_close`, by: this.#firstEnd, error: undefined })
@@ -164,13 +175,13 @@ export class Tunnel implements SideOwner {
     this.#beginHalfClose() // what is left to be written to the other side is not waited for longer than that
     // What had arrived before the error, and waited for the other side to take more. Node 26 gives it piece by piece.
     stopReading(side)
-    for (let rest: Buffer | null = side.stream.read(); rest !== null; rest = side.stream.read()) this.sideRead(side, rest)
+    for (let rest: Buffer | null = side.stream.read(); rest !== null; rest = side.stream.read()) this.endpointRead(side, rest)
     destroy(side)
     dismiss(side.peer, reset ? 'reset' : 'destroy')
   }
 
   /** @internal */
-  sideClosed (side: Side): void {
+  endpointClosed (side: TunnelEndpoint): void {
     side.closed = true
     if (side.peer.closed) {
       const first = this.#firstEnd ?? side.name
@@ -187,7 +198,7 @@ export class Tunnel implements SideOwner {
   }
 
   #beginHalfClose (): void {
-    if (this.#halfClosedAt === 0) this.#halfClosedAt = clock()
+    if (this.#halfClosedAt === 0) this.#halfClosedAt = monotonicNow()
   }
 
   #end (ending: Ending): void {
@@ -195,16 +206,11 @@ export class Tunnel implements SideOwner {
   }
 }
 
-/** The clock of every tunnel: milliseconds that never go back. */
-export function clock (): number {
-  return performance.now()
-}
-
 /** Lets what waits be written, then goes. */
-function dismiss (side: Side, how: 'reset' | 'destroy'): void {
-  if (side.closed || side.dying !== undefined) return
-  side.dying = how
-  side.muted = true
+function dismiss (side: TunnelEndpoint, how: 'reset' | 'destroy'): void {
+  if (side.closed || side.pendingClose !== undefined) return
+  side.pendingClose = how
+  side.discarding = true
   const { stream } = side
   const leave = (): void => how === 'reset' ? reset(side.stream, side.transport) : destroy(side)
   if (stream.writableLength === 0 || stream.destroyed) leave()
@@ -214,22 +220,6 @@ function dismiss (side: Side, how: 'reset' | 'destroy'): void {
 
 const nothing = Buffer.alloc(0)
 
-/** Asks for TCP keep-alive, where a connection can have it; 0 is none. */
-export function keepAlive (stream: Duplex, ms: number): void {
-  if (ms > 0) (stream as Partial<Pick<Socket, 'setKeepAlive'>>).setKeepAlive?.(true, ms)
-}
-
-/** Closes a connection with a reset where its outgoing leg is TCP, or TLS over a socket that we dialled; others just so. */
-export function reset (stream: Duplex, transport: Duplex = stream): void {
-  try {
-    // Not after our FIN: libuv cannot reset a socket that is being shut down, and Node then forgets to close it.
-    if (!stream.writableEnded) (transport as Partial<Pick<Socket, 'resetAndDestroy'>>).resetAndDestroy?.()
-  } catch {
-    // a TLS stream or a unix socket: destroyed below
-  }
-  stream.destroy()
-}
-
-function destroy (side: Side): void {
+function destroy (side: TunnelEndpoint): void {
   side.stream.destroy()
 }

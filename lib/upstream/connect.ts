@@ -2,10 +2,11 @@
 import { connect, isIP, type NetConnectOpts, type OnReadOpts, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
-import type { Address } from './address.ts'
-import { ClosedError, ignoreErrors, TimeoutError, TlsError, toProxyError } from './errors.ts'
-import { Intake } from './intake.ts'
-import { tlsDefaults, type TlsOptions } from './tls.ts'
+import { tlsDefaults, type TlsOptions } from '../config/tls-options.ts'
+import type { Address } from '../config/upstream-url.ts'
+import { ClosedError, TimeoutError, TlsError, toProxyError } from '../errors.ts'
+import { OnReadReader } from '../net/onread-reader.ts'
+import { ignoreErrors } from '../net/socket.ts'
 
 /** What to dial, and how. */
 export interface DialOptions {
@@ -21,7 +22,7 @@ export interface DialOptions {
 const highWaterMark = 65_536
 
 /** A connection to an upstream. */
-export interface Dialled {
+export interface UpstreamConnection {
   /** What to speak on. */
   readonly stream: Duplex
   /** The TCP or unix socket under it: the same, but for TLS. */
@@ -31,11 +32,11 @@ export interface Dialled {
 /**
  * Dials. Calls back once, with a connection that is ready to be written to (for TLS: verified), or an error.
  * @param tunnelled for a tunnel: what is read need not go through a stream, and keep-alive is asked for once the tunnel lives
- * @param patience milliseconds after which the caller gives up by itself: a `connectTimeout` as long as that needs no timer
+ * @param callerTimeout milliseconds after which the caller gives up by itself: a `connectTimeout` as long as that needs no timer
  * @returns gives up: nothing is called back after that
  */
 export function dial (
-  options: DialOptions, callback: (error: Error | null, dialled: Dialled | null) => void, tunnelled = false, patience: number = Infinity
+  options: DialOptions, callback: (error: Error | null, dialled: UpstreamConnection | null) => void, tunnelled = false, callerTimeout: number = Infinity
 ): () => void {
   const { address, connectTimeout } = options
   const keepAlive = tunnelled ? 0 : options.keepAlive
@@ -50,7 +51,7 @@ export function dial (
     return () => clearImmediate(soon)
   }
   const ready = address.secure ? 'secureConnect' : 'connect'
-  const timer = connectTimeout > 0 && connectTimeout < patience ? setTimeout(() => finish(new TimeoutError()), connectTimeout) : undefined
+  const timer = connectTimeout > 0 && connectTimeout < callerTimeout ? setTimeout(() => finish(new TimeoutError()), connectTimeout) : undefined
 
   let connected = false
   const onConnect = (): void => { connected = true }
@@ -82,7 +83,7 @@ export function dial (
 }
 
 function connectDirectly (address: Address): Socket {
-  const intake = new Intake()
+  const intake = new OnReadReader()
   return intake.serve(connect(connectOptions(address, 0, intake.onread)))
 }
 
@@ -126,7 +127,7 @@ export function wasReset ({ localAddress, remoteAddress }: Socket): boolean {
 }
 
 /** Destroys a connection that nobody wants, whatever still becomes of it. */
-export function discard ({ stream, transport }: Dialled): void {
+export function discard ({ stream, transport }: UpstreamConnection): void {
   ignoreErrors(stream)
   if (transport !== stream) ignoreErrors(transport)
   stream.destroy()

@@ -5,23 +5,23 @@
 import type { Readable } from 'node:stream'
 
 /** More of them before one response are a flood, and undici's to refuse (httpd: 10). */
-const mostInterim = 8
+const maxInterim = 8
 /** An interim head longer than this is not waited for. */
-const mostHeld = 16_384
+const maxHeldBytes = 16_384
 
 const endOfHead = Buffer.from('\r\n\r\n')
 const nothing: Buffer = Buffer.alloc(0)
 const statusAt = 'HTTP/1.1 '.length
 
 /** The connections of one client of undici's, one after the other, each with one request at a time. */
-export class Continues {
+export class ContinueFilter {
   #expected = false
   #left = 0
 
   /** A request is to be sent: what comes next is the beginning of a response. */
   expect (): void {
     this.#expected = true
-    this.#left = mostInterim
+    this.#left = maxInterim
   }
 
   /** Looks at what is read from this stream before the reader does: at less than half the cost of reading it and putting it back. */
@@ -64,7 +64,7 @@ function interimEnd (bytes: Buffer, at: number): number {
   if (!'HTTP/1.'.startsWith(start.slice(0, 7)) || start.endsWith(' 101')) return at
   const end = bytes.indexOf(endOfHead, at)
   if (end !== -1) return end + endOfHead.length
-  return bytes.length - at > mostHeld ? at : -1
+  return bytes.length - at > maxHeldBytes ? at : -1
 }
 
 function isContinue (head: string): boolean {

@@ -1,17 +1,5 @@
 /** Counters and histograms: plain numbers that an exchange adds to as it goes, and that add up to any total. */
-
-/** How a tunnel can end. */
-export const tunnelReasons = [
-  'client_close', 'upstream_close', 'client_reset', 'upstream_reset', 'idle_timeout', 'half_close_timeout',
-  'max_lifetime', 'stalled', 'drained', 'killed', 'error'
-] as const
-
-/**
- * Why a tunnel ended. `client_close`, `upstream_close`: that side ended first, in good order. `…_reset`: it reset the
- * connection. `idle_timeout`, `half_close_timeout`, `max_lifetime`: the option of that name. `stalled`: `stallTimeout`.
- * `drained`: `close()` or `drain()`. `killed`: `tunnel.close()`. `error`: anything else, such as a broken TLS record.
- */
-export type TunnelReason = typeof tunnelReasons[number]
+import { type TunnelReason, tunnelReasons } from '../tunnel/tunnel.ts'
 
 /** Where an upgrade was refused, in the order of its life. */
 export const refusalStages = ['decision', 'limit', 'dial', 'handshake', 'upstream'] as const

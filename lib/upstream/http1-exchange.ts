@@ -5,15 +5,15 @@
 import { hash } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { responseFraming, type Framing } from './body.ts'
-import { dial, discard, type Dialled, type DialOptions } from './dial.ts'
-import { ClosedError, InvalidResponseError, TimeoutError, toProxyError } from './errors.ts'
-import { parseHead, type ResponseHead } from './head.ts'
-import { fieldValue, tokens } from './headers.ts'
-import { keepAlive } from './tunnel.ts'
+import { ClosedError, InvalidResponseError, TimeoutError, toProxyError } from '../errors.ts'
+import { type Framing, responseFraming } from '../http/body-reader.ts'
+import { fieldValue, tokens } from '../http/header-list.ts'
+import { parseHead, type ResponseHead } from '../http/response-head.ts'
+import { keepAlive } from '../net/socket.ts'
+import { dial, type DialOptions, discard, type UpstreamConnection } from './connect.ts'
 
-export interface HandshakeOptions {
-  readonly dialling: DialOptions
+export interface Http1ExchangeOptions {
+  readonly dialOptions: DialOptions
   /** The request head, serialised. */
   readonly head: Buffer
   readonly method: string
@@ -27,16 +27,16 @@ export interface HandshakeOptions {
   readonly maxResponseHead: number
 }
 
-/** Who waits for a handshake. One of the two is called, once. */
-export interface HandshakeOwner {
+/** Who waits for the response. One of the two is called, once. */
+export interface Http1ExchangeOwner {
   /** It has the connection from here on, and is to listen to it, or to pause it, before it returns. */
-  shaken (answer: Answer): void
+  onResponse (answer: UpgradeResult): void
   /** @param reason a WstunnelError 502, 503 or 504, or what `abort` was given */
-  failed (reason: unknown): void
+  onError (reason: unknown): void
 }
 
 /** The upstream's final answer, and the connection it came on. */
-export interface Answer {
+export interface UpgradeResult {
   readonly head: ResponseHead
   /** A verified 101 has none. */
   readonly framing: Framing | undefined
@@ -49,39 +49,39 @@ export interface Answer {
 }
 
 /** More interim responses than this are a flood (httpd: 10). */
-const mostInterim = 8
+const maxInterim = 8
 
 const webSocketGuid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 
 const nothing: Buffer = Buffer.alloc(0)
-const kHandshake: unique symbol = Symbol('fastify-wstunnel.handshake')
+const kExchange: unique symbol = Symbol('fastify-wstunnel.exchange')
 
-type Stream = Duplex & { [kHandshake]?: Handshake | undefined }
+type Stream = Duplex & { [kExchange]?: Http1Exchange | undefined }
 
 /** One attempt at an upgrade. */
-export class Handshake {
+export class Http1Exchange {
   /** Whether a connection stood: tells a failed dial from a failed handshake. */
   connected = false
-  readonly #options: HandshakeOptions
-  readonly #owner: HandshakeOwner
+  readonly #options: Http1ExchangeOptions
+  readonly #owner: Http1ExchangeOwner
   #giveUp: () => void = done
   #timer: NodeJS.Timeout | undefined = undefined
-  #dialled: Dialled | undefined = undefined
+  #connection: UpstreamConnection | undefined = undefined
   #settled = false
   #received = nothing
   /** Where in `#received` the next head begins. */
   #start = 0
   #interim = 0
 
-  constructor (options: HandshakeOptions, owner: HandshakeOwner) {
+  constructor (options: Http1ExchangeOptions, owner: Http1ExchangeOwner) {
     this.#options = options
     this.#owner = owner
   }
 
   /** Called once. */
   run (): void {
-    const { dialling, handshakeTimeout } = this.#options
-    this.#giveUp = dial(dialling, (error, dialled) => {
+    const { dialOptions, handshakeTimeout } = this.#options
+    this.#giveUp = dial(dialOptions, (error, dialled) => {
       if (dialled === null) this.abort(error)
       else this.#converse(dialled)
     }, true, handshakeTimeout > 0 ? handshakeTimeout : Infinity)
@@ -93,23 +93,23 @@ export class Handshake {
     if (this.#settled) return
     const giveUp = this.#giveUp
     this.#settle()
-    if (this.#dialled === undefined) giveUp()
-    else discard(this.#dialled)
-    this.#owner.failed(reason)
+    if (this.#connection === undefined) giveUp()
+    else discard(this.#connection)
+    this.#owner.onError(reason)
   }
 
   /** Sends our head and reads until the final one. */
-  #converse (dialled: Dialled): void {
-    this.#dialled = dialled
+  #converse (dialled: UpstreamConnection): void {
+    this.#connection = dialled
     this.connected = true
     const stream: Stream = dialled.stream
-    stream[kHandshake] = this
+    stream[kExchange] = this
     stream.on('data', onData)
     stream.on('end', onEnd)
     stream.on('error', onError)
     stream.on('close', onClose)
     // Nobody else would ever find out that the upstream is gone.
-    if (this.#options.handshakeTimeout === 0) keepAlive(dialled.transport, this.#options.dialling.keepAlive)
+    if (this.#options.handshakeTimeout === 0) keepAlive(dialled.transport, this.#options.dialOptions.keepAlive)
     stream.write(this.#options.head)
   }
 
@@ -117,9 +117,9 @@ export class Handshake {
     this.#settled = true
     clearTimeout(this.#timer)
     this.#giveUp = done // the dial's scope would live as long as the cleared timer
-    const stream: Stream | undefined = this.#dialled?.stream
+    const stream: Stream | undefined = this.#connection?.stream
     if (stream === undefined) return
-    stream[kHandshake] = undefined // which would keep the request's head alive
+    stream[kExchange] = undefined // which would keep the request's head alive
     stream.off('data', onData)
     stream.off('end', onEnd)
     stream.off('error', onError)
@@ -131,10 +131,10 @@ export class Handshake {
     const answer = this.#read(chunk)
     if (answer === undefined) return
     this.#settle()
-    this.#owner.shaken(answer)
+    this.#owner.onResponse(answer)
   }
 
-  #read (chunk: Buffer): Answer | undefined {
+  #read (chunk: Buffer): UpgradeResult | undefined {
     const received = this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk])
     try {
       for (;;) {
@@ -142,10 +142,10 @@ export class Handshake {
         if (head === undefined) return undefined
         const headEnd = this.#start + head.size
         if (head.status >= 200 || head.status === 101) {
-          const { stream, transport } = this.#dialled as Dialled
+          const { stream, transport } = this.#connection as UpstreamConnection
           return { head, framing: this.#verify(head), stream, transport, received, headEnd }
         }
-        if (++this.#interim > mostInterim) throw new Error('too many interim responses')
+        if (++this.#interim > maxInterim) throw new Error('too many interim responses')
         this.#start = headEnd
       }
     } catch (cause) {
@@ -188,22 +188,22 @@ function acceptFor (key: string): string {
 
 function done (): void {}
 
-function onTimeout (handshake: Handshake): void {
-  handshake.abort(new TimeoutError())
+function onTimeout (exchange: Http1Exchange): void {
+  exchange.abort(new TimeoutError())
 }
 
 function onData (this: Stream, chunk: Buffer): void {
-  this[kHandshake]?.read(chunk)
+  this[kExchange]?.read(chunk)
 }
 
 function onEnd (this: Stream): void {
-  this[kHandshake]?.ended()
+  this[kExchange]?.ended()
 }
 
 function onError (this: Stream, error: Error): void {
-  this[kHandshake]?.abort(toProxyError(error))
+  this[kExchange]?.abort(toProxyError(error))
 }
 
 function onClose (this: Stream): void {
-  this[kHandshake]?.abort(new ClosedError())
+  this[kExchange]?.abort(new ClosedError())
 }

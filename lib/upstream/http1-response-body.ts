@@ -1,11 +1,12 @@
 /** The body of an upstream's answer that is no switch: read off the handshake's connection, which ends with it. */
 import type { Socket } from 'node:net'
-import { Readable, type Duplex } from 'node:stream'
-import { BodyReader, type Framing } from './body.ts'
-import { wasReset } from './dial.ts'
-import { ClosedError, ignoreErrors, InvalidResponseError, TimeoutError } from './errors.ts'
+import { type Duplex, Readable } from 'node:stream'
+import { ClosedError, InvalidResponseError, TimeoutError } from '../errors.ts'
+import { BodyReader, type Framing } from '../http/body-reader.ts'
+import { ignoreErrors } from '../net/socket.ts'
+import { wasReset } from './connect.ts'
 
-export interface AnswerBodyOptions {
+export interface RawResponseBodyOptions {
   readonly stream: Duplex
   readonly transport: Socket
   readonly framing: Framing
@@ -17,7 +18,7 @@ export interface AnswerBodyOptions {
   readonly raw: boolean
 }
 
-export class AnswerBody extends Readable {
+export class RawResponseBody extends Readable {
   readonly #stream: Duplex
   readonly #transport: Socket
   readonly #reader: BodyReader
@@ -25,7 +26,7 @@ export class AnswerBody extends Readable {
   readonly #timeout: number
   #timer: NodeJS.Timeout | undefined = undefined
 
-  constructor ({ stream, transport, framing, rest, timeout, raw }: AnswerBodyOptions) {
+  constructor ({ stream, transport, framing, rest, timeout, raw }: RawResponseBodyOptions) {
     super()
     this.#stream = stream
     this.#transport = transport

@@ -2,8 +2,8 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Client, type Dispatcher } from 'undici'
-import { dial, wasReset, type Dialled, type DialOptions } from './dial.ts'
-import { Continues } from './interim.ts'
+import { dial, type DialOptions, type UpstreamConnection, wasReset } from './connect.ts'
+import { ContinueFilter } from './continue-filter.ts'
 
 /** What one exchange asks of a pool. */
 export interface PooledOptions extends Dispatcher.DispatchOptions {
@@ -19,15 +19,15 @@ export interface PooledConnection {
   /** Whether the kernel has all that was written to it. */
   readonly isFlushed: boolean
   /** Pauses a response, unless all of it has come. */
-  hold (response: Dispatcher.DispatchController): void
+  pauseResponse (response: Dispatcher.DispatchController): void
   /** The response is over: a connection at rest is not to keep the exchange that it had. */
-  letGo (response: Dispatcher.DispatchController | undefined): void
+  releaseResponse (response: Dispatcher.DispatchController | undefined): void
 }
 
 /** One connection of a pool. */
-export class Connection extends Client implements PooledConnection {
+export class PoolClient extends Client implements PooledConnection {
   broken = false
-  readonly #continues: Continues
+  readonly #continueFilter: ContinueFilter
   /** Nothing more is to come: nothing can be held back. */
   #ended = false
   /** The response that was held back, and may be so still. */
@@ -35,20 +35,20 @@ export class Connection extends Client implements PooledConnection {
   #used = false
   #stream: Duplex | undefined = undefined
 
-  constructor (origin: URL, options: object, dialling: DialOptions) {
-    const continues = new Continues()
+  constructor (origin: URL, options: object, dialOptions: DialOptions) {
+    const continueFilter = new ContinueFilter()
     super(origin, {
       ...options,
       connect: (_, callback) => {
-        dial(dialling, (error, dialled) => {
+        dial(dialOptions, (error, dialled) => {
           if (error !== null || dialled === null) return callback(error as Error, null)
-          continues.watch(dialled.stream)
+          continueFilter.watch(dialled.stream)
           this.#watch(dialled)
           callback(null, dialled.stream as Socket)
         })
       }
     })
-    this.#continues = continues
+    this.#continueFilter = continueFilter
     this.on('disconnect', () => { this.#used = false })
   }
 
@@ -56,13 +56,13 @@ export class Connection extends Client implements PooledConnection {
     return this.#stream?.writableLength === 0
   }
 
-  hold (response: Dispatcher.DispatchController): void {
+  pauseResponse (response: Dispatcher.DispatchController): void {
     if (this.#ended) return
     this.#held = response
     response.pause()
   }
 
-  letGo (response: Dispatcher.DispatchController | undefined): void {
+  releaseResponse (response: Dispatcher.DispatchController | undefined): void {
     if (this.#held === response) this.#held = undefined
   }
 
@@ -70,7 +70,7 @@ export class Connection extends Client implements PooledConnection {
    * Hears of its end before undici, which asserts then that its parser is not held, and would end the process with that where a
    * response said `close` or had no length (nodejs/undici#5360).
    */
-  #watch ({ stream, transport }: Dialled): void {
+  #watch ({ stream, transport }: UpstreamConnection): void {
     this.broken = false
     this.#ended = false
     this.#stream = stream
@@ -89,7 +89,7 @@ export class Connection extends Client implements PooledConnection {
 
   /** A pool gives a connection its next request when the one before is over. */
   override dispatch (options: PooledOptions, handler: Dispatcher.DispatchHandler): boolean {
-    this.#continues.expect()
+    this.#continueFilter.expect()
     this.#held = undefined
     options.connection = this
     options.reused = this.#used

@@ -1,15 +1,14 @@
 /** Upstreams: where a target's exchanges go, with the pool that carries its forwards and the counters of all. */
 import type { FastifyRequest } from 'fastify'
 import { Pool } from 'undici'
-import { parseAddress, parseBalancerRef, type Address, type BalancerRef } from './address.ts'
-import type { ConnectionOverrides } from './balancing.ts'
+import type { ConnectionOverrides, Target, UpstreamFunction } from '../config/target.ts'
+import type { TlsOptions } from '../config/tls-options.ts'
+import { type Address, type BalancerRef, parseAddress, parseBalancerRef } from '../config/upstream-url.ts'
+import { InvalidUpstreamError } from '../errors.ts'
+import { mapPath } from '../http/path-prefix.ts'
+import type { DialOptions } from './connect.ts'
 import { Counters } from './counters.ts'
-import type { DialOptions } from './dial.ts'
-import { InvalidUpstreamError } from './errors.ts'
-import type { Target, UpstreamFunction } from './options.ts'
-import { mapPath } from './path.ts'
-import { Connection } from './pooled-connection.ts'
-import type { TlsOptions } from './tls.ts'
+import { PoolClient } from './pool-client.ts'
 
 /** Where one exchange goes, told of how that went. */
 export interface Choice {
@@ -35,11 +34,11 @@ export interface Failure {
 }
 
 /** A balancer, as targets ask it. */
-export interface Electing {
+export interface UpstreamSelector {
   /** @throws WstunnelError 503 where no member is usable */
-  elect (request: FastifyRequest, home: Upstreams, path: string): Choice
+  select (request: FastifyRequest, targetUpstreams: TargetUpstreams, path: string): Choice
   /** The upstreams that a target's exchanges have had there. */
-  upstreamsOf (home: Upstreams): Iterable<Upstream>
+  upstreamsOf (targetUpstreams: TargetUpstreams): Iterable<Upstream>
 }
 
 /** One upstream of one target, and its live state. httpd: a worker. By itself it is its own and only choice. */
@@ -49,7 +48,7 @@ export class Upstream implements Choice {
   readonly #target: Target
   #address: Address
   #own: ConnectionOverrides
-  #dialling: DialOptions | undefined = undefined
+  #dialOptions: DialOptions | undefined = undefined
   #pool: Pool | undefined = undefined
 
   constructor (address: Address, target: Target, own: ConnectionOverrides = {}) {
@@ -62,14 +61,14 @@ export class Upstream implements Choice {
     return this.#address
   }
 
-  get dialling (): DialOptions {
-    if (this.#dialling === undefined) {
+  get dialOptions (): DialOptions {
+    if (this.#dialOptions === undefined) {
       const { tls, connectTimeout, keepAlive } = this.#target
-      this.#dialling = {
+      this.#dialOptions = {
         address: this.#address, tls: tlsTowards(this.#own, tls), connectTimeout: this.#own.connectTimeout ?? connectTimeout, keepAlive
       }
     }
-    return this.#dialling
+    return this.#dialOptions
   }
 
   /** Milliseconds. */
@@ -86,7 +85,7 @@ export class Upstream implements Choice {
   reconnect (address: Address, own: ConnectionOverrides): void {
     this.#address = address
     this.#own = own
-    this.#dialling = undefined
+    this.#dialOptions = undefined
     void this.#pool?.close()
     this.#pool = undefined
   }
@@ -120,14 +119,14 @@ export class Upstream implements Choice {
   }
 
   #openPool (): Pool {
-    const { address, dialling, timeout } = this
+    const { address, dialOptions, timeout } = this
     const { limits } = this.#target
     return new Pool(`${address.secure ? 'https' : 'http'}://${address.authority}`, {
       pipelining: 1,
       headersTimeout: timeout,
       bodyTimeout: timeout,
       maxHeaderSize: limits.maxResponseHead,
-      factory: (origin, options) => new Connection(origin, options, dialling)
+      factory: (origin, options) => new PoolClient(origin, options, dialOptions)
     })
   }
 
@@ -144,18 +143,18 @@ export function tlsTowards ({ tls, servername }: ConnectionOverrides, byDefault:
 }
 
 /** How many upstreams a function may name before those without an exchange are forgotten, oldest first. */
-const mostRemembered = 1000
+const maxRemembered = 1000
 
 /** The upstreams of one target: one, those of its balancer, or those that its function has named so far. */
-export class Upstreams {
+export class TargetUpstreams {
   /** Counters of upstreams that were forgotten, and of exchanges that never had one. */
-  readonly rest: Counters = new Counters()
+  readonly unattributed: Counters = new Counters()
   readonly target: Target
   readonly #known: Map<string, Upstream> = new Map()
-  readonly #balancers: ReadonlyMap<string, Electing>
+  readonly #balancers: ReadonlyMap<string, UpstreamSelector>
 
   /** @param balancers those of the whole server */
-  constructor (target: Target, balancers: ReadonlyMap<string, Electing> = new Map()) {
+  constructor (target: Target, balancers: ReadonlyMap<string, UpstreamSelector> = new Map()) {
     this.target = target
     this.#balancers = balancers
     const { upstream } = target
@@ -170,14 +169,14 @@ export class Upstreams {
   choose (request: FastifyRequest, signal: () => AbortSignal): Choice | Promise<Choice> {
     const { upstream } = this.target
     if (typeof upstream === 'function') return this.#ask(upstream, request, signal())
-    if (typeof upstream === 'object' && 'balancer' in upstream) return this.#elect(upstream, request)
+    if (typeof upstream === 'object' && 'balancer' in upstream) return this.#select(upstream, request)
     return this.#known.values().next().value as Upstream
   }
 
-  #elect ({ balancer: name, path }: BalancerRef, request: FastifyRequest): Choice {
+  #select ({ balancer: name, path }: BalancerRef, request: FastifyRequest): Choice {
     const balancer = this.#balancers.get(name)
     if (balancer === undefined) throw new InvalidUpstreamError()
-    return balancer.elect(request, this, path)
+    return balancer.select(request, this, path)
   }
 
   async #ask (choose: UpstreamFunction, request: FastifyRequest, signal: AbortSignal): Promise<Choice> {
@@ -191,7 +190,7 @@ export class Upstreams {
       return known
     }
     const ref = parseBalancerRef(text)
-    if (ref !== undefined) return this.#elect(ref, request)
+    if (ref !== undefined) return this.#select(ref, request)
     const address = parseAddress(text)
     if (address === undefined) throw new InvalidUpstreamError()
     return this.#remember(address, text)
@@ -200,7 +199,7 @@ export class Upstreams {
   #remember (address: Address, key: string = address.label): Upstream {
     const upstream = new Upstream(address, this.target)
     this.#known.set(key, upstream)
-    if (this.#known.size > mostRemembered) this.#forgetOneBefore(upstream)
+    if (this.#known.size > maxRemembered) this.#forgetOneBefore(upstream)
     return upstream
   }
 
@@ -208,14 +207,14 @@ export class Upstreams {
     for (const [key, upstream] of this.#known) {
       if (upstream === newest || upstream.counters.busy > 0) continue
       this.#known.delete(key)
-      void this.absorb(upstream)
+      void this.retire(upstream)
       return
     }
   }
 
   /** Keeps the counters of an upstream that goes, and ends its pool. */
-  async absorb (upstream: Upstream): Promise<void> {
-    this.rest.add(upstream.counters)
+  async retire (upstream: Upstream): Promise<void> {
+    this.unattributed.add(upstream.counters)
     await upstream.destroy()
   }
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { advance, hash32, policies } from '../lib/policies.ts'
-import type { Candidate, Policy, PolicyContext } from '../lib/policies.ts'
+import { advance, hash32, policies } from '../../lib/balancer/policies.ts'
+import type { Candidate, Policy, PolicyContext } from '../../lib/balancer/policies.ts'
 
 type Member = Candidate & { busy: number, traffic: number }
 

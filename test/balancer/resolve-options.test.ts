@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { BalancerConfig, MemberConfig } from '../lib/balancing.ts'
-import type { WstunnelOptions } from '../lib/options.ts'
-import { joiningMember, parseStatus, reconfigured, statusLetters } from '../lib/resolve-balancer.ts'
-import { resolveOptions } from '../lib/resolve.ts'
+import type { BalancerConfig, MemberConfig } from '../../lib/balancer/options.ts'
+import { joiningMember, parseStatus, reconfigured, statusLetters } from '../../lib/balancer/resolve-options.ts'
+import type { WstunnelOptions } from '../../lib/plugin/options.ts'
+import { resolveOptions } from '../../lib/plugin/resolve-options.ts'
 
 const member = { url: 'ws://10.0.0.1:9080/' }
 const other = { url: 'ws://10.0.0.2:9080/' }

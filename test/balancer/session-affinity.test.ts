@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { cookieValue, isRoute, isStickyCookie, parseHashBy, parseStickySession, queryValue, setCookie, stickyRoute } from '../lib/sticky.ts'
-import type { StickyCookie, Stickiness } from '../lib/sticky.ts'
+import {
+  cookieValue, isRoute, isStickyCookie, parseHashBy, parseStickySession, queryValue, setCookie, stickyRoute
+} from '../../lib/balancer/session-affinity.ts'
+import type { Stickiness, StickyCookie } from '../../lib/balancer/session-affinity.ts'
 
 const dotted: Stickiness = { cookie: 'ROUTEID', parameter: 'sid', separator: '.' }
 const whole: Stickiness = { ...dotted, separator: undefined }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { parseDuration } from '../lib/duration.ts'
+import { parseDuration } from '../../lib/config/duration.ts'
 
 const longest = 2 ** 31 - 1
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { parseAddress } from '../lib/address.ts'
+import { parseAddress } from '../../lib/config/upstream-url.ts'
 
 describe('addresses', () => {
   for (const [text, webSocket, secure, authority, hostname, port, path, socketPath] of [

@@ -1,14 +1,18 @@
-// Properties of the rooms that read and write bytes, against the reader in strict.ts.
+// Properties of what reads and writes bytes, against the reader in strict.ts.
 import assert from 'node:assert/strict'
 import type { IncomingMessage } from 'node:http'
 import fc from 'fast-check'
-import { BodyReader, responseFraming } from '../../lib/body.ts'
-import { rebuild } from '../../lib/connection.ts'
-import { closeFrame, FrameTracker } from '../../lib/frames.ts'
-import { parseHead } from '../../lib/head.ts'
-import { droppedFields, forwardedHeaders, fromMap, requestHeaders, responseHeaders, serialise, toMap } from '../../lib/headers.ts'
-import { mapPath, parseTarget } from '../../lib/path.ts'
-import { defaultRules, parsePrefix, prefixLength } from '../../lib/path-pattern.ts'
+import { serializeRequest } from '../../lib/downstream/reinject.ts'
+import { BodyReader, responseFraming } from '../../lib/http/body-reader.ts'
+import { droppedFields, forwardedHeaders } from '../../lib/http/forwarded.ts'
+import { serialise } from '../../lib/http/header-list.ts'
+import { fromMap, toMap } from '../../lib/http/header-map.ts'
+import { requestHeaders, responseHeaders } from '../../lib/http/hop-by-hop.ts'
+import { defaultRules, parsePrefix, prefixLength } from '../../lib/http/path-pattern.ts'
+import { mapPath } from '../../lib/http/path-prefix.ts'
+import { parseTarget } from '../../lib/http/request-target.ts'
+import { parseHead } from '../../lib/http/response-head.ts'
+import { closeFrame, FrameTracker } from '../../lib/tunnel/websocket-frames.ts'
 import { chunked, fieldName, oddChunks, oddFieldLines, oddTarget, renderChunks, value } from './grammar.ts'
 import { membersOf, readChunks, readFraming, readHead, valuesOf } from './strict.ts'
 
@@ -194,7 +198,7 @@ const maps: Pure<Array<[string, string]>> = {
 const rebuilt: Pure<Array<[string, string]>> = {
   arbitrary: fc.array(field, { maxLength: 8 }),
   check (fields) {
-    const text = rebuild({ method: 'GET', url: '/x', httpVersion: '1.1', rawHeaders: fields.flat(), headers: {}, read: () => null } as unknown as IncomingMessage).toString('latin1')
+    const text = serializeRequest({ method: 'GET', url: '/x', httpVersion: '1.1', rawHeaders: fields.flat(), headers: {}, read: () => null } as unknown as IncomingMessage).toString('latin1')
     const read = readHead(text, 0)
     assert.ok(typeof read === 'object')
     assert.equal(read.start, 'GET /x HTTP/1.1')

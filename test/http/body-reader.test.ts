@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { BodyReader, responseFraming } from '../lib/body.ts'
-import type { Framing } from '../lib/body.ts'
+import { BodyReader, responseFraming } from '../../lib/http/body-reader.ts'
+import type { Framing } from '../../lib/http/body-reader.ts'
 
 describe('framing', () => {
   const none = { kind: 'none' } as const

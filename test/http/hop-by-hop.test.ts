@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { parseHead } from '../lib/head.ts'
-import {
-  droppedFields, fieldValue, forwardedHeaders, fromMap, isField, isToken, replaceUpgradeToken, requestHeaders, responseHeaders, serialise, toMap, tokens
-} from '../lib/headers.ts'
-import type { ForwardedMode, HeaderMap, RequestRules } from '../lib/headers.ts'
+import { droppedFields, forwardedHeaders } from '../../lib/http/forwarded.ts'
+import type { ForwardedMode } from '../../lib/http/forwarded.ts'
+import { fieldValue, isField, isToken, serialise, tokens } from '../../lib/http/header-list.ts'
+import { fromMap, toMap } from '../../lib/http/header-map.ts'
+import type { HeaderMap } from '../../lib/http/header-map.ts'
+import { replaceUpgradeToken, requestHeaders, responseHeaders } from '../../lib/http/hop-by-hop.ts'
+import type { RequestRules } from '../../lib/http/hop-by-hop.ts'
+import { parseHead } from '../../lib/http/response-head.ts'
 
 const rules: RequestRules = { host: 'up.example', body: true, forwarded: [], isDropped: () => false, via: 'off' }
 

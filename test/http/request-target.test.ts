@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { mapPath, parseTarget } from '../lib/path.ts'
-import { defaultRules, parsePrefix, prefixLength } from '../lib/path-pattern.ts'
-import { routerSegments } from '../lib/path-readings.ts'
-import { PrefixTree } from '../lib/prefix-tree.ts'
-import { resolveOptions } from '../lib/resolve.ts'
-import { Upstream } from '../lib/upstream.ts'
+import { defaultRules, parsePrefix, prefixLength } from '../../lib/http/path-pattern.ts'
+import { mapPath } from '../../lib/http/path-prefix.ts'
+import { parseTarget } from '../../lib/http/request-target.ts'
+import { resolveOptions } from '../../lib/plugin/resolve-options.ts'
+import { routerSegments } from '../../lib/routing/path-readings.ts'
+import { PrefixTree } from '../../lib/routing/prefix-tree.ts'
+import { Upstream } from '../../lib/upstream/upstream.ts'
 
 describe('request targets that are taken as they are', () => {
   for (const [url, path, query] of [

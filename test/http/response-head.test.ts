@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { parseHead } from '../lib/head.ts'
+import { parseHead } from '../../lib/http/response-head.ts'
 
 const limit = 16_384
 

@@ -16,7 +16,7 @@ import { startRawUpstream, startWsUpstream, switching } from '../fixtures/upstre
 import { deferred, event, until, within } from '../fixtures/wait.ts'
 
 const goingAway = Buffer.from([0x03, 0xe9])
-type Told = TunnelInfo & { farewell: (to: 'client' | 'upstream') => void }
+type Told = TunnelInfo & { requestClose: (to: 'client' | 'upstream') => void }
 const closeToClient = Buffer.concat([Buffer.from([0x88, 2]), goingAway])
 
 for (const method of ['drain', 'close'] as const) {
@@ -67,7 +67,7 @@ test('a Close waits for the end of a big frame, and nothing follows it', async (
   client.write(frame.subarray(0, 100_000))
   upstream.write(answer.subarray(0, 70_000))
   await Promise.all([upstream.read(100_000), client.read(70_000)])
-  for (const tunnel of proxy.app.wstunnel.tunnels() as Iterable<Told>) for (const to of ['client', 'upstream'] as const) tunnel.farewell(to)
+  for (const tunnel of proxy.app.wstunnel.tunnels() as Iterable<Told>) for (const to of ['client', 'upstream'] as const) tunnel.requestClose(to)
   client.write(frame.subarray(100_000, 110_000))
   await upstream.read(10_000)
   assert.equal(upstream.unread.length, 0, 'nothing comes within a frame')
@@ -178,7 +178,7 @@ test('WebSockets are told one after the other, in the last quarter of the window
   const [first = 0, last = 0] = [times[0], times.at(-1)]
   t.diagnostic(`told from ${first.toFixed(0)} to ${last.toFixed(0)} ms of 4000`)
   assert.ok(first >= 2999, `${first} to ${last}`)
-  // None was broken off without one. When the last gets it, a busy machine says; when it is sent, and how evenly, test/drain.test.ts
+  // None was broken off without one. When the last gets it, a busy machine says; when it is sent, and how evenly, test/lifecycle/drain-schedule.test.ts
   // does by a clock of its own.
   assert.ok(last - first > 50, 'not all at once')
 })

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict'
 import { Duplex } from 'node:stream'
 import { test } from 'node:test'
-import { clock, Tunnel } from '../../lib/tunnel.ts'
-import type { Ending, TunnelTimers } from '../../lib/tunnel.ts'
+import { monotonicNow } from '../../lib/net/clock.ts'
+import { Tunnel } from '../../lib/tunnel/tunnel.ts'
+import type { Ending, TunnelTimers } from '../../lib/tunnel/tunnel.ts'
 import { deferred, within } from '../fixtures/wait.ts'
 
 const none: TunnelTimers = { idle: 0, halfClose: 0, lifetime: 0, stall: 0 }
@@ -51,7 +52,7 @@ async function turn (): Promise<void> {
 }
 
 test('a stall begins with the first bytes that wait, not at the sweep before them', async () => {
-  const start = clock()
+  const start = monotonicNow()
   const { client, upstream, tunnel, ended } = pair({ stall: 1000 }, start)
   for (let at = 0; at <= 900; at += 100) tunnel.sweep(start + at)
   client.push(Buffer.alloc(10)) // they wait from now on
@@ -64,7 +65,7 @@ test('a stall begins with the first bytes that wait, not at the sweep before the
 })
 
 test('a side that takes a little at a time is not stalled', async () => {
-  const start = clock()
+  const start = monotonicNow()
   const { client, upstream, tunnel } = pair({ stall: 1000 }, start)
   client.push(Buffer.alloc(10))
   client.push(Buffer.alloc(10))
@@ -91,7 +92,7 @@ test('without timers nothing ends a quiet tunnel', async () => {
 
 for (const [name, size] of [['a little', 10], ['much', 100_000]] as const) {
   test(`after an error of one side the other goes as soon as it has taken what waited, ${name}`, async () => {
-    const { client, upstream, ended, endings } = pair({}, clock())
+    const { client, upstream, ended, endings } = pair({}, monotonicNow())
     client.push(Buffer.alloc(size))
     await turn()
     client.destroy(Object.assign(new Error('reset'), { code: 'ECONNRESET' }))

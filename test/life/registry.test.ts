@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict'
 import { Duplex } from 'node:stream'
 import { test } from 'node:test'
-import { Gate } from '../../lib/admission.ts'
-import { tunnelReasons } from '../../lib/counters.ts'
-import type { OpenTunnel, TunnelFacts } from '../../lib/open-tunnel.ts'
-import { Registry } from '../../lib/registry.ts'
-import { resolveOptions } from '../../lib/resolve.ts'
-import { Upstreams } from '../../lib/upstream.ts'
-import type { Upstream } from '../../lib/upstream.ts'
+import { Registry } from '../../lib/lifecycle/registry.ts'
+import { TunnelLimits } from '../../lib/lifecycle/tunnel-limits.ts'
+import type { TunnelFacts, TunnelSession } from '../../lib/lifecycle/tunnel-session.ts'
+import { resolveOptions } from '../../lib/plugin/resolve-options.ts'
+import { tunnelReasons } from '../../lib/tunnel/tunnel.ts'
+import { TargetUpstreams } from '../../lib/upstream/upstream.ts'
+import type { Upstream } from '../../lib/upstream/upstream.ts'
 import { randomFrom, settles } from './world.ts'
 
 const count = 10_000
@@ -18,23 +18,23 @@ class End extends Duplex {
   override _write (_chunk: Buffer, _encoding: string, done: () => void): void { done() }
 }
 
-function harness (): { registry: Registry, upstream: Upstream, target: TunnelFacts['target'], facts: () => TunnelFacts, open: () => OpenTunnel, ended: () => number } {
+function harness (): { registry: Registry, upstream: Upstream, target: TunnelFacts['target'], facts: () => TunnelFacts, open: () => TunnelSession, ended: () => number } {
   const registry = new Registry()
-  const gate = new Gate()
+  const tunnelLimits = new TunnelLimits()
   const target = resolveOptions({ upstream: 'ws://127.0.0.1:1/', limits: { maxTunnels: 2 * count } }, '').targets[0] as TunnelFacts['target']
-  const upstream = new Upstreams(target).choose({} as never, () => new AbortController().signal) as Upstream
+  const upstream = new TargetUpstreams(target).choose({} as never, () => new AbortController().signal) as Upstream
   let ended = 0
   const facts = (): TunnelFacts => ({
     target,
     upstream,
     client: '127.0.0.1',
     protocol: 'test',
-    admission: gate.admit('127.0.0.1', target.limits),
+    slot: tunnelLimits.acquire('127.0.0.1', target.limits),
     clientTracker: undefined,
     upstreamTracker: undefined,
     onEnd: () => { ended++ }
   })
-  const open = (): OpenTunnel => {
+  const open = (): TunnelSession => {
     const tunnel = registry.open({ client: new End(), upstream: new End() }, facts(), () => {})
     tunnel.start(undefined, undefined)
     return tunnel

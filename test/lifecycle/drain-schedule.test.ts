@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
-import { DrainPlan } from '../lib/drain.ts'
-import type { Drainable } from '../lib/drain.ts'
+import { DrainPlan } from '../../lib/lifecycle/drain-schedule.ts'
+import type { Drainable } from '../../lib/lifecycle/drain-schedule.ts'
 
 interface Moments {
   client: number[]
@@ -20,7 +20,7 @@ function drain (t: TestContext, count: number, timeout: number, { tellFrom = 0.7
   const tunnels = new Set<Drainable>()
   for (let i = 0; i < count; i++) {
     const tunnel = {
-      farewell: (to: 'client' | 'upstream') => { moments[to].push(part()) },
+      requestClose: (to: 'client' | 'upstream') => { moments[to].push(part()) },
       drained () {
         moments.drained.push(part())
         tunnels.delete(tunnel)
@@ -75,7 +75,7 @@ test('a window of nothing ends all at once', (t) => {
 test('a plan that is cancelled does nothing more', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   let told = 0
-  const tunnel: Drainable = { farewell: () => { told++ }, drained: () => { told++ } }
+  const tunnel: Drainable = { requestClose: () => { told++ }, drained: () => { told++ } }
   const plan = new DrainPlan(1000, new Set([tunnel]), { breakOff: () => { told++ } })
   t.mock.timers.tick(700)
   plan.cancel()

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { Roster } from '../lib/roster.ts'
+import { DenseSet } from '../../lib/net/dense-set.ts'
 
-test('a roster has what was added and not deleted, whatever the order', () => {
+test('a dense set has what was added and not deleted, whatever the order', () => {
   fc.assert(fc.property(fc.array(fc.nat({ max: 9 })), (numbers) => {
-    const roster = new Roster<{ place: number, number: number }>()
-    const items = Array.from({ length: 10 }, (_, number) => ({ place: -1, number }))
+    const roster = new DenseSet<{ index: number, number: number }>()
+    const items = Array.from({ length: 10 }, (_, number) => ({ index: -1, number }))
     const expected = new Set<object>()
     for (const number of numbers) { // the first time it comes, the second it goes
       const item = items[number] as typeof items[number]
@@ -24,8 +24,8 @@ test('a roster has what was added and not deleted, whatever the order', () => {
 })
 
 test('those that go while it is gone through have been given all the same', () => {
-  const roster = new Roster<{ place: number }>()
-  const items = Array.from({ length: 5 }, () => ({ place: -1 }))
+  const roster = new DenseSet<{ index: number }>()
+  const items = Array.from({ length: 5 }, () => ({ index: -1 }))
   for (const item of items) roster.add(item)
   const seen: object[] = []
   for (const item of roster.values()) {

@@ -3,12 +3,13 @@ import { createServer, Socket } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
-import { parseAddress, type Address } from '../lib/address.ts'
-import { dial } from '../lib/dial.ts'
-import { intakeOf } from '../lib/intake.ts'
-import { clock, Tunnel } from '../lib/tunnel.ts'
-import { cleanup } from './fixtures/cleanup.ts'
-import { event, until, within } from './fixtures/wait.ts'
+import { type Address, parseAddress } from '../../lib/config/upstream-url.ts'
+import { monotonicNow } from '../../lib/net/clock.ts'
+import { onReadReaderOf } from '../../lib/net/onread-reader.ts'
+import { Tunnel } from '../../lib/tunnel/tunnel.ts'
+import { dial } from '../../lib/upstream/connect.ts'
+import { cleanup } from '../fixtures/cleanup.ts'
+import { event, until, within } from '../fixtures/wait.ts'
 
 // What a dialled socket has read lies in memory that is read into again: whoever still needs it must have it to himself.
 
@@ -62,8 +63,8 @@ async function leg (t: TestContext): Promise<Leg> {
     upstream.destroy()
     far.destroy()
   })
-  assert.notEqual(intakeOf(upstream), undefined)
-  const tunnel = new Tunnel({ client, upstream }, noTimers, { tunnelEnded () {} }, clock())
+  assert.notEqual(onReadReaderOf(upstream), undefined)
+  const tunnel = new Tunnel({ client, upstream }, noTimers, { tunnelEnded () {} }, monotonicNow())
   tunnel.start(undefined, undefined)
   return { tunnel, client, far }
 }
@@ -97,11 +98,11 @@ test('nor is it by what another connection reads', async (t) => {
 test('memory that nobody needs any more is read into again', async (t) => {
   const only = await leg(t)
   const upstream = only.tunnel.upstream.stream as Socket
-  const intake = intakeOf(upstream)
-  assert.ok(intake !== undefined)
+  const onReadReader = onReadReaderOf(upstream)
+  assert.ok(onReadReader !== undefined)
   const seen = new Set<ArrayBufferLike>()
   let bytes = 0
-  intake.reader = {
+  onReadReader.reader = {
     take (chunk) {
       seen.add(chunk.buffer)
       bytes += chunk.length

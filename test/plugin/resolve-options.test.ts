@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { METHODS } from 'node:http'
 import { describe, test } from 'node:test'
-import type { Address } from '../lib/address.ts'
-import type { RouteOptions, Target, WstunnelOptions } from '../lib/options.ts'
-import { defaultRules, patternText } from '../lib/path-pattern.ts'
-import { resolveOptions, type Resolved } from '../lib/resolve.ts'
+import type { Target } from '../../lib/config/target.ts'
+import type { Address } from '../../lib/config/upstream-url.ts'
+import { defaultRules, patternText } from '../../lib/http/path-pattern.ts'
+import type { RouteOptions, WstunnelOptions } from '../../lib/plugin/options.ts'
+import { type Resolved, resolveOptions } from '../../lib/plugin/resolve-options.ts'
 
 const upstream = 'ws://up.example/'
 

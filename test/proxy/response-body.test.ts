@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
-import { connect, type AddressInfo, type Socket } from 'node:net'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import { Duplex, PassThrough } from 'node:stream'
 import { describe, test, type TestContext } from 'node:test'
 import type { Dispatcher } from 'undici'
-import { ResponseBody } from '../lib/response-body.ts'
-import { givesBack } from './fixtures/memory.ts'
+import { ResponseBody } from '../../lib/proxy/response-body.ts'
+import { givesBack } from '../fixtures/memory.ts'
 
 /** What undici gives a handler, as far as a body needs it. */
 class Controller {

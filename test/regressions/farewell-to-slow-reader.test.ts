@@ -18,15 +18,15 @@ for (const deaf of ['client', 'upstream'] as const) {
     const [silent, flooder] = deaf === 'client' ? [client, upstream] : [upstream, client]
     const read = deaf === 'client' ? all.dialled[0] : peer
     assert.ok(read !== undefined)
-    const tunnel = all.record.opened[0] as typeof all.record.opened[number] & { farewell: (to: 'client' | 'upstream') => void }
+    const tunnel = all.record.opened[0] as typeof all.record.opened[number] & { requestClose: (to: 'client' | 'upstream') => void }
     const received = (): number => deaf === 'client' ? tunnel.bytesFromUpstream : tunnel.bytesFromClient
 
     const frame = encodeFrame(2, Buffer.alloc(size, 'so it goes. '), { masked: deaf === 'upstream' })
     silent.pause()
     flooder.write(frame.subarray(0, 100_000))
     await settles(() => received() === 100_000, () => 'the beginning of the frame')
-    tunnel.farewell('client')
-    tunnel.farewell('upstream')
+    tunnel.requestClose('client')
+    tunnel.requestClose('upstream')
     const [close] = await event<[Buffer]>(flooder.resume(), 'data') // no frame was under way in this direction
     assert.deepEqual(decodeFrames(close).map(({ opcode, payload }) => [opcode, payload.readUInt16BE()]), [[8, 1001]])
     const whole = event(flooder, 'drain', 60_000)

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { resolveOptions } from '../../lib/resolve.ts'
+import { resolveOptions } from '../../lib/plugin/resolve-options.ts'
 
 test('a resolved configuration is frozen, all of it', () => {
   const config = resolveOptions({

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { handedBack } from '../lib/connection.ts'
-import { decide, type Decision } from '../lib/decision.ts'
-import { PathIndex } from '../lib/path-index.ts'
-import { defaultRules, prefixLength } from '../lib/path-pattern.ts'
-import { readFacts, type Facts, type RawRequest } from '../lib/request-facts.ts'
-import type { RouteOptions, Target, WstunnelOptions } from '../lib/options.ts'
-import { resolveOptions } from '../lib/resolve.ts'
+import type { Target } from '../../lib/config/target.ts'
+import { reinjectedToken } from '../../lib/http/hop-by-hop.ts'
+import { defaultRules, prefixLength } from '../../lib/http/path-pattern.ts'
+import type { RouteOptions, WstunnelOptions } from '../../lib/plugin/options.ts'
+import { resolveOptions } from '../../lib/plugin/resolve-options.ts'
+import { decide, type Decision } from '../../lib/routing/decision.ts'
+import { PathIndex } from '../../lib/routing/path-index.ts'
+import { type RawRequest, readFacts, type RequestFacts } from '../../lib/routing/request-facts.ts'
 
 const key = 'dGhlIHNhbXBsZSBub25jZQ=='
 
@@ -56,7 +57,7 @@ function targetsOf (options: WstunnelOptions, base = ''): readonly Target[] {
 }
 
 /** Decides as the router and the decision do together: by the entries that have the path, in the table's order. */
-function decideBy (targets: readonly Target[], facts: Facts, caseSensitive = true): Decision {
+function decideBy (targets: readonly Target[], facts: RequestFacts, caseSensitive = true): Decision {
   const index = new PathIndex<undefined>({ ...defaultRules, caseSensitive })
   index.add(undefined, targets)
   return decide(facts.path === undefined ? targets : index.having(facts.path).map(({ target }) => target), facts)
@@ -69,7 +70,7 @@ function inAWord (targets: readonly Target[], asked: RawRequest, caseSensitive?:
     case 'none':
     case 'forward':
       return decision.kind
-    case 'tunnel':
+    case 'upgrade-raw':
     case 'upgrade':
       return `${decision.kind} ${decision.token}`
     case 'refuse':
@@ -112,7 +113,7 @@ describe('the table: a request, a target, and what is done', () => {
 
   const forward = 'forward'
   const up = 'upgrade websocket'
-  const tun = 'tunnel websocket'
+  const tun = 'upgrade-raw websocket'
   const must = '426 websocket'
   const rows: Array<[what: string, asked: RawRequest, ...expected: string[]]> = [
     // in the order of `targets`: ws without fallback (websocket, tcp, ANY, NONE); ws (the same); http (none, none, websocket,
@@ -151,25 +152,25 @@ describe('the table: a request, a target, and what is done', () => {
       '400', '400', '400', '400', '400', '400', '400', '400',
       '400', '400', '400', '400', '400', '400', '400', '400', 'none'],
     ['tcp', offering('tcp'),
-      must, 'tunnel tcp', 'tunnel tcp', tun, forward, 'upgrade tcp', 'upgrade tcp', up,
+      must, 'upgrade-raw tcp', 'upgrade-raw tcp', tun, forward, 'upgrade tcp', 'upgrade tcp', up,
       forward, forward, forward, 'upgrade tcp', 'upgrade tcp', up, forward, must, 'none'],
     ['a prefix of a token', offering('tc'),
-      must, '426 tcp', 'tunnel tc', tun, forward, forward, 'upgrade tc', up,
+      must, '426 tcp', 'upgrade-raw tc', tun, forward, forward, 'upgrade tc', up,
       forward, forward, forward, forward, 'upgrade tc', up, forward, must, 'none'],
     ['a token that a token is a prefix of', offering('tcpx'),
-      must, '426 tcp', 'tunnel tcpx', tun, forward, forward, 'upgrade tcpx', up,
+      must, '426 tcp', 'upgrade-raw tcpx', tun, forward, forward, 'upgrade tcpx', up,
       forward, forward, forward, forward, 'upgrade tcpx', up, forward, must, 'none'],
     ['websocketEVIL', offering('websocketEVIL'),
-      must, '426 tcp', 'tunnel websocketevil', tun, forward, forward, 'upgrade websocketevil', up,
+      must, '426 tcp', 'upgrade-raw websocketevil', tun, forward, forward, 'upgrade websocketevil', up,
       forward, forward, forward, forward, 'upgrade websocketevil', up, forward, must, 'none'],
     ['a version of a listed token', offering('websocket/13'),
-      must, '426 tcp', 'tunnel websocket/13', tun, forward, forward, 'upgrade websocket/13', up,
+      must, '426 tcp', 'upgrade-raw websocket/13', tun, forward, forward, 'upgrade websocket/13', up,
       forward, forward, forward, forward, 'upgrade websocket/13', up, forward, must, 'none'],
     ['two tokens, the first of them tcp', offering('tcp, websocket'),
-      tun, 'tunnel tcp', 'tunnel tcp', tun, up, 'upgrade tcp', 'upgrade tcp', up,
+      tun, 'upgrade-raw tcp', 'upgrade-raw tcp', tun, up, 'upgrade tcp', 'upgrade tcp', up,
       forward, forward, up, 'upgrade tcp', 'upgrade tcp', up, up, tun, 'none'],
     ['two lines', handshake({}, { upgrade: ['foo', 'WEBSOCKET'] }),
-      tun, '426 tcp', 'tunnel foo', tun, up, forward, 'upgrade foo', up,
+      tun, '426 tcp', 'upgrade-raw foo', tun, up, forward, 'upgrade foo', up,
       forward, forward, up, up, 'upgrade foo', up, up, tun, 'none'],
     ['h2c', offering('h2c'),
       must, '426 tcp', must, tun, forward, forward, forward, up,
@@ -199,10 +200,10 @@ describe('the table: a request, a target, and what is done', () => {
       must, '426 tcp', must, tun, forward, forward, forward, up,
       forward, forward, forward, forward, forward, up, forward, must, 'none'],
     ['the word ANY', offering('ANY'),
-      must, '426 tcp', 'tunnel any', tun, forward, forward, 'upgrade any', up,
+      must, '426 tcp', 'upgrade-raw any', tun, forward, forward, 'upgrade any', up,
       forward, forward, forward, forward, 'upgrade any', up, forward, must, 'none'],
     ['the word *', offering('*'),
-      must, '426 tcp', 'tunnel *', tun, forward, forward, 'upgrade *', up,
+      must, '426 tcp', 'upgrade-raw *', tun, forward, forward, 'upgrade *', up,
       forward, forward, forward, forward, 'upgrade *', up, forward, must, 'none'],
   ]
 
@@ -240,8 +241,8 @@ describe('Connection', () => {
     ['on the second of two lines', ['close', 'Upgrade'], 'upgrade websocket'],
     ['with a parameter', ['upgrade;q=1'], 'forward'],
     ['in quotes', ['"upgrade"'], 'forward'],
-    ['as the mark of a request that was handed back', [handedBack], 'upgrade websocket'],
-    ['as something like that mark', [`${handedBack}0`, 'upgrade-'], 'forward'],
+    ['as the mark of a request that was handed back', [reinjectedToken], 'upgrade websocket'],
+    ['as something like that mark', [`${reinjectedToken}0`, 'upgrade-'], 'forward'],
   ] as const) {
     test(`names upgrade ${what}: ${expected}`, () => {
       assert.equal(inAWord(targets, handshake({}, { connection: values })), expected)
@@ -291,7 +292,7 @@ describe('order of the table', () => {
 
   test('upgrades first, then http: each gets its own', () => {
     const targets = targetsOf({ routes: [upgrades, http] })
-    assert.equal(whose(targets, handshake({ url: '/a' })), '0: tunnel 0')
+    assert.equal(whose(targets, handshake({ url: '/a' })), '0: upgrade-raw 0')
     assert.equal(whose(targets, plain({ url: '/a' })), '1: forward 0')
   })
   test('upgrades first, then http: an offer that is not accepted is refused by the first', () => {
@@ -315,7 +316,7 @@ describe('order of the table', () => {
   })
   test('the longer path first, then the shorter one', () => {
     const targets = targetsOf({ routes: [{ path: '/ws/', ...upgrades }, { path: '/', ...http }] })
-    assert.equal(whose(targets, handshake({ url: '/ws/x' })), '0: tunnel 4')
+    assert.equal(whose(targets, handshake({ url: '/ws/x' })), '0: upgrade-raw 4')
     assert.equal(whose(targets, plain({ url: '/ws/x' })), '1: forward 0')
     assert.equal(whose(targets, plain({ url: '/other' })), '1: forward 0')
     assert.equal(whose(targets, handshake({ url: '/ws' })), '1: forward 0')
@@ -329,7 +330,7 @@ describe('order of the table', () => {
     const targets = targetsOf({
       routes: [{ path: '/a/b/c', ...upgrades }, { path: '/a/b', ...http }, { path: '/a', ...upgrades, fallbackToHttp: true }]
     })
-    assert.equal(whose(targets, handshake({ url: '/a/b/c/d' })), '0: tunnel 6')
+    assert.equal(whose(targets, handshake({ url: '/a/b/c/d' })), '0: upgrade-raw 6')
     assert.equal(whose(targets, plain({ url: '/a/b/c/d' })), '1: forward 4')
     assert.equal(whose(targets, handshake({ url: '/a/b/cd' })), '1: forward 4')
     assert.equal(whose(targets, handshake({ url: '/a/bc' })), '2: upgrade 2')
@@ -353,7 +354,7 @@ describe('order of the table', () => {
   })
   test('below Fastify\'s prefix', () => {
     const targets = targetsOf({ routes: [{ path: '/ws/', ...upgrades }, { path: '/', ...http }] }, '/app')
-    assert.equal(whose(targets, handshake({ url: '/app/ws/x' })), '0: tunnel 8')
+    assert.equal(whose(targets, handshake({ url: '/app/ws/x' })), '0: upgrade-raw 8')
     assert.equal(whose(targets, plain({ url: '/app/ws/x' })), '1: forward 4')
     assert.equal(whose(targets, plain({ url: '/app' })), '1: forward 4')
     assert.equal(whose(targets, handshake({ url: '/ws/x' })), 'none')
@@ -548,7 +549,7 @@ describe('403: the origin of a WebSocket', () => {
     const origins = ['https://good.example']
     const legacy = targetsOf({ upstream: 'ws://up.example/', fallbackToHttp: false, allowedOrigins: origins })
     assert.equal(inAWord(legacy, handshake({}, { origin: ['null'] })), '403')
-    assert.equal(inAWord(legacy, handshake({}, { origin: origins })), 'tunnel websocket')
+    assert.equal(inAWord(legacy, handshake({}, { origin: origins })), 'upgrade-raw websocket')
     const none = targetsOf({ upstream: 'http://up.example/', upgrade: 'NONE', allowedOrigins: origins })
     assert.equal(inAWord(none, handshake({}, { origin: ['null'], upgrade: ['foo'] })), '403')
   })
@@ -563,11 +564,11 @@ describe('the facts', () => {
       absolute: false,
       authority: undefined,
       scheme: undefined,
-      offer: 'websocket',
-      named: true,
+      upgrade: 'websocket',
+      connectionNamesUpgrade: true,
       body: false,
-      coded: false,
-      misframed: false,
+      hasUnsupportedCoding: false,
+      hasHttp10TransferEncoding: false,
       hosts: ['front.example'],
       keys: [key],
       versions: ['13'],

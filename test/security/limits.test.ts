@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import type { Socket } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
-import { Gate } from '../../lib/admission.ts'
+import { TunnelLimits } from '../../lib/lifecycle/tunnel-limits.ts'
 import type { RawClient } from '../fixtures/client.ts'
 import type { ProxyOptions } from '../fixtures/proxy.ts'
 import type { RawConnection, RawResponse } from '../fixtures/raw.ts'
@@ -20,13 +20,13 @@ const limited = (ws: string, path: string, limits: object): object => ({ path, u
 
 describe('limits', () => {
   const suite = shared()
-  const gates = new Set<Gate>()
-  const { admit } = Gate.prototype
-  Gate.prototype.admit = function (this: Gate, ...args) {
+  const gates = new Set<TunnelLimits>()
+  const { acquire } = TunnelLimits.prototype
+  TunnelLimits.prototype.acquire = function (this: TunnelLimits, ...args) {
     gates.add(this)
-    return admit.apply(this, args)
+    return acquire.apply(this, args)
   }
-  after(() => { Gate.prototype.admit = admit })
+  after(() => { TunnelLimits.prototype.acquire = acquire })
 
   const record = recordTunnels()
   let scene: Scene

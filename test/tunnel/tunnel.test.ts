@@ -5,11 +5,12 @@ import { Duplex } from 'node:stream'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { closeFrame, FrameTracker } from '../lib/frames.ts'
-import { clock, Tunnel } from '../lib/tunnel.ts'
-import type { Ending, TunnelEnds, TunnelTimers } from '../lib/tunnel.ts'
-import { encodeFrame } from './fixtures/frames.ts'
-import { deferred, event, until, within } from './fixtures/wait.ts'
+import { monotonicNow } from '../../lib/net/clock.ts'
+import { Tunnel } from '../../lib/tunnel/tunnel.ts'
+import type { Ending, TunnelEnds, TunnelTimers } from '../../lib/tunnel/tunnel.ts'
+import { closeFrame, FrameTracker } from '../../lib/tunnel/websocket-frames.ts'
+import { encodeFrame } from '../fixtures/frames.ts'
+import { deferred, event, until, within } from '../fixtures/wait.ts'
 
 const noTimers: TunnelTimers = { idle: 0, halfClose: 0, lifetime: 0, stall: 0 }
 
@@ -486,12 +487,12 @@ describe('timers', () => {
     for (const side of ['client', 'upstream'] as const) {
       test(`runs once the ${side} has ended, and not before`, async () => {
         const made = rig({ timers: { halfClose: 1000 } })
-        made.tunnel.sweep(clock() + 1e9)
+        made.tunnel.sweep(monotonicNow() + 1e9)
         await alive(made)
-        const before = clock()
+        const before = monotonicNow()
         made[side].push(null)
         await settle()
-        const after = clock()
+        const after = monotonicNow()
         made.tunnel.sweep(before + 999)
         await alive(made)
         made.tunnel.sweep(after + 1001)
@@ -504,7 +505,7 @@ describe('timers', () => {
       await settle()
       made.upstream.arrive('x')
       await settle()
-      made.tunnel.sweep(clock() + 1001)
+      made.tunnel.sweep(monotonicNow() + 1001)
       await expired(made, 'half_close_timeout')
     })
     test('bounds how long a reset waits for the other side to take the rest; the reason stays', async () => {
@@ -515,14 +516,14 @@ describe('timers', () => {
       made.client.destroy(Object.assign(new Error('reset'), { code: 'ECONNRESET' }))
       await settle()
       assert.equal(made.upstream.destroyed, false)
-      made.tunnel.sweep(clock() + 1001)
+      made.tunnel.sweep(monotonicNow() + 1001)
       assert.equal((await endingOf(made)).reason, 'client_reset')
     })
     test('of 0 is none', async () => {
       const made = rig()
       made.client.push(null)
       await settle()
-      made.tunnel.sweep(clock() + 1e12)
+      made.tunnel.sweep(monotonicNow() + 1e12)
       await alive(made)
       made.tunnel.kill('killed')
     })
@@ -595,7 +596,7 @@ describe('timers', () => {
         const made = rig({ timers: { stall: 100 }, ends })
         made.tunnel.sweep(500)
         made[to].hold = true
-        made.tunnel.farewell(to, closeFrame(1001))
+        made.tunnel.requestClose(to, closeFrame(1001))
         await settle()
         made.tunnel.sweep(500)
         made.tunnel.sweep(599)
@@ -636,8 +637,8 @@ describe('a last frame', () => {
   const toUpstream = closeFrame(1001, Buffer.from([1, 2, 3, 4]))
   const followed = (): Rig => rig({ ends: { clientTracker: new FrameTracker(true), upstreamTracker: new FrameTracker(false) } })
   const bid = ({ tunnel }: Rig): void => {
-    tunnel.farewell('client', toClient)
-    tunnel.farewell('upstream', toUpstream)
+    tunnel.requestClose('client', toClient)
+    tunnel.requestClose('upstream', toUpstream)
   }
   const fromClient = encodeFrame(2, Buffer.alloc(20, 0x61), { masked: true })
   const fromUpstream = encodeFrame(2, Buffer.alloc(20, 0x62))
@@ -722,7 +723,7 @@ describe('a last frame', () => {
         const made = followed()
         made[from].arrive(close.subarray(0, at))
         await settle()
-        made.tunnel.farewell(to, last)
+        made.tunnel.requestClose(to, last)
         made[from].arrive(close.subarray(at))
         await settle()
         made[to].push(null)
@@ -755,7 +756,7 @@ describe('a last frame', () => {
     test(`to the ${to} leaves the other direction as it is`, async () => {
       const made = followed()
       const answer = from === 'client' ? fromUpstream : fromClient
-      made.tunnel.farewell(to, last)
+      made.tunnel.requestClose(to, last)
       made[from].arrive(frame)
       made[to].arrive(answer)
       made[to].arrive(answer)
@@ -855,7 +856,7 @@ describe('over TCP', () => {
     const client = await pair(t)
     const upstream = await pair(t)
     const { owner, ended, endings } = recordEnding()
-    const tunnel = new Tunnel({ client: client.near, upstream: upstream.near }, timers, owner, clock())
+    const tunnel = new Tunnel({ client: client.near, upstream: upstream.near }, timers, owner, monotonicNow())
     tunnel.start(undefined, undefined)
     return { client: client.far, upstream: upstream.far, tunnel, ended, endings, near: { client: client.near, upstream: upstream.near } }
   }
@@ -932,7 +933,7 @@ describe('over TCP', () => {
       send()
       await until(() => made.near[first].isPaused(), 'the pause')
       // the kernel's buffers may grow, and so take some more, for a while
-      let now = clock()
+      let now = monotonicNow()
       await until(() => {
         made[second].write('busy')
         made[first].resume()
@@ -948,7 +949,7 @@ describe('over TCP', () => {
       made[first].end()
       await secondSawEnd
       const closed = Promise.all([event(made.near.client, 'close'), event(made.near.upstream, 'close')])
-      made.tunnel.sweep(clock() + 1001)
+      made.tunnel.sweep(monotonicNow() + 1001)
       assert.equal((await within(made.ended, 'the end')).reason, 'half_close_timeout')
       await closed
     })

@@ -4,8 +4,8 @@ import type { Writable } from 'node:stream'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import * as ws from 'ws'
-import { closeFrame, FrameTracker } from '../lib/frames.ts'
-import { decodeFrames, encodeFrame } from './fixtures/frames.ts'
+import { closeFrame, FrameTracker } from '../../lib/tunnel/websocket-frames.ts'
+import { decodeFrames, encodeFrame } from '../fixtures/frames.ts'
 
 // `ws` exports it, but its types do not say so.
 const { Receiver } = ws as unknown as { Receiver: new (options: { isServer: boolean }) => Writable }

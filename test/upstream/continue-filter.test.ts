@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import { test } from 'node:test'
-import { Continues } from '../lib/interim.ts'
+import { ContinueFilter } from '../../lib/upstream/continue-filter.ts'
 
 const go = 'HTTP/1.1 100 Continue\r\n\r\n'
 const hint = 'HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n'
@@ -11,7 +11,7 @@ const switching = 'HTTP/1.1 101 Switching Protocols\r\n\r\n'
 /** What a reader gets that comes after the filter, when these pieces come one by one; `undefined` begins another request. */
 async function read (...pieces: Array<string | undefined>): Promise<string> {
   const stream = new Readable({ read () {} })
-  const continues = new Continues()
+  const continues = new ContinueFilter()
   continues.watch(stream)
   continues.expect()
   let text = ''

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { Counters, HistogramCounter, refusalStages, tunnelReasons } from '../lib/counters.ts'
+import { tunnelReasons } from '../../lib/tunnel/tunnel.ts'
+import { Counters, HistogramCounter, refusalStages } from '../../lib/upstream/counters.ts'
 
 describe('a histogram', () => {
   test('of nothing', () => {

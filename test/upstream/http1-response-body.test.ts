@@ -4,9 +4,9 @@ import { Duplex } from 'node:stream'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { AnswerBody } from '../lib/answer.ts'
-import type { AnswerBodyOptions } from '../lib/answer.ts'
-import { event } from './fixtures/wait.ts'
+import { RawResponseBody } from '../../lib/upstream/http1-response-body.ts'
+import type { RawResponseBodyOptions } from '../../lib/upstream/http1-response-body.ts'
+import { event } from '../fixtures/wait.ts'
 
 /** The connection to an upstream. */
 class Connection extends Duplex {
@@ -14,12 +14,12 @@ class Connection extends Duplex {
   override _write (_chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void { callback() }
 }
 
-interface Answer { body: AnswerBody, stream: Connection, transport: Connection }
+interface Answer { body: RawResponseBody, stream: Connection, transport: Connection }
 
-function answer (options: Partial<AnswerBodyOptions> & Pick<AnswerBodyOptions, 'framing'>): Answer {
+function answer (options: Partial<RawResponseBodyOptions> & Pick<RawResponseBodyOptions, 'framing'>): Answer {
   const stream = new Connection()
   const transport = new Connection()
-  const body = new AnswerBody({ stream, transport: transport as unknown as Socket, rest: Buffer.alloc(0), timeout: 0, raw: false, ...options })
+  const body = new RawResponseBody({ stream, transport: transport as unknown as Socket, rest: Buffer.alloc(0), timeout: 0, raw: false, ...options })
   return { body, stream, transport }
 }
 

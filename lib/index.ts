@@ -1,0 +1,20 @@
+/**
+ * fastify-wstunnel: what mod_proxy_wstunnel and the parts of mod_proxy it stands on do for httpd, as a Fastify plugin.
+ */
+export type {
+  BalancerControl, BalancerMetrics, BalancerOptions, DnsMembers, HealthCheckOptions, LbFunction, LbMethod, MemberChanges, MemberInfo,
+  MemberOptions, MemberState
+} from './balancer/options.ts'
+export type { Candidate } from './balancer/policies.ts'
+export type { StickyCookie } from './balancer/session-affinity.ts'
+export type { Duration } from './config/duration.ts'
+export type { CommonOptions, Limits, TunnelInfo, TunnelOutcome, UpstreamFunction } from './config/target.ts'
+export type { TlsOptions } from './config/tls-options.ts'
+export type { ErrorSource, WstunnelError } from './errors.ts'
+export type { HeaderMap } from './http/header-map.ts'
+export type { ForwardMetrics, MetricsSnapshot, RouteMetrics, TunnelMetrics, UpstreamMetrics } from './observability/metrics-snapshot.ts'
+export type { RouteOptions, WstunnelOptions } from './plugin/options.ts'
+export type { WstunnelDecorator } from './plugin/plugin.ts'
+export type { TunnelReason } from './tunnel/tunnel.ts'
+export type { Histogram, RefusalStage, StatusClass } from './upstream/counters.ts'
+export { default, default as fastifyWstunnel, default as wstunnel, default as 'module.exports' } from './plugin/plugin.ts'

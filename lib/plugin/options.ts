@@ -1,0 +1,34 @@
+/** The options of a registration: what a user writes, and what becomes of it. */
+import type { BalancerConfig, BalancerOptions } from '../balancer/options.ts'
+import type { Duration } from '../config/duration.ts'
+import type { CommonOptions, Target } from '../config/target.ts'
+
+/** One ProxyPass line. */
+export interface RouteOptions extends CommonOptions {
+  /** A prefix on segment boundaries, below Fastify's own. Default: `/`. httpd: the path of ProxyPass. */
+  path?: string
+}
+
+export interface WstunnelOptions extends RouteOptions {
+  /** Fastify's prefix. */
+  prefix?: string
+  /** The table: the first entry that matches decides. Without it, the options at the top are the one entry. */
+  routes?: readonly RouteOptions[]
+  /** Sets of upstreams by name, for `balancer://name/path`. A name stands for the whole server. httpd: `<Proxy balancer://name>`. */
+  balancers?: Readonly<Record<string, BalancerOptions>>
+  /** A path that tells, as JSON, whether the server is ready, draining, and how many members are up: 200 or 503. Default: none. */
+  healthPath?: string
+  /** How long `close()` lets tunnels and forwards go on. Default: 10s. */
+  drainTimeout?: Duration
+}
+
+/** A registration's options, resolved. */
+export interface Config {
+  readonly targets: readonly Target[]
+  readonly balancers: readonly BalancerConfig[]
+  readonly healthPath: string | undefined
+  /** Milliseconds. */
+  readonly drainTimeout: number
+  /** What is allowed but hardly meant: for the log. */
+  readonly warnings: readonly string[]
+}

@@ -1,0 +1,126 @@
+/** Fastify's routes for a registration's table: decided in an `onRequest` hook, acted on in the handler. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Server, ServerResponse } from 'node:http'
+import type { Target } from '../config/target.ts'
+import { markMustClose, mustClose } from '../downstream/must-close.ts'
+import { guard, isHeadWritten, pendingUpgradeOf, UpgradeResponse } from '../downstream/upgrade-response.ts'
+import { BadPathError, BadRequestError, TooManyHeadersError, UpgradeRequiredError, type WstunnelError } from '../errors.ts'
+import { prefixLength } from '../http/path-pattern.ts'
+import { isHttp2 } from '../http/version.ts'
+import { sendError } from '../proxy/client-response.ts'
+import { forward } from '../proxy/forward.ts'
+import { upgrade } from '../proxy/upgrade.ts'
+import { decide, type Decision } from '../routing/decision.ts'
+import { isTruncated, readFacts } from '../routing/request-facts.ts'
+import type { RouteTable } from '../routing/route-table.ts'
+import { addRoutes } from './entry-routes.ts'
+import type { Resolved } from './resolve-options.ts'
+import type { ServerState } from './server-state.ts'
+
+const kDecision: unique symbol = Symbol('fastify-wstunnel.decision')
+
+type Decided = FastifyRequest & { [kDecision]?: Decision }
+
+/** The routes of a registration, and what they do. */
+export function routes (scope: FastifyInstance, state: ServerState, table: RouteTable, { placements }: Resolved): void {
+  // Every body is a stream, of whatever type and size.
+  scope.removeAllContentTypeParsers()
+  scope.addContentTypeParser('*', function wstunnelBody (_, payload, done) { done(null, payload) })
+  scope.decorateRequest(kDecision as unknown as string, null)
+  const handle = function wstunnelHandler (request: FastifyRequest, reply: FastifyReply): void { handleRequest(state, table, request, reply) }
+  // After all others', and so after @fastify/websocket's, which puts a handler around ours that would switch the upgrade itself.
+  scope.addHook('onRoute', function wstunnelOnRoute (route) { route.handler = handle })
+  addRoutes(scope, state, table, placements, {
+    decide (target, request: Decided, reply) {
+      request[kDecision] = decisionOn(state, target, request)
+      if (mustClose(request.raw)) reply.header('connection', 'close') // also where a later hook answers in our place
+    },
+    preHandlersOf: preHandlersFor,
+    handle
+  })
+}
+
+/** What to do with a request that the router has given to an entry. */
+function decisionOn (state: ServerState, target: Target, { raw, host }: FastifyRequest): Decision {
+  const { rules } = state
+  const facts = readFacts(raw, rules)
+  const matched = facts.path === undefined ? undefined : prefixLength(target.prefix, facts.path, rules)
+  // The router has not read the same path.
+  if (facts.path !== undefined && (matched === undefined || state.isAmbiguous(facts.path, target, host))) return refusal(target, raw, new BadPathError())
+  const decision = decide([target], facts, matched)
+  if (decision.kind === 'none') return decision
+  if (isTruncated(raw, state.server as Server)) return refusal(target, raw, new TooManyHeadersError())
+  // RFC 9112, 9.6: nothing that comes behind the request whose answer says `close` is to be processed.
+  if (mustClose(raw)) return refusal(target, raw, new BadRequestError('behind a request that was refused'))
+  const offered = pendingUpgradeOf(raw) !== undefined
+  // It did not come by an upgrade of Node's: by `inject()`, or with an offer that Node did not see (20: `Connection: Upgrade<TAB>`).
+  if ((decision.kind === 'upgrade-raw' || decision.kind === 'upgrade') && !offered) {
+    return refusal(target, raw, new BadRequestError('this connection cannot be upgraded'))
+  }
+  // It did, was foreseen to switch, and so Node has not read its body.
+  if (decision.kind === 'forward' && offered && facts.body) return refusal(target, raw, new BadRequestError('an upgrade with a body'))
+  if (decision.kind === 'refuse' && !(decision.error instanceof UpgradeRequiredError)) markMustClose(raw)
+  return decision
+}
+
+function refusal (target: Target, raw: FastifyRequest['raw'], error: WstunnelError): Decision {
+  markMustClose(raw)
+  return { kind: 'refuse', target, error }
+}
+
+/** The route's own preHandlers, and after them all the one that ends what another plugin has put through the router. */
+function preHandlersFor ({ settings }: Target): NonNullable<Target['settings']['preHandler']> {
+  return [settings.preHandler ?? []].flat().concat(wstunnelPreHandler)
+}
+
+/**
+ * @fastify/websocket and @fastify/http-proxy put upgrades through the router on a response of their own. Nobody gives its connection
+ * back to HTTP, so it ends with the response. The former looks at `request.ws` when the response is done, to destroy the socket.
+ */
+function wstunnelPreHandler (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+  if (pendingUpgradeOf(request.raw) !== undefined && !UpgradeResponse.is(reply.raw)) {
+    reply.header('connection', 'close')
+    reply.raw.once('finish', endConnection)
+    if ('ws' in request) request.ws = false
+  }
+  done()
+}
+
+const endConnection = guard(function endConnection (this: ServerResponse): void {
+  if (isHeadWritten(this)) this.req.socket.destroySoon()
+})
+
+/** The handler: acts on the decision, after every hook of the user's has agreed. */
+function handleRequest (state: ServerState, table: RouteTable, request: Decided, reply: FastifyReply): void {
+  const decision = request[kDecision] as Decision
+  switch (decision.kind) {
+    case 'forward': {
+      const { target, matched } = decision
+      forward({ request, reply, target, matched, upstreams: table.upstreamsOf(target), registry: state.registry })
+      return
+    }
+    case 'upgrade-raw':
+    case 'upgrade':
+      upgrade(state, table, request, reply, decision)
+      return
+    case 'refuse':
+      refuse(state, table, request, reply, decision)
+      return
+    case 'none':
+      reply.callNotFound()
+  }
+}
+
+function refuse (state: ServerState, table: RouteTable, request: FastifyRequest, reply: FastifyReply, decision: Extract<Decision, { kind: 'refuse' }>): void {
+  const { target, error, upgrade: protocols } = decision
+  if (request.raw.headers.upgrade !== undefined) {
+    state.refused(target, 'decision', table.upstreamsOf(target).unattributed, error, request)
+  }
+  const { httpVersion } = request.raw
+  const http1 = !isHttp2(request.raw)
+  if (http1 && error instanceof UpgradeRequiredError && protocols !== undefined) {
+    // RFC 9110, 15.5.22.
+    reply.header('upgrade', protocols).header('connection', httpVersion === '1.0' ? 'Upgrade, close' : 'Upgrade')
+  } else if (http1) reply.header('connection', 'close')
+  sendError(request, reply, error)
+}
