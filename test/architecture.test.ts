@@ -32,6 +32,7 @@ for (const extra of ['prometheus', 'otel', 'redis', 'status', 'httpd-conf', 'cli
 const exceptions: Record<string, string> = {
   'proxy/upgrade.ts → plugin/server-state.ts': 'ServerState is to be taken apart: an upgrade gets the few things that it needs',
   'downstream/upgrade-listener.ts → plugin/server-state.ts': 'the same: the listener gets them',
+  'downstream/instances.ts → plugin/server-state.ts': 'the same: of an instance it needs whether it is ready, or closes',
   'compat/node24-upgrade-callback.ts → plugin/server-state.ts': 'the same: it needs the preview of a decision',
   'downstream/upgrade-listener.ts → compat/node24-upgrade-callback.ts': 'the same: plugin/ installs it beside the listener then'
 }
@@ -49,14 +50,14 @@ const answered: Record<string, string> = {
 
 /** What we write to objects that are not ours, by file: documented properties, and the reason for each that is not. */
 const touched: Record<string, Record<string, string>> = {
-  'compat/fastify-websocket.ts': {
-    'request.ws =': 'its onResponse hook would destroy the socket',
-    getOwnPropertySymbols: 'the mark of @fastify/websocket is a symbol that it does not export',
-    'symbol.description': 'the same'
-  },
   'compat/node24-upgrade-callback.ts': { 'server.shouldUpgradeCallback =': 'an option of the constructor, which is not ours to call' },
   'downstream/hijack.ts': { 'response.statusCode =': 'documented' },
   'downstream/upgrade-listener.ts': { 'socket.allowHalfOpen =': 'documented; https and http2 servers have no option for it' },
+  'plugin/entry-routes.ts': { 'request.params =': 'the parameters of the entry that decides, where the router found it by a more specific pattern' },
+  'plugin/routes.ts': {
+    'request.ws =': 'the onResponse hook of @fastify/websocket would destroy the socket',
+    'route.handler =': 'documented for onRoute hooks: @fastify/websocket has put its own around ours'
+  },
   'proxy/client-response.ts': { 'reply.raw.statusMessage =': 'documented' },
   'upstream/connect.ts': { 'secure.allowHalfOpen =': 'documented; tls.connect() over a socket ignores the option' },
   'upstream/continue-filter.ts': { 'stream.read =': 'undici ends the connection at an unsolicited 100; a stream in between costs twice as much' },

@@ -1,6 +1,6 @@
 /** Node 24.9 and later: `shouldUpgradeCallback`, which decides before the parser does whether a request is an upgrade. */
 import type { IncomingMessage, Server } from 'node:http'
-import { isInCharge } from '../downstream/upgrade-listener.ts'
+import { isInCharge } from '../downstream/instances.ts'
 import type { ServerState } from '../plugin/server-state.ts'
 import { readFacts } from '../routing/request-facts.ts'
 

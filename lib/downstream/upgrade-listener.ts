@@ -10,6 +10,7 @@ import { reinjectedToken, replaceUpgradeToken } from '../http/hop-by-hop.ts'
 import type { ServerState } from '../plugin/server-state.ts'
 import { isTruncated, readFacts } from '../routing/request-facts.ts'
 import type { RefusalStage } from '../upstream/counters.ts'
+import { instancesOn, isAlone, isInCharge, removeInstance } from './instances.ts'
 import { keepResponse, whenIdle } from './pipelining.ts'
 import { reinject, serializeRequest } from './reinject.ts'
 import { type ForeignUpgrades, foreignUpgradesOf, isTaken, traceOf, UnclaimedUpgrades } from './unclaimed-upgrade.ts'
@@ -19,17 +20,6 @@ import {
 } from './upgrade-response.ts'
 
 const nothing = Buffer.alloc(0)
-
-/**
- * The instances on one server, in the order of their registration. @fastify/restartable makes a new one before it closes the old one:
- * the last that is ready has what comes, and the others only end what they have begun.
- */
-const instances = new WeakMap<Server, Instances>()
-
-interface Instances {
-  readonly peers: ServerState[]
-  readonly untake: () => void
-}
 
 /** An instance that listens to its server. */
 export interface Listening {
@@ -48,7 +38,7 @@ interface Context {
 
 export function listen (state: ServerState): Listening {
   const server = state.server as Server
-  const { peers } = instancesOn(server)
+  const { peers } = instancesOn(server, takeAllUpgrades)
   peers.push(state)
   const foreign = foreignUpgradesOf(server)
   const unclaimed = new UnclaimedUpgrades(foreign, ({ request, stream, head }) => answerUnclaimed(state, request, stream, head))
@@ -79,34 +69,9 @@ export function listen (state: ServerState): Listening {
       server.off('upgrade', onUpgrade)
       server.off('request', onRequest)
       server.off('checkContinue', onContinue)
-      const at = peers.indexOf(state)
-      if (at !== -1) peers.splice(at, 1)
-      if (peers.length > 0) return
-      instances.get(server)?.untake()
-      instances.delete(server)
+      removeInstance(server, state)
     }
   }
-}
-
-function instancesOn (server: Server): Instances {
-  let known = instances.get(server)
-  if (known === undefined) {
-    const peers: ServerState[] = []
-    instances.set(server, known = { peers, untake: takeAllUpgrades(server, peers) })
-  }
-  return known
-}
-
-/** Two copies of the entry file may have two instances of one application, and both are in charge. */
-export function isInCharge (peers: readonly ServerState[], state: ServerState): boolean {
-  const current = peers.findLast(({ isReady, registry }) => isReady && !registry.closing) ?? peers.findLast(({ isReady }) => isReady) ?? peers[0]
-  return state.routing === current?.routing
-}
-
-/** Whether nobody else hears of upgrades. */
-function isAlone (server: Server, peers: readonly ServerState[]): boolean {
-  const others = server.listenerCount('upgrade') - peers.length
-  return others === 0 && peers.filter((peer) => isInCharge(peers, peer)).length === 1
 }
 
 /** What Node does by itself, but for a response behind one that is not finished: it would put the `100` into its body. */
@@ -123,7 +88,7 @@ function accept (context: Context, request: IncomingMessage, stream: Duplex, hea
   const { state, foreign, unclaimed } = context
   const { socket } = request
   if (socket as unknown === undefined) return // no request of Node's: @fastify/websocket has made it up, in `injectWS()`
-  const alone = isAlone(state.server as Server, instancesOn(state.server as Server).peers)
+  const alone = isAlone(state.server as Server)
   const traces = alone ? [] : [...new Set([socket, stream])].map(traceOf)
   for (const each of [socket, stream]) if (!each.listeners('error').includes(onSocketError)) each.on('error', onSocketError)
   // It is closing behind a response that was the last one: nothing that comes then is processed (RFC 9112, 9.6).

@@ -170,7 +170,7 @@ function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: strin
     rules,
     methods,
     allMethods: methods ?? (webSocketsOnly ? getOnly : everyMethod),
-    constraints: own.constraints,
+    constraints: own.constraints === undefined ? undefined : Object.freeze(constraintsOf(own.constraints)),
     upstream: upstream ?? false,
     webSocket,
     atRoot,
@@ -199,6 +199,13 @@ function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: strin
 
 function isPrefix (path: string): boolean {
   return /^\/[^\s\p{C}]*$/u.test(path) && !/[?#*\\()%]|\/\/|\/\.{1,2}(\/|$)/.test(path)
+}
+
+/** A copy; of an expression for hosts one whose `test()` keeps no state, as find-my-way makes it. */
+function constraintsOf (constraints: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const { host } = constraints
+  if (!(host instanceof RegExp)) return { ...constraints }
+  return { ...constraints, host: new RegExp(host.source, host.flags.replace(/[gy]/g, '')) }
 }
 
 /** The root of a registration is the whole of what lies below Fastify's prefix, that prefix itself included. */

@@ -52,6 +52,5 @@ export class PathIndex<T> {
 
 function isOfHost ({ constraints }: Target, host: string): boolean {
   const wanted = constraints?.host
-  if (wanted instanceof RegExp) return new RegExp(wanted.source, wanted.flags.replace(/[gy]/g, '')).test(host)
-  return wanted === undefined || wanted === host
+  return wanted === undefined || (wanted instanceof RegExp ? wanted.test(host) : wanted === host)
 }

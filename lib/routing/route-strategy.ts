@@ -41,7 +41,7 @@ export class Candidate {
   takes (request: IncomingMessage): boolean {
     const { constraints } = this.#target
     const { upgrade } = request.headers
-    if (constraints?.host instanceof RegExp && !testHost(constraints.host, hostOf(request))) return false
+    if (constraints?.host instanceof RegExp && !constraints.host.test(hostOf(request))) return false
     if (upgrade === undefined && skipsSome(this.#target)) return false
     return !this.#group.foreign.has(request.method as string) || this.excludes ||
       (upgrade !== undefined && acceptedToken(this.#target, readFacts(request)) !== undefined)
@@ -60,12 +60,6 @@ export class Candidate {
 
 function hostOf ({ headers }: IncomingMessage): string {
   return headers.host ?? String(headers[':authority'] ?? '')
-}
-
-/** As find-my-way tests a host, whatever a flag makes of `lastIndex`. */
-function testHost (expression: RegExp, host: string): boolean {
-  expression.lastIndex = 0
-  return expression.test(host)
 }
 
 /** Requests of which an exclusion has decided, with the tables that it speaks for. */
