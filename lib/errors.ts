@@ -61,9 +61,9 @@ export const UpgradeRequiredError: WstunnelErrorConstructor =
 export const OriginRefusedError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_ORIGIN_REFUSED', 'Origin not allowed', 403, 'client')
 
-/** `limits.maxTunnels` or `limits.maxTunnelsPerUpstream` is reached. */
+/** A limit is reached: `maxTunnels`, `maxTunnelsPerUpstream`, `maxForwards`, or `maxConnectionsPerUpstream` for as long as `timeout`. */
 export const LimitError: WstunnelErrorConstructor =
-  define('FST_WSTUNNEL_LIMIT', 'Too many tunnels', 503, 'internal', 5)
+  define('FST_WSTUNNEL_LIMIT', 'Too many %s', 503, 'internal', 5)
 
 /** `limits.maxTunnelsPerClient` is reached. */
 export const ClientLimitError: WstunnelErrorConstructor =
@@ -72,6 +72,10 @@ export const ClientLimitError: WstunnelErrorConstructor =
 /** The server is draining: it takes no new upgrade. */
 export const DrainingError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_DRAINING', 'The server is draining', 503, 'internal', 5)
+
+/** This process or its system is short of descriptors, ports or memory: no upstream is to blame. The limits of the system, or `limits`, help. */
+export const ShortageError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_SHORTAGE', 'The server is short of resources', 503, 'internal', 5)
 
 /** The upstream could not be reached: refused, unreachable, or its unix socket is missing (httpd: 503 too). */
 export const UnavailableError: WstunnelErrorConstructor =
@@ -114,7 +118,10 @@ export const UpstreamError: WstunnelErrorConstructor =
 export const InvalidUpstreamError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_INVALID_UPSTREAM', 'No valid upstream was chosen', 500, 'internal')
 
-/** A function of the options threw something that is no Error; an Error is answered as Fastify does. */
+/**
+ * A function of the options threw something that is no Error, or cannot be read; or one that must answer at once returned a promise. An Error
+ * is answered as Fastify does.
+ */
 export const FunctionError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_FUNCTION', 'A function of the options failed', 500, 'internal')
 
@@ -149,7 +156,11 @@ const byCode: Readonly<Record<string, WstunnelErrorConstructor>> = Object.freeze
   EHOSTUNREACH: UnavailableError,
   EHOSTDOWN: UnavailableError,
   ENETUNREACH: UnavailableError,
-  EADDRNOTAVAIL: UnavailableError,
+  EMFILE: ShortageError,
+  ENFILE: ShortageError,
+  ENOBUFS: ShortageError,
+  ENOMEM: ShortageError,
+  EADDRNOTAVAIL: ShortageError,
   ENOENT: UnavailableError,
   EACCES: UnavailableError,
   ENOTSOCK: UnavailableError,
@@ -182,24 +193,47 @@ const byCode: Readonly<Record<string, WstunnelErrorConstructor>> = Object.freeze
  */
 export function toProxyError (cause: unknown): WstunnelError {
   if (isProxyError(cause)) return cause
-  const { code, message } = errorLike(cause)
+  const { code, name, message } = errorLike(decisive(cause))
   if (code === 'UND_ERR_SOCKET' && (message === 'bad upgrade' || message === 'bad response')) {
     return new InvalidResponseError({ cause })
   }
   const Known = byCode[code]
   if (Known !== undefined) return new Known({ cause })
   if (code.startsWith('ERR_TLS_') || code.startsWith('ERR_SSL_') || code.startsWith('CERT_')) return new TlsError({ cause })
-  if (code.startsWith('HPE_')) return new InvalidResponseError({ cause })
+  if (code.startsWith('HPE_') || name === 'HTTPParserError') return new InvalidResponseError({ cause })
   return new UpstreamError({ cause })
 }
 
 /** Whether an error is one of this plugin's. */
 export function isProxyError (error: unknown): error is WstunnelError {
-  return error instanceof Error && 'code' in error && String(error.code).startsWith('FST_WSTUNNEL_')
+  try {
+    return error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('FST_WSTUNNEL_')
+  } catch { // of a getter, or a Proxy
+    return false
+  }
 }
 
-function errorLike (cause: unknown): { code: string, message: string } {
-  if (typeof cause !== 'object' || cause === null) return { code: '', message: '' }
-  const { code, message } = cause as { code?: unknown, message?: unknown }
-  return { code: typeof code === 'string' ? code : '', message: typeof message === 'string' ? message : '' }
+/**
+ * Of several attempts (Node tries the addresses of a name one after the other) the one that tells most. A shortage goes first; that there
+ * is no address of our own to use goes last, since that is how IPv6 fails where there is none.
+ */
+function decisive (cause: unknown): unknown {
+  if (!(cause instanceof AggregateError) || cause.errors.length === 0) return cause
+  const codes = cause.errors.map((error) => errorLike(error).code)
+  const short = codes.findIndex((code) => code !== 'EADDRNOTAVAIL' && byCode[code] === ShortageError)
+  const other = codes.findIndex((code) => code !== 'EADDRNOTAVAIL')
+  return cause.errors[short !== -1 ? short : Math.max(0, other)]
+}
+
+/** Of a parser's errors undici tells the name, and no code. */
+function errorLike (cause: unknown): { code: string, name: string, message: string } {
+  const none = { code: '', name: '', message: '' }
+  if (typeof cause !== 'object' || cause === null) return none
+  try {
+    const { code, name, message } = cause as { code?: unknown, name?: unknown, message?: unknown }
+    const text = (value: unknown): string => typeof value === 'string' ? value : ''
+    return { code: text(code), name: text(name), message: text(message) }
+  } catch {
+    return none
+  }
 }

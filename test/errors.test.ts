@@ -32,7 +32,7 @@ describe('every error', () => {
   })
   test('says when to come back, where that is a matter of time', () => {
     for (const [name, Constructor] of constructors) {
-      const expected = ['LimitError', 'ClientLimitError', 'DrainingError', 'NoMemberError'].includes(name) ? 5 : undefined
+      const expected = ['LimitError', 'ClientLimitError', 'ShortageError', 'DrainingError', 'NoMemberError'].includes(name) ? 5 : undefined
       assert.equal(new Constructor().retryAfter, expected, name)
     }
   })
@@ -65,7 +65,7 @@ describe('a failure on the way to an upstream', () => {
   const failure = (code: unknown, message = 'connect 10.1.2.3:9080 /secret'): Error => Object.assign(new Error(message), { code })
   for (const [code, name, status] of [
     ['ECONNREFUSED', 'UnavailableError', 503], ['EHOSTUNREACH', 'UnavailableError', 503], ['ENETUNREACH', 'UnavailableError', 503], ['ENOENT', 'UnavailableError', 503],
-    ['EACCES', 'UnavailableError', 503], ['EADDRNOTAVAIL', 'UnavailableError', 503],
+    ['EACCES', 'UnavailableError', 503],
     ['ENOTFOUND', 'NameError', 502], ['EAI_AGAIN', 'NameError', 502],
     ['ETIMEDOUT', 'TimeoutError', 504], ['UND_ERR_CONNECT_TIMEOUT', 'TimeoutError', 504], ['UND_ERR_HEADERS_TIMEOUT', 'TimeoutError', 504], ['UND_ERR_BODY_TIMEOUT', 'TimeoutError', 504],
     ['ECONNRESET', 'ClosedError', 502], ['EPIPE', 'ClosedError', 502], ['UND_ERR_SOCKET', 'ClosedError', 502],
@@ -86,11 +86,31 @@ describe('a failure on the way to an upstream', () => {
       assert.doesNotMatch(error.message, /10\.1\.2\.3|secret/)
     })
   }
+  for (const code of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL']) {
+    test(`${code} is a shortage of ours, 503, and blames no upstream`, () => {
+      const error = errors.toProxyError(failure(code))
+      assert.ok(error instanceof errors.ShortageError)
+      assert.deepEqual([error.statusCode, error.source, error.retryAfter], [503, 'internal', 5])
+    })
+  }
+  for (const [codes, name] of [
+    [['ECONNREFUSED', 'EMFILE'], 'ShortageError'], [['EADDRNOTAVAIL', 'ECONNREFUSED'], 'UnavailableError'], [['EADDRNOTAVAIL', 'EADDRNOTAVAIL'], 'ShortageError'],
+    [['ETIMEDOUT', 'ECONNREFUSED'], 'TimeoutError'], [['EADDRNOTAVAIL', 'ENOBUFS', 'ECONNREFUSED'], 'ShortageError'], [[], 'UpstreamError']
+  ] as const) {
+    test(`attempts that failed with ${codes.join(' and ') || 'nothing'} are ${name}`, () => {
+      const error = errors.toProxyError(new AggregateError(codes.map((code) => failure(code))))
+      assert.ok(error instanceof (constructors.find(([known]) => known === name) as [string, WstunnelErrorConstructor])[1], error.code)
+    })
+  }
   for (const message of ['bad upgrade', 'bad response']) {
     test(`UND_ERR_SOCKET: ${message} is an invalid response`, () => {
       assert.ok(errors.toProxyError(failure('UND_ERR_SOCKET', message)) instanceof errors.InvalidResponseError)
     })
   }
+  test('of a parser, which has a name and no code, is an invalid response', () => {
+    const cause = Object.assign(new Error('x'), { name: 'HTTPParserError', code: undefined })
+    assert.ok(errors.toProxyError(cause) instanceof errors.InvalidResponseError)
+  })
   for (const cause of [undefined, null, 'text', 5, {}, Symbol('x'), Object.create(null)]) {
     test(`that is no error (${typeof cause}) is one of ours`, () => {
       const error: WstunnelError = errors.toProxyError(cause)

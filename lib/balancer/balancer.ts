@@ -5,6 +5,8 @@
  */
 import type { FastifyRequest } from 'fastify'
 import { setTimeout } from 'node:timers/promises'
+import { withoutCredentials } from '../config/schema.ts'
+import { parseAddress } from '../config/upstream-url.ts'
 import { InvalidOptionsError, noMemberFor } from '../errors.ts'
 import { type Choice, type TargetUpstreams, tlsTowards, type Upstream, type UpstreamSelector } from '../upstream/upstream.ts'
 import { Discovery, type Endpoint } from './dns-discovery.ts'
@@ -115,7 +117,8 @@ export class Balancer implements UpstreamSelector, MemberPool {
 
   /** @internal What a member's exchanges go through, also those from before it was removed. */
   upstreamsAt (url: string): Upstream[] {
-    return [...this.#members, ...this.#leaving].filter((member) => member.url === url).flatMap((member) => member.upstreams)
+    const label = labelOf(url)
+    return [...this.#members, ...this.#leaving].filter((member) => member.url === label).flatMap((member) => member.upstreams)
   }
 
   add (options: MemberOptions): MemberInfo {
@@ -164,10 +167,14 @@ export class Balancer implements UpstreamSelector, MemberPool {
     member.recover()
   }
 
+  /** By any spelling of its URL that is the same address. */
   #member (url: string): Member {
-    const found = this.#members.find((member) => member.url === url)
-    if (found === undefined) throw new InvalidOptionsError(`url: expected a member of balancer ${this.config.name}, got '${url}'`)
-    return found
+    const label = labelOf(url)
+    const found = this.#members.find((member) => member.url === label)
+    if (found !== undefined) return found
+    const members = this.#members.map((member) => `'${member.url}'`).join(', ')
+    const expected = `expected a member of balancer ${this.config.name}, which has ${members === '' ? 'none' : members}`
+    throw new InvalidOptionsError(`url: ${expected}; got '${withoutCredentials(String(url))}'`)
   }
 
   /** Those that were taken out and have no exchange any more. */
@@ -239,6 +246,10 @@ export class Balancer implements UpstreamSelector, MemberPool {
     const waits = this.#members.flatMap(({ state, retryAt }) => state !== 'error' || retryAt === undefined ? [] : [Math.max(1, Math.ceil((retryAt - now) / 1000))])
     return noMemberFor(waits.length === 0 ? retryAfterUnknown : Math.min(...waits))
   }
+}
+
+function labelOf (url: string): string {
+  return parseAddress(url)?.label ?? url
 }
 
 /** What a balancer tells of: a member's change, or a look-up. */

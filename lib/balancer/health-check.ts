@@ -1,7 +1,7 @@
 /** Active health checks: asks one member, over and over, whether it is well. Every probe has a connection of its own. */
 import { randomBytes } from 'node:crypto'
 import { addAbortSignal } from 'node:stream'
-import { TimeoutError, UpstreamError } from '../errors.ts'
+import { ShortageError, TimeoutError, UpstreamError } from '../errors.ts'
 import { type HeaderList, serialise } from '../http/header-list.ts'
 import { isOriginForm } from '../http/request-target.ts'
 import { monotonicNow } from '../net/clock.ts'
@@ -212,6 +212,7 @@ export class HealthMonitor {
   }
 
   #count (error: Error | undefined): void {
+    if (error instanceof ShortageError) return // it tells of us, and nothing of the member
     const passed = error === undefined
     if (passed === this.#healthy) {
       this.#against = 0

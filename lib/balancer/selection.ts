@@ -3,7 +3,8 @@
  * httpd: `ap_proxy_balancer_get_best_worker`, `find_session_route`.
  */
 import type { FastifyRequest } from 'fastify'
-import { ClosedError, InvalidUpstreamError, isProxyError, LimitError, TimeoutError, TlsError } from '../errors.ts'
+import { whenRejected } from '../config/user-function.ts'
+import { ClosedError, InvalidUpstreamError, isProxyError, LimitError, ShortageError, TimeoutError, TlsError } from '../errors.ts'
 import { mapPath } from '../http/path-prefix.ts'
 import type { Choice, Failure, TargetUpstreams, Upstream } from '../upstream/upstream.ts'
 import type { Member } from './member.ts'
@@ -12,7 +13,7 @@ import { advance, type PolicyContext } from './policies.ts'
 import { cookieValue, queryValue, setCookie, stickyRoute } from './session-affinity.ts'
 
 /** Failures after which another member may do better, beside all that kept a connection from being made. */
-const failingOver = [TlsError, ClosedError, TimeoutError, LimitError]
+const failingOver = [TlsError, ClosedError, TimeoutError, LimitError, ShortageError]
 
 /** Who can be elected. */
 export interface MemberPool {
@@ -108,21 +109,21 @@ export class Selection implements Choice, PolicyContext {
     return this.#find() ?? (forceRecovery && !(noFailover && this.#isBound) && this.#pool.forceRecovery() ? this.#find() : undefined)
   }
 
-  #find (): Member | undefined {
+  #find (tried: readonly Member[] = this.#tried): Member | undefined {
     const { config: { policy, noFailover }, members } = this.#pool
-    const bound = this.#route === undefined ? undefined : memberOf(members, this.#route, this.#tried)
+    const bound = this.#route === undefined ? undefined : memberOf(members, this.#route, tried)
     if (bound !== undefined) {
       // It is a turn of that member all the same, and the others are owed theirs.
-      advance(members.filter((member) => member.isUsable && !this.#tried.includes(member)), bound)
+      advance(members.filter((member) => member.isUsable && !tried.includes(member)), bound)
       return bound
     }
     if (noFailover && this.#isBound) return undefined
-    const candidates = candidatesOf(members, this.#tried)
+    const candidates = candidatesOf(members, tried)
     if (candidates.length === 0) return undefined
     const chosen = policy(candidates, this) as Member
     if (!candidates.includes(chosen)) {
       // An async function is none that can choose; what it rejects with is nobody else's to hear.
-      Promise.resolve(chosen).catch(() => {})
+      void whenRejected(chosen, () => {})
       throw new InvalidUpstreamError()
     }
     advance(candidates, chosen)
@@ -169,6 +170,21 @@ export class Selection implements Choice, PolicyContext {
   /** The balancer's path and the rest of the request's, below the member's own; one slash between them. */
   pathFor (path: string, matched: number): string {
     return this.upstream.address.path.replace(/\/$/, '') + mapPath(path, matched, this.#path)
+  }
+
+  withRoom (): Choice {
+    if (!this.upstream.isFull) return this
+    const full = [this.#member]
+    for (;;) {
+      const next = this.#find([...this.#tried, ...full])
+      if (next === undefined) return this
+      if (!next.upstreamFor(this.#targetUpstreams).isFull) {
+        this.#member = next
+        this.upstream = this.#enter(next)
+        return this
+      }
+      full.push(next)
+    }
   }
 
   answered (status: number): void {

@@ -24,6 +24,14 @@ export const oneOf = (...values: Array<string | false>): TSchema =>
 export const anything = (names: readonly string[]): Record<string, TSchema> =>
   Object.fromEntries(names.map((name) => [name, maybe(Type.Unknown())]))
 
+/** A URL as it may be shown: what stands before an `@` may be a password, also where a parser would not take it for one. */
+export function withoutCredentials (text: string): string {
+  const at = text.lastIndexOf('@')
+  if (at === -1) return text
+  const scheme = /^(?:unix:[^|@]*\|)?(?:(?:wss?|https?):|[a-z][a-z0-9+.-]*:\/\/)\/*/i.exec(text.slice(0, at))?.[0] ?? ''
+  return `${scheme}***${text.slice(at)}`
+}
+
 /** What is wrong, by the path of the value. The first finding of a path stands. */
 export class Issues {
   readonly #findings: Map<string, string> = new Map()
@@ -73,7 +81,7 @@ function pathOf (at: string, pointer: string): string {
 }
 
 function show (value: unknown): string {
-  if (typeof value === 'string') return `'${value.slice(0, 80)}'`
+  if (typeof value === 'string') return `'${withoutCredentials(value).slice(0, 80)}'`
   if (typeof value === 'function') return 'a function'
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
   return String(value)

@@ -10,8 +10,8 @@ import type { Address, BalancerRef } from './upstream-url.ts'
 
 /**
  * Chooses the upstream of one exchange.
- * @param signal aborts when the client leaves
- * @returns an upstream as a string, in any form that the `upstream` option takes
+ * @param signal aborts when the client leaves, or `connectTimeout` is over
+ * @returns an upstream as a string, in any form that the `upstream` option takes; later than `connectTimeout` it is a 504
  */
 export type UpstreamFunction = (request: FastifyRequest, signal: AbortSignal) => string | Promise<string>
 
@@ -62,6 +62,13 @@ export interface Limits {
   maxTunnelsPerClient?: number
   /** Live tunnels of one upstream. Default: none. Beyond: 503. */
   maxTunnelsPerUpstream?: number
+  /** Forwards of the whole server, those that wait for their turn or a connection included. Default: 10,000. Beyond: 503. */
+  maxForwards?: number
+  /**
+   * Connections of one upstream of one entry that carry forwards. Default: 1,024. Beyond, a balancer asks another member; where
+   * there is none, forwards wait in order, at most `timeout`, and are a 503 then. httpd: `max=`, `acquire=`.
+   */
+  maxConnectionsPerUpstream?: number
   /** Bytes that a client may send before the 101. Default: 16 KiB. Beyond that they are not read. */
   earlyData?: number
   /** Bytes of an upstream's response head. Default: 16 KiB. Beyond: 502. */
@@ -113,15 +120,20 @@ export interface CommonOptions {
   forwarded?: ForwardedMode
   /** The Via field, both ways. Default: `'off'`. httpd: ProxyVia. */
   via?: 'off' | 'on' | 'full' | 'block'
-  /** Changes the headers of a request or an upgrade just before they are written. httpd: RequestHeader. */
+  /**
+   * Changes the headers of a request or an upgrade just before they are written. Answers at once: a promise, also that of an async function, is
+   * not waited for and is a 500 (FST_WSTUNNEL_FUNCTION); what takes time belongs into a hook. httpd: RequestHeader.
+   */
   rewriteRequestHeaders?: (request: FastifyRequest, headers: HeaderMap) => HeaderMap
-  /** Changes the headers of a response, a 101 too. Not for `fallbackToHttp: false`, which relays bytes. httpd: Header. */
+  /** Changes the headers of a response, a 101 too. Answers at once, as `rewriteRequestHeaders` does. Not for `fallbackToHttp: false`, which relays bytes. httpd: Header. */
   rewriteHeaders?: (headers: HeaderMap, request: FastifyRequest) => HeaderMap
   /** TLS towards the upstream. httpd: SSLProxy*. */
   tls?: TlsOptions
   /** Exact origins (`https://app.example`) that may open a WebSocket. Default: any. Others, and none: 403. */
   allowedOrigins?: readonly string[]
   limits?: Limits
+  /** Whether each forward has a connection of its own, which ends with it. Default: false. httpd: `disablereuse=`. */
+  disableReuse?: boolean
   constraints?: Record<string, unknown>
   config?: Record<string, unknown>
   logLevel?: NonNullable<RegisterOptions['logLevel']>
@@ -183,6 +195,7 @@ export interface Target extends Durations {
   readonly tls: TlsOptions
   readonly allowedOrigins: readonly string[] | undefined
   readonly limits: Readonly<Required<Limits>>
+  readonly disableReuse: boolean
   /** The timers of this target's tunnels. */
   readonly timers: TunnelTimers
   readonly settings: FastifyRouteSettings

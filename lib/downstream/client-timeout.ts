@@ -7,7 +7,7 @@ import { ClientGoneError, ClientTimeoutError } from '../errors.ts'
 export interface ClientProgress {
   readonly over: boolean
   /** Whether some of the request's body has been read. */
-  readonly bodyTaken: boolean
+  readonly hasTakenBody: boolean
   /** Bytes of the response that wait for the client. */
   readonly waitingBytes: number
   /** Of what waits for it. */
@@ -27,6 +27,6 @@ export function watchClient (request: FastifyRequest, { raw }: FastifyReply, tim
 function onClientIdle ({ raw: request }: FastifyRequest, response: FastifyReply['raw'], exchange: ClientProgress): void {
   if (exchange.over) return
   if (response.writableLength > 0 || exchange.waitingBytes > 0) exchange.clientTakesNothing(new ClientGoneError())
-  else if (exchange.bodyTaken && !request.complete && request.readableLength === 0) exchange.clientSendsNothing(new ClientTimeoutError())
+  else if (exchange.hasTakenBody && !request.complete && request.readableLength === 0) exchange.clientSendsNothing(new ClientTimeoutError())
   // else the upstream's, which has timers of its own
 }

@@ -42,6 +42,16 @@ export interface RequestRules {
   readonly via: 'off' | 'on' | 'full' | 'block'
 }
 
+/**
+ * Whether a field makes whoever it names that of a whole connection, and not of a message: NTLM, and Negotiate, which may be NTLM
+ * (RFC 4559, 6). Such a connection is not for another client.
+ * @param name `authorization` of a request, `www-authenticate` of a response
+ */
+export function authenticatesConnection (list: HeaderList, name: 'authorization' | 'www-authenticate'): boolean {
+  const value = fieldValue(list, name)
+  return value !== undefined && /(?:^|,)[\t ]*(?:ntlm|negotiate)(?:[\t ,]|$)/i.test(value)
+}
+
 /** Lower-case names that `Connection` takes away with itself. */
 function namedByConnection (list: HeaderList): string[] {
   const value = fieldValue(list, 'connection')

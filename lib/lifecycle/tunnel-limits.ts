@@ -1,4 +1,4 @@
-/** The limits: who may open a tunnel. Counts live only as long as what they count. */
+/** The limits: who may open a tunnel or begin a forward. Counts live only as long as what they count. */
 import type { Limits } from '../config/target.ts'
 import { ClientLimitError, LimitError } from '../errors.ts'
 
@@ -10,6 +10,7 @@ export interface Counted {
 /** The places of one server. Everything is refused before anything is dialled. */
 export class TunnelLimits {
   #total = 0
+  #forwards = 0
   readonly #clients: Map<string, number> = new Map()
   readonly #upstreams: Map<Counted, number> = new Map()
 
@@ -26,16 +27,31 @@ export class TunnelLimits {
     const key = clientKey(client)
     const own = this.#clients.get(key) ?? 0
     if (own >= limits.maxTunnelsPerClient) throw new ClientLimitError()
-    if (this.#total >= limits.maxTunnels) throw new LimitError()
+    if (this.#total >= limits.maxTunnels) throw new LimitError('tunnels')
     this.#total++
     this.#clients.set(key, own + 1)
     return new TunnelSlot(this, key)
   }
 
+  /**
+   * Takes a place for a forward.
+   * @returns gives it back, once, however often it is called
+   * @throws LimitError 503
+   */
+  admitForward (limits: Readonly<Required<Limits>>): () => void {
+    if (this.#forwards >= limits.maxForwards) throw new LimitError('requests')
+    this.#forwards++
+    let held = true
+    return () => {
+      if (held) this.#forwards--
+      held = false
+    }
+  }
+
   /** @internal */
   acquireUpstream (upstream: Counted, limit: number): void {
     const count = this.#upstreams.get(upstream) ?? 0
-    if (count >= limit) throw new LimitError()
+    if (count >= limit) throw new LimitError('tunnels')
     this.#upstreams.set(upstream, count + 1)
   }
 

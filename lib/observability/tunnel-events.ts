@@ -1,6 +1,7 @@
 /** What the world hears of a tunnel: on the channels, in the log, and through the options' functions. */
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { Target, TunnelOutcome } from '../config/target.ts'
+import { logging, readable, whenRejected } from '../config/user-function.ts'
 import type { TunnelSession } from '../lifecycle/tunnel-session.ts'
 import { channels } from './channels.ts'
 
@@ -17,7 +18,7 @@ export function closeReporter (log: FastifyBaseLogger, target: Target): (tunnel:
     if (channels.close.hasSubscribers) channels.close.publish({ tunnel, outcome })
     const { error: err, ...rest } = outcome
     const line = { tunnel: tunnel.id, upstream: tunnel.upstream, ...rest, ...(err === undefined ? {} : { err }) }
-    log[levelOf(outcome)](line, 'tunnel closed')
+    logging(() => log[levelOf(outcome)](line, 'tunnel closed'))
     const { onTunnelClose } = target
     if (onTunnelClose !== undefined) callUserHook(log, tunnel, 'onTunnelClose', () => onTunnelClose(tunnel, outcome))
   }
@@ -25,12 +26,12 @@ export function closeReporter (log: FastifyBaseLogger, target: Target): (tunnel:
 
 /** Calls a function of the options. What it throws, or what its promise is rejected with, is logged and changes nothing. */
 function callUserHook (log: FastifyBaseLogger, { id }: TunnelSession, name: string, call: () => unknown): void {
-  const failed = (err: unknown): void => log.error({ err, tunnel: id }, `${name} failed`)
+  const failed = (err: unknown): void => logging(() => log.error({ err, tunnel: id }, `${name} failed`))
   try {
     const result = call()
-    if (result instanceof Promise) result.catch(failed)
-  } catch (err) {
-    failed(err)
+    if (result !== undefined) void whenRejected(result, failed)
+  } catch (thrown) {
+    failed(readable(thrown))
   }
 }
 

@@ -32,6 +32,8 @@ const limitDefaults: Required<Limits> = {
   maxTunnels: 10_000,
   maxTunnelsPerClient: Infinity,
   maxTunnelsPerUpstream: Infinity,
+  maxForwards: 10_000,
+  maxConnectionsPerUpstream: 1024,
   earlyData: 16_384,
   maxResponseHead: 16_384
 }
@@ -64,6 +66,7 @@ const common: Record<string, TSchema> = {
   tls: maybe(strictObject(anything(tlsOptionNames), 'an object of TLS options')),
   allowedOrigins: maybe(Type.Array(Type.String(), { description: "an array of origins such as 'https://app.example'" })),
   limits: maybe(strictObject(Object.fromEntries(Object.keys(limitDefaults).map((name) => [name, count])), 'an object of limits')),
+  disableReuse: flag,
   constraints: anyObject('an object of route constraints'),
   config: anyObject('an object'),
   logLevel: text('a log level'),
@@ -185,6 +188,7 @@ function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: strin
     tls: Object.freeze({ ...own.tls }),
     allowedOrigins: origins === undefined ? undefined : Object.freeze(origins) as readonly string[],
     limits: Object.freeze({ ...limitDefaults, ...defaults.limits, ...entry.limits }),
+    disableReuse: own.disableReuse ?? false,
     timers: Object.freeze({
       idle: durations.idleTimeout as number,
       halfClose: durations.halfCloseTimeout as number,

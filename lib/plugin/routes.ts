@@ -96,7 +96,7 @@ function handleRequest (state: ServerState, table: RouteTable, request: Decided,
   switch (decision.kind) {
     case 'forward': {
       const { target, matched } = decision
-      forward({ request, reply, target, matched, upstreams: table.upstreamsOf(target), registry: state.registry })
+      forward({ request, reply, target, matched, upstreams: table.upstreamsOf(target), registry: state.registry, gate: state.limits })
       return
     }
     case 'upgrade-raw':

@@ -6,6 +6,7 @@ import { Balancer, type MemberChange } from '../balancer/balancer.ts'
 import { controlOf } from '../balancer/control.ts'
 import type { BalancerControl } from '../balancer/options.ts'
 import type { Target } from '../config/target.ts'
+import { logging } from '../config/user-function.ts'
 import { isIdle } from '../downstream/upgrade-response.ts'
 import { InvalidOptionsError, type WstunnelError } from '../errors.ts'
 import { defaultRules, patternKey, type RouterRules } from '../http/path-pattern.ts'
@@ -173,6 +174,10 @@ export class ServerState {
 
   #tell (change: MemberChange): void {
     if (channels.member.hasSubscribers) channels.member.publish(change)
+    logging(() => this.#write(change))
+  }
+
+  #write (change: MemberChange): void {
     const { error: err, ...line } = change
     if (err !== undefined || ('to' in change && (change.to === 'error' || change.to === 'unhealthy'))) this.#log.warn({ ...line, ...(err === undefined ? {} : { err }) }, titleOf(change))
     else this.#log.info(line, titleOf(change))

@@ -1,8 +1,10 @@
 /** An upstream's response as the client gets it: through Fastify's reply, so that hooks and other plugins' headers hold. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { STATUS_CODES } from 'node:http'
 import type { Target } from '../config/target.ts'
+import { immediate, readable } from '../config/user-function.ts'
 import { isHeadWritten } from '../downstream/upgrade-response.ts'
-import { FunctionError, InvalidHeaderError, InvalidResponseError, isProxyError } from '../errors.ts'
+import { InvalidHeaderError, InvalidResponseError, isProxyError } from '../errors.ts'
 import { announcesBody, fieldValue, type HeaderList, tokens } from '../http/header-list.ts'
 import { fromMap, toMap } from '../http/header-map.ts'
 import { mergedVary, responseHeaders } from '../http/hop-by-hop.ts'
@@ -16,12 +18,12 @@ export interface Head {
 
 /**
  * The headers of a response, hop-by-hop fields stripped and `rewriteHeaders` applied.
- * @throws InvalidHeaderError where that function returned what cannot be written
+ * @throws InvalidHeaderError where that function returned what cannot be written, FunctionError where it returned a promise
  */
 export function rewrittenHeaders (request: FastifyRequest, target: Target, raw: HeaderList): string[] {
   const headers = responseHeaders(raw, target.via)
   if (target.rewriteHeaders === undefined) return headers
-  const map = target.rewriteHeaders(toMap(headers), request)
+  const map = immediate(target.rewriteHeaders(toMap(headers), request))
   try {
     return fromMap(map, headers)
   } catch (cause) {
@@ -39,16 +41,18 @@ export function applyResponseHead (request: FastifyRequest, reply: FastifyReply,
   const fields = groupHeaders(rewrittenHeaders(request, target, head.headers))
   reply.code(head.status)
   if (request.raw.httpVersionMajor === 1) {
-    if (/^[\t\x20-\x7e\x80-\xff]+$/.test(head.reason)) reply.raw.statusMessage = head.reason
+    keepReason(reply.raw, head)
     const upgrade = advertised(target, head)
     if (upgrade !== undefined) fields.set('upgrade', upgrade)
     // Answered before the request's body was read: the rest of it is not waited for.
     if (isUnread(request)) fields.set('connection', upgrade === undefined ? 'close' : 'Upgrade, close')
     else if (upgrade !== undefined) fields.set('connection', 'Upgrade')
   }
+  if (head.status === 204) fields.delete('content-length') // RFC 9110, 8.6
   const vary = reply.getHeader('vary') // of a hook: @fastify/cors
   if (vary !== undefined && fields.has('vary')) fields.set('vary', mergedVary([vary, fields.get('vary') ?? []].flat().map(String)))
   for (const [name, value] of fields) reply.header(name, value)
+  if (ofContent.some((name) => fields.has(name))) stripWithStatus(reply.raw, head.status, fields)
   return () => {
     if (isHeadWritten(reply.raw)) return
     resetReason(request, reply)
@@ -57,10 +61,41 @@ export function applyResponseHead (request: FastifyRequest, reply: FastifyReply,
   }
 }
 
-/** RFC 9110, 15.2: 102 and 103 are for the client; it is HTTP/1.1 or later that may get them. Returns whether something was sent. */
+/** The upstream's own phrase, for its own status: a hook may still answer with another one. */
+function keepReason (raw: FastifyReply['raw'], { status, reason }: Head): void {
+  if (reason === STATUS_CODES[status] || !/^[\t\x20-\x7e\x80-\xff]+$/.test(reason)) return
+  Object.defineProperty(raw, 'statusMessage', {
+    configurable: true,
+    enumerable: true,
+    get: () => raw.statusCode === status ? reason : '',
+    set: (value: string) => Object.defineProperty(raw, 'statusMessage', { configurable: true, enumerable: true, writable: true, value })
+  })
+}
+
+/** Fields that speak of the upstream's content, and of nothing that a hook or an error handler puts in its place. */
+const ofContent = ['content-encoding', 'cache-control', 'etag'] as const
+
+/** Leaves them out of a response whose status has become another one since. */
+function stripWithStatus (raw: FastifyReply['raw'], status: number, fields: ReadonlyMap<string, string | string[]>): void {
+  const writeHead = raw.writeHead as (...args: unknown[]) => typeof raw
+  raw.writeHead = ((...args: unknown[]) => {
+    const headers = args.at(-1) as Record<string, unknown>
+    for (const name of args[0] === status ? [] : ofContent) {
+      if (!fields.has(name)) continue
+      if (raw.getHeader(name) === fields.get(name)) raw.removeHeader(name)
+      if (typeof headers === 'object' && headers !== null && headers[name] === fields.get(name)) delete headers[name]
+    }
+    return writeHead.apply(raw, args)
+  }) as typeof raw.writeHead
+}
+
+/**
+ * RFC 9110, 15.2: 102 and 103 are for the client; it is HTTP/1.1 or later that may get them, and only while it takes what it gets:
+ * a hint that waits helps nobody. Returns whether something was sent.
+ */
 export function sendInformational (request: FastifyRequest, { raw }: FastifyReply, status: number, headers: HeaderList): boolean {
   // Behind one that is not finished a response has no socket: Node would put the hint into its body.
-  if (isHeadWritten(raw) || request.raw.httpVersion === '1.0' || raw.socket === null) return false
+  if (isHeadWritten(raw) || request.raw.httpVersion === '1.0' || raw.socket === null || raw.socket.writableLength > 0) return false
   if (status === 102) return sendProcessing(raw)
   const link = status === 103 ? toMap(headers).link : undefined
   if (link === undefined) return false
@@ -98,11 +133,35 @@ function groupHeaders (list: HeaderList): Map<string, string | string[]> {
  */
 export function sendError (request: FastifyRequest, reply: FastifyReply, cause: unknown): void {
   // Fastify takes what is no Error for a payload, and a user's function may throw anything.
-  const error = cause instanceof Error ? cause : functionFailure(cause)
+  const error = readable(cause)
   resetReason(request, reply)
   if (isProxyError(error) && error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter))
   if (isUnread(request)) reply.header('connection', reply.hasHeader('upgrade') ? 'Upgrade, close' : 'close')
-  reply.send(error)
+  deliver(reply, error)
+}
+
+/**
+ * Hands a payload to Fastify. A hook, an error handler or a logger that throws there would throw into whoever has called us back, and
+ * so end the process: it is answered as an error, and where that throws, too, with the status alone.
+ */
+export function deliver (reply: FastifyReply, payload?: unknown): void {
+  try {
+    reply.send(payload)
+  } catch (cause) {
+    const { raw } = reply
+    try {
+      if (payload instanceof Error || raw.headersSent) throw cause
+      reply.send(readable(cause))
+    } catch {
+      if (raw.headersSent) {
+        raw.destroy()
+        return
+      }
+      const status = raw.statusCode >= 400 ? raw.statusCode : 500
+      for (const name of raw.getHeaderNames()) raw.removeHeader(name)
+      raw.writeHead(status, { 'content-length': '0' }).end()
+    }
+  }
 }
 
 /** Bytes on the wire. Undici bounds only names and values, and so lets any number of short fields pass. */
@@ -115,14 +174,6 @@ function sizeOf (headers: HeaderList): number {
 /** The reason phrase of an upstream's response does not fit an error that takes its place. */
 function resetReason ({ raw }: FastifyRequest, reply: FastifyReply): void {
   if (raw.httpVersionMajor === 1 && !isHeadWritten(reply.raw)) reply.raw.statusMessage = ''
-}
-
-/** Objects with a status are thrown in place of errors in Fastify applications: the status holds. */
-function functionFailure (cause: unknown): Error {
-  const failure = new FunctionError({ cause })
-  const status = (cause as { statusCode?: unknown } | null | undefined)?.statusCode
-  if (typeof status === 'number' && status >= 400 && status <= 599) failure.statusCode = status
-  return failure
 }
 
 /** Whether a body is still to come that will not be read: HTTP/1.1 could not go on behind it. */

@@ -2,18 +2,21 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
-import type { Dispatcher } from 'undici'
 import type { Target } from '../config/target.ts'
+import { readable } from '../config/user-function.ts'
 import { type ClientProgress, watchClient } from '../downstream/client-timeout.ts'
 import { isClientGone, isComplete, truncateResponse, watchEnd } from '../downstream/response-completion.ts'
-import { ClientGoneError, ClosedError, DrainingError, isProxyError, toProxyError } from '../errors.ts'
+import { ClientGoneError, DrainingError, isProxyError, type WstunnelError } from '../errors.ts'
+import type { HeaderList } from '../http/header-list.ts'
+import { isHttp2 } from '../http/version.ts'
 import type { Breakable, Registry } from '../lifecycle/registry.ts'
+import type { TunnelLimits } from '../lifecycle/tunnel-limits.ts'
 import { monotonicNow } from '../net/clock.ts'
 import type { Counters, StatusClass } from '../upstream/counters.ts'
-import type { PooledOptions } from '../upstream/pool-client.ts'
 import type { Choice, TargetUpstreams } from '../upstream/upstream.ts'
-import { applyResponseHead, type Head, sendError, sendInformational } from './client-response.ts'
-import { type BodyOwner, counted, requestBody } from './request-body.ts'
+import { applyResponseHead, deliver, type Head, sendError, sendInformational } from './client-response.ts'
+import { PooledRequest, type RequestOwner } from './pooled-request.ts'
+import { hasOwnLength, requestBody } from './request-body.ts'
 import { ResponseBody } from './response-body.ts'
 import { buildUpstreamRequest, isIdempotent } from './upstream-request.ts'
 
@@ -25,6 +28,7 @@ export interface ForwardOptions {
   readonly matched: number
   readonly upstreams: TargetUpstreams
   readonly registry: Registry
+  readonly gate: TunnelLimits
 }
 
 /** Sends the request on. The reply is sent when the response comes, or an error instead of it. */
@@ -32,31 +36,30 @@ export function forward (options: ForwardOptions): void {
   const exchange = new Forward(options)
   if (exchange.over) return
   try {
+    exchange.admit()
     const choice = options.upstreams.choose(options.request, () => exchange.signal())
     if (choice instanceof Promise) choice.then((chosen) => exchange.start(chosen)).catch((error) => exchange.fail(error))
     else exchange.start(choice)
   } catch (error) {
-    exchange.fail(error as Error)
+    exchange.fail(error)
   }
 }
 
-class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, ClientProgress {
+class Forward implements Breakable, RequestOwner, ClientProgress {
   readonly #options: ForwardOptions
   readonly #startedAt: number = monotonicNow()
   index = -1
   /** Stops watching the connection, where the response waits behind another. */
   readonly #unwatch: (() => void) | undefined
+  /** Gives back the place among the forwards of this server. */
+  #release: (() => void) | undefined = undefined
   #choice: Choice | undefined = undefined
-  /** What the pool was asked, the last time. */
-  #asked: PooledOptions | undefined = undefined
-  /** Whether some of the request's body has been taken. */
-  #bodyTaken = false
+  readonly #sent: PooledRequest = new PooledRequest(this)
   /** Whether the client has a timer. */
   #watching = false
   #counters: Counters
   /** Whether the exchange counts as in flight at an upstream. */
   #inFlight = false
-  #controller: Dispatcher.DispatchController | undefined = undefined
   #leaving: AbortController | undefined = undefined
   /** Why the exchange is broken off, once it is. */
   #broken: Error | undefined = undefined
@@ -86,46 +89,39 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Clien
     return this.#finished
   }
 
+  /** @throws LimitError 503 */
+  admit (): void {
+    const { gate, target: { limits } } = this.#options
+    this.#release = gate.admitForward(limits)
+  }
+
   /** Aborts when the client leaves. Made only for those who ask. */
   signal (): AbortSignal {
     this.#leaving ??= new AbortController()
     return this.#leaving.signal
   }
 
-  /** @throws InvalidHeaderError, and whatever a rewrite function throws */
-  start (choice: Choice): void {
+  /** @throws InvalidHeaderError, and whatever a function of the options throws */
+  start (chosen: Choice): void {
     const { request, reply, target, matched } = this.#options
     if (this.#finished || reply.sent) return
+    const choice = chosen.withRoom()
     const { upstream } = choice
     this.#choice = choice
     this.#enter(upstream.counters)
     const body = requestBody(request)
     const replaced = body !== request.raw && body !== null
-    const { path, headers } = buildUpstreamRequest(request, target, choice, matched, !replaced, replaced)
-    this.#asked = {
-      path,
-      method: request.method as Dispatcher.HttpMethod,
-      headers: headers as string[],
-      body: body === null ? null : counted(body, this) as unknown as Readable,
-      // Not the client's Host, which undici would take, and open a connection for each.
-      servername: upstream.address.secure ? upstream.address.hostname : undefined
-    } as PooledOptions
+    const { path, headers } = buildUpstreamRequest(request, target, choice, matched, hasOwnLength(request, body), replaced)
     if (body !== null) this.#watchClient()
-    try {
-      upstream.pool.dispatch(this.#asked, this)
-    } catch (error) {
-      this.fail(toProxyError(error))
-    }
-  }
-
-  taken (bytes: number): void {
-    this.#bodyTaken = true
-    this.#counters.forwardBytesFromClient += bytes
-  }
-
-  isPassedOn (body: Readable): boolean {
-    const { raw } = this.#options.request // what inject() was given is the caller's
-    return body === raw && raw.socket instanceof Socket && this.#asked?.connection?.isFlushed === true
+    this.#sent.send({
+      method: request.method,
+      path,
+      headers,
+      idempotent: isIdempotent(request.method),
+      body,
+      bodyOfSocket: body === request.raw && request.raw.socket instanceof Socket, // what inject() was given is the caller's
+      servername: upstream.address.secure ? upstream.address.hostname : undefined
+    }, { pool: upstream.pool, unshared: target.disableReuse, timeout: upstream.timeout })
   }
 
   #enter (counters: Counters): void {
@@ -138,15 +134,14 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Clien
   /** Another upstream takes the exchange over, where that is allowed. */
   #tryNext (error: Error): boolean {
     if (this.#choice === undefined || this.#responding || this.#broken !== undefined || this.#finished) return false
-    const sent = this.#controller !== undefined
-    const again = !this.#bodyTaken && (!sent || isIdempotent(this.#options.request.method))
+    const { sent, fresh, hasTakenBody } = this.#sent
+    const again = !hasTakenBody && (!sent || isIdempotent(this.#options.request.method))
     try {
-      const next = this.#choice.failed(error, { sent, again, fresh: this.#asked?.reused !== true })
+      const next = this.#choice.failed(error, { sent, again, fresh })
       if (next === undefined) return false
-      this.#controller = undefined
       this.start(next)
     } catch (error) {
-      this.fail(error as Error) // of a function of the options; undici is to hear of none
+      this.fail(error) // of a function of the options; undici is to hear of none
     }
     return true
   }
@@ -169,8 +164,8 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Clien
     this.#watching = watchClient(request, reply, this.#choice?.upstream.timeout ?? 0, this)
   }
 
-  get bodyTaken (): boolean {
-    return this.#bodyTaken
+  get hasTakenBody (): boolean {
+    return this.#sent.hasTakenBody
   }
 
   get waitingBytes (): number {
@@ -190,57 +185,51 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Clien
     if (this.#broken !== undefined) return
     this.#broken = reason
     this.#leaving?.abort(reason)
-    this.#controller?.abort(reason)
+    this.#sent.abort(reason)
     this.#body?.destroy(reason)
   }
 
-  onRequestStart (controller: Dispatcher.DispatchController): void {
-    this.#controller = controller
-    if (this.#broken !== undefined) controller.abort(this.#broken)
+  bodyTaken (bytes: number): void {
+    this.#counters.forwardBytesFromClient += bytes
   }
 
-  onResponseStart (controller: Dispatcher.DispatchController, status: number, _: unknown, reason = ''): void {
-    const list = latin1(controller.rawHeaders as Array<Buffer | string>)
+  responseStarted (status: number, headers: HeaderList, reason: string): void {
     if (status < 200) {
-      if (sendInformational(this.#options.request, this.#options.reply, status, list)) this.#responding = true
+      if (sendInformational(this.#options.request, this.#options.reply, status, headers)) this.#responding = true
       return
     }
     this.#responding = true
     this.#choice?.answered(status)
     if (this.#options.reply.sent) return this.#break(new ClientGoneError()) // answered by someone else: Fastify's handlerTimeout
-    this.#pending = { head: { status, reason, headers: list }, chunks: [] }
-    // RFC 9112, 6.3: these have no body, whatever their Content-Length says; undici would miss it.
-    if (status === 204 || status === 304) return this.onResponseEnd()
+    this.#pending = { head: { status, reason, headers }, chunks: [] }
     // What came in one read with its end is sent whole, at half the cost of a stream; for more is not waited.
     process.nextTick(startStream, this)
   }
 
-  onResponseData (controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  responseData (chunk: Buffer): boolean {
     this.#counters.forwardBytesFromUpstream += chunk.length
-    if (this.#pending !== undefined) this.#pending.chunks.push(chunk)
-    else if (this.#body?.accept(chunk) === false) this.#asked?.connection?.pauseResponse(controller)
+    if (this.#pending === undefined) return this.#body?.accept(chunk) !== false
+    this.#pending.chunks.push(chunk)
+    return true
   }
 
-  onResponseEnd (): void {
-    this.#asked?.connection?.releaseResponse(this.#controller)
-    if (!this.#answered && this.#asked?.connection?.broken === true) return this.#cutOff(new ClosedError())
+  responseEnded (): void {
     this.#answered = true
     this.#body?.push(null)
     const chunks = this.#begin()
     if (chunks === undefined) return
     const { reply } = this.#options
     const whole = chunks.length === 1 ? chunks[0] as Buffer : Buffer.concat(chunks)
-    if (whole.length === 0) reply.send()
-    // Fastify would call a Buffer without a type an octet-stream; a stream it leaves alone.
-    else reply.send(reply.hasHeader('content-type') ? whole : Readable.from([whole]))
+    if (whole.length === 0) deliver(reply)
+    // A Buffer whose type it cannot read Fastify calls an octet-stream; a stream it leaves alone, which takes longer.
+    else deliver(reply, isPlainType(reply.getHeader('content-type')) ? whole : Readable.from([whole]))
   }
 
   /** @internal */
   stream (): void {
     const chunks = this.#begin()
-    const controller = this.#controller
-    if (chunks === undefined || controller === undefined) return
-    const body = new ResponseBody(controller)
+    if (chunks === undefined) return
+    const body = new ResponseBody(this.#sent)
     this.#body = body
     this.#watchClient()
     if (this.#takeBack !== undefined) body.once('error', this.#takeBack)
@@ -248,7 +237,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Clien
     // A head without a body yet goes out at once, as soon as Fastify has written it: the client of a long poll waits for it.
     const { reply } = this.#options
     if (chunks.length === 0) reply.raw.once('pipe', flushHeaders)
-    reply.send(body)
+    deliver(reply, body)
   }
 
   /** Gives the reply its head. Returns what has come of the body, once, unless the head cannot be sent. */
@@ -264,16 +253,15 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Clien
       if (cookie !== undefined) reply.header('set-cookie', cookie)
       if (registry.closing && request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
       return chunks
-    } catch (error) {
-      this.fail(error as Error)
-      this.#break(error as Error)
+    } catch (cause) {
+      const error = readable(cause)
+      this.fail(error)
+      this.#break(error)
       return undefined
     }
   }
 
-  onResponseError (_: Dispatcher.DispatchController, cause: Error): void {
-    this.#asked?.connection?.releaseResponse(this.#controller)
-    const error = toProxyError(cause)
+  responseFailed (error: WstunnelError): void {
     if (!this.#tryNext(error)) this.#cutOff(error)
   }
 
@@ -283,8 +271,9 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Clien
   }
 
   /** No response, or not all of it. What came of it and was not sent yet is not sent. */
-  fail (error: Error): void {
+  fail (cause: unknown): void {
     if (this.#broken !== undefined || this.#finished) return
+    const error = readable(cause)
     this.#failed = isProxyError(error) && error.source === 'upstream'
     this.#pending = undefined
     const { request, reply } = this.#options
@@ -301,6 +290,7 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Clien
     if (this.#finished) return
     this.#finished = true
     this.#unwatch?.()
+    this.#release?.()
     const { request, reply: { raw }, registry } = this.#options
     registry.untrack('forward', this)
     const counters = this.#counters
@@ -320,14 +310,19 @@ class Forward implements Dispatcher.DispatchHandler, Breakable, BodyOwner, Clien
   }
 }
 
-function flushHeaders (this: FastifyReply['raw']): void {
-  this.flushHeaders()
+/** A media type that nobody reads in another way (RFC 9110, 8.3.1). */
+function isPlainType (value: unknown): boolean {
+  return typeof value === 'string' && /^[a-z0-9!#$&^_.+-]+\/[a-z0-9!#$&^_.+-]+(?:; ?[a-z0-9_-]+=(?:[a-z0-9_.:/+-]+|"[^"\\]*"))*$/i.test(value)
 }
+
+/** With `flushHeaders()` Node would write what is beyond ASCII as UTF-8, and so as other bytes. */
+function flushHeaders (this: FastifyReply['raw']): void {
+  if (isHttp2(this.req)) this.flushHeaders()
+  else this.write(nothing)
+}
+
+const nothing: Buffer = Buffer.alloc(0)
 
 function startStream (exchange: Forward): void {
   exchange.stream()
-}
-
-function latin1 (raw: ReadonlyArray<Buffer | string>): string[] {
-  return raw.map((part) => typeof part === 'string' ? part : part.toString('latin1'))
 }

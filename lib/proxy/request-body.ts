@@ -18,12 +18,24 @@ export function requestBody (request: FastifyRequest): Readable | null {
   return body
 }
 
+/**
+ * Whether a body is as long as the client has announced it: its own, or one of a `preParsing` hook that vouches for that, as Fastify asks such
+ * hooks to. Of a body that was decoded on the way, what they vouch for is what came.
+ */
+export function hasOwnLength (request: FastifyRequest, body: Readable | null): boolean {
+  if (body === null || body === request.raw) return true
+  const vouched = (body as Readable & { receivedEncodedLength?: unknown }).receivedEncodedLength
+  return typeof vouched === 'number' && request.headers['content-encoding'] === undefined
+}
+
 /** What is told of a body on its way. */
 export interface BodyOwner {
-  /** So many bytes have been taken of it. At the beginning none. */
+  /** More of it is the client's to send. */
+  awaited (): void
+  /** So many bytes have been taken of it; at the beginning and at the end none. */
   taken (bytes: number): void
   /** Whether the body came from a socket, and the kernel has all that was taken of it. */
-  isPassedOn (body: Readable): boolean
+  readonly isPassedOn: boolean
 }
 
 /**
@@ -36,14 +48,17 @@ export async function * counted (body: Readable, owner: BodyOwner): AsyncGenerat
   const onListener = (event: string | symbol): void => { if (event === 'data') alone = false }
   body.on('newListener', onListener)
   try {
+    owner.awaited()
     for await (const chunk of body.iterator({ destroyOnReturn: false })) {
       owner.taken(chunk.length)
       yield chunk
-      if (alone && owner.isPassedOn(body)) releaseBuffer(chunk)
+      if (alone && owner.isPassedOn) releaseBuffer(chunk)
+      owner.awaited()
     }
   } catch (cause) {
     throw bodyFailure(cause)
   } finally {
+    owner.taken(0)
     body.off('newListener', onListener)
   }
 }

@@ -10,16 +10,19 @@ import { ignoreErrors } from '../net/socket.ts'
 /** With so much waiting for a client the upstream is held: two chunks as they are read, so that the usual one is no reason to stop. */
 const maxWaitingBytes = 131_072
 
+/** What brings it. */
+export type Flow = Pick<Dispatcher.DispatchController, 'paused' | 'resume' | 'abort'>
+
 /**
  * The body as Fastify sends it. It is an ordinary stream to whoever reads it, at the reader's pace. Where nobody but the response
  * does, what comes is written to it at once: a stream of 64 KiB chunks would stop and start the upstream at each.
  */
 export class ResponseBody extends Readable {
-  readonly #controller: Dispatcher.DispatchController
+  readonly #controller: Flow
   /** The response that is written to without the stream. */
   #direct: ServerResponse | undefined = undefined
 
-  constructor (controller: Dispatcher.DispatchController) {
+  constructor (controller: Flow) {
     super()
     this.#controller = controller
     ignoreErrors(this) // an asynchronous onSend hook may be at work before Fastify listens

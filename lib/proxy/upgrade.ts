@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Socket } from 'node:net'
 import type { Target } from '../config/target.ts'
+import { readable } from '../config/user-function.ts'
 import { abortReply, completeRequest, hijackSocket, relayRaw } from '../downstream/hijack.ts'
 import { PendingClient } from '../downstream/pending-client.ts'
 import { guard, isHeadWritten, type PendingUpgrade, pendingUpgradeOf } from '../downstream/upgrade-response.ts'
@@ -23,7 +24,7 @@ import type { RefusalStage } from '../upstream/counters.ts'
 import { Http1Exchange, type Http1ExchangeOwner, type UpgradeResult } from '../upstream/http1-exchange.ts'
 import { RawResponseBody } from '../upstream/http1-response-body.ts'
 import type { Choice, Upstream } from '../upstream/upstream.ts'
-import { applyResponseHead, rewrittenHeaders, sendError } from './client-response.ts'
+import { applyResponseHead, deliver, rewrittenHeaders, sendError } from './client-response.ts'
 import { buildUpstreamRequest, isIdempotent } from './upstream-request.ts'
 
 type Accepted = Extract<Decision, { kind: 'upgrade-raw' | 'upgrade' }>
@@ -122,7 +123,7 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
       this.#startedAt = monotonicNow()
       this.#exchange.run()
     } catch (error) {
-      this.onError(error)
+      this.onError(readable(error))
     }
   }
 
@@ -174,7 +175,10 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
     this.#state.registry.untrack('upgrade', this)
   }
 
-  #fail (error: unknown): void {
+  #fail (cause: unknown): void {
+    const error = readable(cause)
+    this.#client.inProgress = undefined
+    this.#client.abort(error) // an `upstream` function that was too slow hears of it by its signal
     this.#settle()
     this.#countRefusal(error)
     const reply = this.#reply
@@ -273,10 +277,10 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
     if (raw) return relayRaw(reply, this.#request, socket, received.subarray(0, headEnd), body, head.status)
     if (this.#pendingUpgrade.hasEarlyData) reply.header('connection', 'close')
     if (takeBack !== undefined) body.once('error', takeBack) // an onSend hook may be at work before the head is written
-    if (framing.kind !== 'none') reply.send(body)
+    if (framing.kind !== 'none') deliver(reply, body)
     else {
       body.destroy()
-      reply.send()
+      deliver(reply)
     }
   }
 

@@ -1,6 +1,7 @@
 /** A request as an upstream is to get it: mapped path and rewritten headers. The same for forwards and upgrades. */
 import type { FastifyRequest } from 'fastify'
 import type { Target } from '../config/target.ts'
+import { immediate } from '../config/user-function.ts'
 import { BadPathError, ClientGoneError, InvalidHeaderError } from '../errors.ts'
 import { droppedFields, forwardedHeaders } from '../http/forwarded.ts'
 import type { HeaderList } from '../http/header-list.ts'
@@ -27,6 +28,7 @@ export function isIdempotent (method: string): boolean {
  * @param body whether the message keeps its `Content-Length`
  * @param replaced whether it is another body than the client's
  * @throws InvalidHeaderError where `rewriteRequestHeaders` returned what cannot be written
+ * @throws FunctionError where it returned a promise
  * @throws ClientGoneError where nobody can say any more who asked
  */
 export function buildUpstreamRequest (request: FastifyRequest, target: Target, choice: Choice, matched: number, body: boolean, replaced = false): UpstreamRequest {
@@ -48,7 +50,7 @@ export function buildUpstreamRequest (request: FastifyRequest, target: Target, c
 }
 
 function rewritten (rewrite: NonNullable<Target['rewriteRequestHeaders']>, request: FastifyRequest, headers: HeaderList): string[] {
-  const map = rewrite(request, toMap(headers))
+  const map = immediate(rewrite(request, toMap(headers)))
   try {
     return fromMap(map, headers)
   } catch (cause) {

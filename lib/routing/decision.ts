@@ -31,7 +31,9 @@ export type Decision =
 /** An offer longer than this is no offer of a protocol. */
 const maxTokens = 32
 
-const sixteenBytes = /^[A-Za-z0-9+/]{21}[AQgw]==$/ // base64 of 16 bytes: the last sextet holds two bits (RFC 6455, 4.2.1)
+// Base64 of 16 bytes (RFC 6455, 4.2.1). The last character holds two bits, and what else it holds is not looked at: RFC 6455's own example, 4.1,
+// and many a client have something there.
+const sixteenBytes = /^[A-Za-z0-9+/]{22}==$/
 // RFC 9110, 7.2 and RFC 3986, 3.2.2, without userinfo. An empty Host is legal.
 const hostValue = /^(?:\[[0-9a-f:.%]+\]|[a-z0-9\-._~!$&'()*+,;=%]*)(?::(\d{0,5}))?$/i
 

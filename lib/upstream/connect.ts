@@ -1,10 +1,12 @@
 /** Dials an upstream: TCP or a unix socket, and TLS over it. The only place where a connection is made. */
+import { closeSync, openSync } from 'node:fs'
 import { connect, isIP, type NetConnectOpts, type OnReadOpts, type Socket } from 'node:net'
+import { devNull } from 'node:os'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { tlsDefaults, type TlsOptions } from '../config/tls-options.ts'
 import type { Address } from '../config/upstream-url.ts'
-import { ClosedError, TimeoutError, TlsError, toProxyError } from '../errors.ts'
+import { ClosedError, NameError, ShortageError, TimeoutError, TlsError, toProxyError } from '../errors.ts'
 import { OnReadReader } from '../net/onread-reader.ts'
 import { ignoreErrors } from '../net/socket.ts'
 
@@ -57,7 +59,7 @@ export function dial (
   const onConnect = (): void => { connected = true }
   const onReady = (): void => finish(null)
   // Once TCP stands, whatever breaks before TLS does is TLS's fault: also a plain close.
-  const onError = (cause: Error): void => finish(address.secure && connected ? new TlsError({ cause }) : toProxyError(cause))
+  const onError = (cause: Error): void => finish(address.secure && connected ? new TlsError({ cause }) : dialError(cause))
   const onClose = (): void => finish(address.secure ? new TlsError() : new ClosedError())
   const release = (): void => {
     clearTimeout(timer)
@@ -79,6 +81,27 @@ export function dial (
   return () => {
     release()
     discard({ stream, transport })
+  }
+}
+
+function dialError (cause: Error): Error {
+  const error = toProxyError(cause)
+  // Without descriptors for its files and sockets, the system's resolver says that there is no such name.
+  return error instanceof NameError && !canOpen(resolverFiles) ? new ShortageError({ cause }) : error
+}
+
+/** How many descriptors a look-up may need at a time: a file, and a socket for each name server. */
+const resolverFiles = 4
+
+function canOpen (count: number): boolean {
+  const open: number[] = []
+  try {
+    while (open.length < count) open.push(openSync(devNull, 'r'))
+    return true
+  } catch {
+    return false
+  } finally {
+    for (const descriptor of open) closeSync(descriptor)
   }
 }
 

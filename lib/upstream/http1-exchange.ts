@@ -11,6 +11,7 @@ import { fieldValue, tokens } from '../http/header-list.ts'
 import { parseHead, type ResponseHead } from '../http/response-head.ts'
 import { keepAlive } from '../net/socket.ts'
 import { dial, type DialOptions, discard, type UpstreamConnection } from './connect.ts'
+import { maxInterim } from './continue-filter.ts'
 
 export interface Http1ExchangeOptions {
   readonly dialOptions: DialOptions
@@ -47,9 +48,6 @@ export interface UpgradeResult {
   /** Where in `received` the final head ends. */
   readonly headEnd: number
 }
-
-/** More interim responses than this are a flood (httpd: 10). */
-const maxInterim = 8
 
 const webSocketGuid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 

@@ -2,67 +2,94 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Client, type Dispatcher } from 'undici'
-import { dial, type DialOptions, type UpstreamConnection, wasReset } from './connect.ts'
+import { ClosedError } from '../errors.ts'
+import { type UpstreamConnection, wasReset } from './connect.ts'
 import { ContinueFilter } from './continue-filter.ts'
 
-/** What one exchange asks of a pool. */
-export interface PooledOptions extends Dispatcher.DispatchOptions {
-  /** Set by the connection that takes it: whether it has served another one before. */
-  reused?: boolean
-  /** The same: whether it broke, where undici sees a regular end of a response that has no length (RFC 9112, 8). */
-  connection?: PooledConnection
+/** Who keeps a connection. */
+export interface ConnectionOwner {
+  /** The exchange that it had is over, and it stands. */
+  released (connection: PoolClient): void
+  /** It has ended. */
+  disconnected (connection: PoolClient): void
 }
 
-/** What an exchange sees of the connection that carries it. */
-export interface PooledConnection {
-  readonly broken: boolean
-  /** Whether the kernel has all that was written to it. */
-  readonly isFlushed: boolean
-  /** Pauses a response, unless all of it has come. */
-  pauseResponse (response: Dispatcher.DispatchController): void
-  /** The response is over: a connection at rest is not to keep the exchange that it had. */
-  releaseResponse (response: Dispatcher.DispatchController | undefined): void
+export interface ConnectionOptions {
+  readonly origin: string
+  /** Bytes of a response head. */
+  readonly maxResponseHead: number
 }
 
-/** One connection of a pool. */
-export class PoolClient extends Client implements PooledConnection {
+/** One connection of a pool. Another exchange is dispatched on it only when the one before is over. */
+export class PoolClient extends Client {
+  /** Whether it broke, where undici sees a regular end of a response that has no length (RFC 9112, 8). */
   broken = false
-  readonly #continueFilter: ContinueFilter
+  /** Whether it may have another exchange after this one. */
+  kept = true
+  /** How many exchanges it has had: after the first it may be closed for its age at any time. */
+  exchanges = 0
+  readonly #continueFilter: ContinueFilter = new ContinueFilter()
   /** Nothing more is to come: nothing can be held back. */
   #ended = false
   /** The response that was held back, and may be so still. */
   #held: Dispatcher.DispatchController | undefined = undefined
-  #used = false
-  #stream: Duplex | undefined = undefined
+  readonly #stream: Duplex
 
-  constructor (origin: URL, options: object, dialOptions: DialOptions) {
-    const continueFilter = new ContinueFilter()
+  constructor ({ origin, maxResponseHead }: ConnectionOptions, dialled: UpstreamConnection, owner: ConnectionOwner) {
+    let given = false
     super(origin, {
-      ...options,
+      pipelining: 1,
+      headersTimeout: 0, // an exchange has a timer of its own
+      bodyTimeout: 0,
+      maxHeaderSize: maxResponseHead,
       connect: (_, callback) => {
-        dial(dialOptions, (error, dialled) => {
-          if (error !== null || dialled === null) return callback(error as Error, null)
-          continueFilter.watch(dialled.stream)
-          this.#watch(dialled)
-          callback(null, dialled.stream as Socket)
-        })
+        // It asks for another one where this one has ended before the request was written. In a turn of its own it takes the answer in.
+        const error = given ? new ClosedError() : null
+        given = true
+        queueMicrotask(() => error === null ? callback(null, dialled.stream as Socket) : callback(error, null))
       }
     })
-    this.#continueFilter = continueFilter
-    this.on('disconnect', () => { this.#used = false })
+    this.#stream = dialled.stream
+    this.#continueFilter.watch(dialled.stream)
+    this.#watch(dialled)
+    this.on('drain', () => owner.released(this))
+    this.on('disconnect', () => owner.disconnected(this))
   }
 
+  /** Whether neither side has ended it, as far as is known. */
+  get isOpen (): boolean {
+    return !this.#ended && !this.#stream.destroyed && !this.destroyed
+  }
+
+  /** Whether the kernel has all that was written to it. */
   get isFlushed (): boolean {
-    return this.#stream?.writableLength === 0
+    return this.#stream.writableLength === 0
   }
 
-  pauseResponse (response: Dispatcher.DispatchController): void {
+  /** How many interim responses have come that undici was not shown. */
+  get hiddenInterim (): number {
+    return this.#continueFilter.taken
+  }
+
+  /** Fields of the response that undici was not shown. */
+  get withheld (): readonly string[] {
+    return this.#continueFilter.withheld
+  }
+
+  /** Whether a byte of an answer to the last request has come. */
+  get hasAnswered (): boolean {
+    return this.#continueFilter.begun
+  }
+
+  /** Pauses a response, unless all of it has come. */
+  hold (response: Dispatcher.DispatchController): void {
     if (this.#ended) return
     this.#held = response
     response.pause()
   }
 
-  releaseResponse (response: Dispatcher.DispatchController | undefined): void {
+  /** The response is over: a connection at rest is not to keep the exchange that it had. */
+  letGo (response: Dispatcher.DispatchController | undefined): void {
     if (this.#held === response) this.#held = undefined
   }
 
@@ -71,9 +98,6 @@ export class PoolClient extends Client implements PooledConnection {
    * response said `close` or had no length (nodejs/undici#5360).
    */
   #watch ({ stream, transport }: UpstreamConnection): void {
-    this.broken = false
-    this.#ended = false
-    this.#stream = stream
     stream.once('end', () => {
       this.broken = wasReset(transport)
       this.#ended = true
@@ -87,13 +111,10 @@ export class PoolClient extends Client implements PooledConnection {
     })
   }
 
-  /** A pool gives a connection its next request when the one before is over. */
-  override dispatch (options: PooledOptions, handler: Dispatcher.DispatchHandler): boolean {
-    this.#continueFilter.expect()
+  override dispatch (options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    this.#continueFilter.expect(options.method)
     this.#held = undefined
-    options.connection = this
-    options.reused = this.#used
-    this.#used = true
+    this.exchanges++
     return super.dispatch(options, handler)
   }
 }

@@ -1,14 +1,13 @@
 /** Upstreams: where a target's exchanges go, with the pool that carries its forwards and the counters of all. */
 import type { FastifyRequest } from 'fastify'
-import { Pool } from 'undici'
 import type { ConnectionOverrides, Target, UpstreamFunction } from '../config/target.ts'
 import type { TlsOptions } from '../config/tls-options.ts'
 import { type Address, type BalancerRef, parseAddress, parseBalancerRef } from '../config/upstream-url.ts'
-import { InvalidUpstreamError } from '../errors.ts'
+import { InvalidUpstreamError, TimeoutError } from '../errors.ts'
 import { mapPath } from '../http/path-prefix.ts'
 import type { DialOptions } from './connect.ts'
+import { ConnectionPool } from './connection-pool.ts'
 import { Counters } from './counters.ts'
-import { PoolClient } from './pool-client.ts'
 
 /** Where one exchange goes, told of how that went. */
 export interface Choice {
@@ -17,6 +16,8 @@ export interface Choice {
   readonly cookie: string | undefined
   /** The upstream's path for a request's. */
   pathFor (path: string, matched: number): string
+  /** Where there is room, if its own upstream has none for another forward now; itself where there is none anywhere. */
+  withRoom (): Choice
   /** A response has come, or the switch. */
   answered (status: number): void
   /** None has. Returns where to try next; `undefined` where the error stands. */
@@ -49,7 +50,7 @@ export class Upstream implements Choice {
   #address: Address
   #own: ConnectionOverrides
   #dialOptions: DialOptions | undefined = undefined
-  #pool: Pool | undefined = undefined
+  #pool: ConnectionPool | undefined = undefined
 
   constructor (address: Address, target: Target, own: ConnectionOverrides = {}) {
     this.#target = target
@@ -86,7 +87,7 @@ export class Upstream implements Choice {
     this.#address = address
     this.#own = own
     this.#dialOptions = undefined
-    void this.#pool?.close()
+    this.#pool?.close()
     this.#pool = undefined
   }
 
@@ -108,26 +109,35 @@ export class Upstream implements Choice {
     return mapPath(path, matched, this.#target.atRoot ? base.replace(/\/$/, '') : base)
   }
 
+  withRoom (): Choice {
+    return this
+  }
+
   answered (): void {}
 
   failed (): undefined {}
 
   /** Connections for forwards; upgrades never take theirs from here. */
-  get pool (): Pool {
+  get pool (): ConnectionPool {
     this.#pool ??= this.#openPool()
     return this.#pool
   }
 
-  #openPool (): Pool {
+  #openPool (): ConnectionPool {
     const { address, dialOptions, timeout } = this
-    const { limits } = this.#target
-    return new Pool(`${address.secure ? 'https' : 'http'}://${address.authority}`, {
-      pipelining: 1,
-      headersTimeout: timeout,
-      bodyTimeout: timeout,
-      maxHeaderSize: limits.maxResponseHead,
-      factory: (origin, options) => new PoolClient(origin, options, dialOptions)
+    const { maxConnectionsPerUpstream, maxResponseHead } = this.#target.limits
+    return new ConnectionPool({
+      origin: `${address.secure ? 'https' : 'http'}://${address.authority}`,
+      dialOptions,
+      maxConnections: maxConnectionsPerUpstream,
+      timeout,
+      maxResponseHead
     })
+  }
+
+  /** Whether another forward would have to wait for a connection. */
+  get isFull (): boolean {
+    return this.#pool?.isFull === true
   }
 
   /** Ends the pool; forwards that are under way are aborted. */
@@ -142,6 +152,18 @@ export function tlsTowards ({ tls, servername }: ConnectionOverrides, byDefault:
   return servername === undefined ? options : { servername, ...options }
 }
 
+/** Waits for so many milliseconds; 0 is without end. */
+async function inTime<T> (answer: T | Promise<T>, timeout: number): Promise<T> {
+  if (typeof answer === 'string' || timeout === 0) return await answer
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => { timer = setTimeout(() => reject(new TimeoutError()), timeout) })
+  try {
+    return await Promise.race([answer, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 /** How many upstreams a function may name before those without an exchange are forgotten, oldest first. */
 const maxRemembered = 1000
 
@@ -152,6 +174,7 @@ export class TargetUpstreams {
   readonly target: Target
   readonly #known: Map<string, Upstream> = new Map()
   readonly #balancers: ReadonlyMap<string, UpstreamSelector>
+  #forgetting: NodeJS.Immediate | undefined = undefined
 
   /** @param balancers those of the whole server */
   constructor (target: Target, balancers: ReadonlyMap<string, UpstreamSelector> = new Map()) {
@@ -163,7 +186,8 @@ export class TargetUpstreams {
 
   /**
    * Where one exchange goes.
-   * @throws InvalidUpstreamError where the function returned no upstream; what the function throws is passed on
+   * @throws InvalidUpstreamError where the function returned no upstream, TimeoutError where it took longer than `connectTimeout`; what the
+   *   function throws is passed on
    * @throws WstunnelError 503 where a balancer has no usable member
    */
   choose (request: FastifyRequest, signal: () => AbortSignal): Choice | Promise<Choice> {
@@ -180,7 +204,7 @@ export class TargetUpstreams {
   }
 
   async #ask (choose: UpstreamFunction, request: FastifyRequest, signal: AbortSignal): Promise<Choice> {
-    const text: unknown = await choose(request, signal)
+    const text: unknown = await inTime(choose(request, signal), this.target.connectTimeout)
     if (typeof text !== 'string') throw new InvalidUpstreamError()
     const known = this.#known.get(text)
     if (known !== undefined) {
@@ -199,17 +223,21 @@ export class TargetUpstreams {
   #remember (address: Address, key: string = address.label): Upstream {
     const upstream = new Upstream(address, this.target)
     this.#known.set(key, upstream)
-    if (this.#known.size > maxRemembered) this.#forgetOneBefore(upstream)
+    if (this.#known.size > maxRemembered) this.#forgetSome()
     return upstream
   }
 
-  #forgetOneBefore (newest: Upstream): void {
-    for (const [key, upstream] of this.#known) {
-      if (upstream === newest || upstream.counters.busy > 0) continue
-      this.#known.delete(key)
-      void this.retire(upstream)
-      return
-    }
+  /** Not at once: between its choice and its use, which are a few microtasks apart, an upstream looks idle. */
+  #forgetSome (): void {
+    this.#forgetting ??= setImmediate(() => {
+      this.#forgetting = undefined
+      for (const [key, upstream] of this.#known) {
+        if (this.#known.size <= maxRemembered) return
+        if (upstream.counters.busy > 0) continue
+        this.#known.delete(key)
+        void this.retire(upstream)
+      }
+    })
   }
 
   /** Keeps the counters of an upstream that goes, and ends its pool. */
@@ -224,6 +252,8 @@ export class TargetUpstreams {
   }
 
   async destroy (): Promise<void> {
+    clearImmediate(this.#forgetting)
+    this.#forgetting = undefined
     await Promise.all([...this.#known.values()].map((upstream) => upstream.destroy()))
   }
 }

@@ -141,7 +141,7 @@ describe('changes while it runs', () => {
     const control = proxy.app.wstunnel.balancer('app')
     const before = control.members()
     const url = `${a!.url}/`
-    const nobody = "url: expected a member of balancer app, got 'ws://nobody/'"
+    const nobody = `url: expected a member of balancer app, which has '${infoOf(proxy).url}'; got 'ws://nobody/'`
     const rows: Array<[() => unknown, string | RegExp]> = [
       [() => control.add({ url }), /^url: expected each member once/],
       [() => control.add({ url: b!.url, loadFactor: 0 }), /^loadFactor: /],
@@ -296,4 +296,32 @@ test('an exchange of a removed member that fails tries the others', async (t) =>
   await proxy.app.wstunnel.balancer('app').remove(`${a.url}/`)
   connection.reset()
   assert.equal(String((await client.response()).body), 'b')
+})
+
+for (const [written, spelled] of [['http://127.0.0.1:PORT', 'HTTP://127.0.0.1:PORT/'], ['http://127.0.0.1:PORT/a', 'http://127.1:PORT/x/../a'], ['ws://127.0.0.1:PORT/', 'ws://127.0.0.1:PORT']] as const) {
+  test(`a member at ${written} may be named as ${spelled}`, async (t) => {
+    const [a] = await members(t, 1)
+    const at = (url: string): string => url.replace('PORT', String(a!.port))
+    const proxy = await balanced(t, [{ url: at(written) }])
+    const control = proxy.app.wstunnel.balancer('app')
+    const url = at(spelled)
+    await control.drain(url)
+    assert.deepEqual(states(proxy), ['draining'])
+    control.enable(url)
+    control.disable(url)
+    assert.deepEqual(states(proxy), ['disabled'])
+    control.enable(url)
+    assert.equal(control.set(url, { loadFactor: 3 }).loadFactor, 3)
+    await control.remove(url, { closeTunnels: '1s' })
+    assert.deepEqual(states(proxy), [])
+  })
+}
+
+test('an error that names no member lists those that there are, without credentials', async (t) => {
+  const proxy = await balanced(t, [{ url: 'http://a.example/' }, { url: 'http://b.example:81/' }])
+  const control = proxy.app.wstunnel.balancer('app')
+  for (const change of [() => control.disable('http://u:secret@a.example/'), () => control.enable('nobody'), () => control.set('', {})]) {
+    assert.throws(change, (error: Error) => /'http:\/\/a\.example\/', 'http:\/\/b\.example:81\/'/.test(error.message) && !/secret/.test(error.message))
+  }
+  await assert.rejects(control.remove('http://c.example/'), /'http:\/\/a\.example\/', 'http:\/\/b\.example:81\/'; got 'http:\/\/c\.example\/'/)
 })

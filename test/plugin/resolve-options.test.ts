@@ -66,6 +66,7 @@ describe('defaults', () => {
       stallTimeout: 60_000,
       keepAlive: 30_000,
       preserveHost: false,
+      disableReuse: false,
       forwarded: 'x-forwarded',
       via: 'off',
       rewriteRequestHeaders: undefined,
@@ -73,7 +74,13 @@ describe('defaults', () => {
       tls: {},
       allowedOrigins: undefined,
       limits: {
-        maxTunnels: 10_000, maxTunnelsPerClient: Infinity, maxTunnelsPerUpstream: Infinity, earlyData: 16_384, maxResponseHead: 16_384
+        maxTunnels: 10_000,
+        maxTunnelsPerClient: Infinity,
+        maxTunnelsPerUpstream: Infinity,
+        maxForwards: 10_000,
+        maxConnectionsPerUpstream: 1024,
+        earlyData: 16_384,
+        maxResponseHead: 16_384
       },
       timers: { idle: 0, halfClose: 30_000, lifetime: 0, stall: 60_000 },
       settings: {},
@@ -145,11 +152,12 @@ describe('every option arrives', () => {
       stallTimeout: 0,
       keepAlive: '0s',
       preserveHost: true,
+      disableReuse: true,
       forwarded: false,
       via: 'full',
       tls: { rejectUnauthorized: false, servername: 'x' },
       allowedOrigins: ['https://A.example:443/', 'http://b.example:81'],
-      limits: { maxTunnels: 1, maxTunnelsPerClient: 2, maxTunnelsPerUpstream: 3, earlyData: 0, maxResponseHead: 5 }
+      limits: { maxTunnels: 1, maxTunnelsPerClient: 2, maxTunnelsPerUpstream: 3, maxForwards: 6, maxConnectionsPerUpstream: 7, earlyData: 0, maxResponseHead: 5 }
     }, '/app')
     const { prefix, path, upstream: address, rules, ...rest } = found
     assert.deepEqual([path.text, rules], ['/a', defaultRules])
@@ -177,11 +185,12 @@ describe('every option arrives', () => {
       stallTimeout: 0,
       keepAlive: 0,
       preserveHost: true,
+      disableReuse: true,
       forwarded: false,
       via: 'full',
       tls: { rejectUnauthorized: false, servername: 'x' },
       allowedOrigins: ['https://a.example', 'http://b.example:81'],
-      limits: { maxTunnels: 1, maxTunnelsPerClient: 2, maxTunnelsPerUpstream: 3, earlyData: 0, maxResponseHead: 5 },
+      limits: { maxTunnels: 1, maxTunnelsPerClient: 2, maxTunnelsPerUpstream: 3, maxForwards: 6, maxConnectionsPerUpstream: 7, earlyData: 0, maxResponseHead: 5 },
       timers: { idle: 2, halfClose: 6.5, lifetime: 7500, stall: 0 }
     })
   })
@@ -254,7 +263,7 @@ describe('upstreams', () => {
   const expected = 'a ws:, wss:, http: or https: URL without credentials, query and fragment, or unix:/path|URL, or balancer://name/path, a function, or false'
   for (const value of ['', 'up.example', 'up.example:80', '//up.example/', 'ftp://up.example/', 'ws://', 'ws://u:p@up.example/', 'ws://up.example/?a',
     'ws://up.example/#a', 'balancer:', 'unix:/run/a.sock', 'ws://up.example:99999/', 'javascript:alert(1)', ' ']) {
-    bad('upstream', value, expected, `'${value}'`)
+    bad('upstream', value, expected, `'${value.replace('u:p@', '***@')}'`)
   }
   bad('upstream', true, expected, 'true')
   bad('upstream', 80, expected, '80')
@@ -300,7 +309,7 @@ describe('other values', () => {
   bad('upgrade', ['websocket', 'h2c'], notTunnelled, 'an array')
   bad('upgrade', ['websocket', 'ANY'], notTunnelled, 'an array')
   bad('upgrade', true, upgrade, 'true')
-  for (const name of ['fallbackToHttp', 'async', 'preserveHost']) {
+  for (const name of ['fallbackToHttp', 'async', 'preserveHost', 'disableReuse']) {
     bad(name, 'false', 'true or false', "'false'")
     bad(name, 0, 'true or false', '0')
     bad(name, null, 'true or false', 'null')
@@ -322,7 +331,7 @@ describe('other values', () => {
   for (const origin of ['a.example', 'null', '*', '', 'https://*.a.example/x', 'https://a.example/x', 'https://a.example?x', 'https://u@a.example', 'file:///']) {
     bad('allowedOrigins', [origin], "origins such as 'https://app.example'", 'an array')
   }
-  for (const name of ['maxTunnels', 'maxTunnelsPerClient', 'maxTunnelsPerUpstream', 'earlyData', 'maxResponseHead']) {
+  for (const name of ['maxTunnels', 'maxTunnelsPerClient', 'maxTunnelsPerUpstream', 'maxForwards', 'maxConnectionsPerUpstream', 'earlyData', 'maxResponseHead']) {
     for (const [value, got] of [[-1, '-1'], [1.5, '1.5'], ['10', "'10'"], [null, 'null'], [NaN, 'NaN'], [Infinity, 'Infinity']] as const) {
       test(`limits.${name}: ${got}`, () => {
         assert.deepEqual(findings({ upstream, limits: { [name]: value } }), [`limits.${name}: expected a whole number of at least 0, got ${got}`])
@@ -494,4 +503,23 @@ describe('warnings', () => {
     assert.deepEqual(warnings({ path: '/', upstream: 'ws://up.example/b/' }), [])
     assert.deepEqual(warnings({ path: '/a', upstream: 'ws://up.example/' }), [])
   })
+})
+
+describe('an error shows no credentials of a URL', () => {
+  for (const url of [
+    'http://user:secret@up.example/', 'ws://user:sec/ret@up.example', 'http:user:secret@up.example', 'http://user:sec@ret@up.example/', 'ftp://u:secret@h/',
+    `http://user:${'secret'.repeat(40)}@up.example/`, 'unix:/run/a.sock|http://user:secret@up.example/', 'user:secret@up.example', 'http://secret@up.example/?q#h'
+  ]) {
+    test(url.slice(0, 60), () => {
+      const found = [
+        ...findings({ upstream: url }), ...findings({ routes: [{ upstream: url }] }),
+        ...findings({ upstream: 'balancer://b/', balancers: { b: { members: [{ url }] } } } as never)
+      ]
+      assert.equal(found.length, 3)
+      for (const finding of found) {
+        assert.doesNotMatch(finding, /sec|ret|user:/)
+        assert.match(finding, /got '.*\*\*\*@/)
+      }
+    })
+  }
 })

@@ -473,8 +473,11 @@ describe('400 before anything is dialled', () => {
     const versionField = 'sec-websocket-version'
     test('without a key', () => badRequest(handshake({}, { [keyField]: [] })))
     test('with two keys', () => badRequest(handshake({}, { [keyField]: [key, key] })))
-    for (const value of ['', 'AAAA', key.slice(0, -1), `${key}=`, ` ${key}`, `${key}, ${key}`, 'dGhlIHNhbXBsZSBub25jZR==', 'dGhlIHNhbXBsZSBub25j-Q==', `A${key}`, key.slice(1), 'dGhlIHNhbXBsZSBub25jZQAA']) {
+    for (const value of ['', 'AAAA', key.slice(0, -1), `${key}=`, ` ${key}`, `${key}, ${key}`, 'dGhlIHNhbXBsZSBub25j-Q==', `A${key}`, key.slice(1), 'dGhlIHNhbXBsZSBub25jZQAA']) {
       test(`with the key '${value}'`, () => badRequest(handshake({}, { [keyField]: [value] })))
+    }
+    for (const odd of ['AQIDBAUGBwgJCgsMDQ4PEC==', 'dGhlIHNhbXBsZSBub25jZR==', 'zzzzzzzzzzzzzzzzzzzzzz==', '//////////////////////==']) {
+      test(`with the key ${odd}, whose last bits are not zero`, () => passes(handshake({}, { [keyField]: [odd] })))
     }
     test('with a key of zeros', () => passes(handshake({}, { [keyField]: ['AAAAAAAAAAAAAAAAAAAAAA=='] })))
     test('without a version', () => badRequest(handshake({}, { [versionField]: [] })))
