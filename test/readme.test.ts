@@ -15,7 +15,7 @@ import { refusalStages } from '../lib/upstream/counters.ts'
 // The README says what the code does: every option, code, reason and metric has its place there, every link its file.
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const documents = ['README.md', 'CHANGELOG.md', 'SECURITY.md', 'test/security/README.md', 'docs/README.md', 'docs/life-of-a-request.md', 'docs/differences-from-httpd.md', 'docs/load-balancing.md']
+const documents = ['README.md', 'CHANGELOG.md', 'SECURITY.md', 'test/security/README.md', 'docs/README.md', 'docs/life-of-a-request.md', 'docs/differences-from-httpd.md', 'docs/load-balancing.md', 'docs/redirects-and-cookies.md']
 
 function read (file: string): string {
   return readFileSync(join(root, file), 'utf8')

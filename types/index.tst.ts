@@ -56,6 +56,13 @@ describe('the options', () => {
     expect(app.register).type.not.toBeCallableWith(wstunnel, { upstream, limits: { maxTunnel: 1 } })
   })
 
+  test('take reverse as a boolean or as parts of it', () => {
+    expect<WstunnelOptions>().type.toBeAssignableWith({ upstream, reverse: false })
+    expect<WstunnelOptions>().type.toBeAssignableWith({ upstream, reverse: { location: 'absolute' as const } })
+    expect<WstunnelOptions>().type.not.toBeAssignableWith({ upstream, reverse: { location: 'relative' } })
+    expect<WstunnelOptions>().type.not.toBeAssignableWith({ upstream, reverse: { relative: true } })
+  })
+
   test('take an upstream as a URL, a function or false', () => {
     expect<WstunnelOptions>().type.toBeAssignableWith({ upstream })
     expect<WstunnelOptions>().type.toBeAssignableWith({ upstream: false } as const)
@@ -112,6 +119,7 @@ describe('the options', () => {
       fallbackToHttp: false,
       async: false,
       preserveHost: true,
+      reverse: { location: 'absolute', cookiePath: true, cookieDomain: false },
       forwarded: false,
       via: 'full',
       tls: { ca: 'PEM', servername: 'backend.example', rejectUnauthorized: true },

@@ -6,7 +6,7 @@ import type { FastifyRequest } from 'fastify'
 import { whenRejected } from '../config/user-function.ts'
 import { ClosedError, InvalidUpstreamError, isProxyError, LimitError, ShortageError, TimeoutError, TlsError } from '../errors.ts'
 import { mapPath } from '../http/path-prefix.ts'
-import type { Choice, Failure, TargetUpstreams, Upstream } from '../upstream/upstream.ts'
+import type { Choice, Failure, TargetUpstreams, Upstream, UpstreamAddress } from '../upstream/upstream.ts'
 import type { Member } from './member.ts'
 import type { BalancerConfig } from './options.ts'
 import { advance, type PolicyContext } from './policies.ts'
@@ -185,6 +185,13 @@ export class Selection implements Choice, PolicyContext {
       }
       full.push(next)
     }
+  }
+
+  get bases (): readonly UpstreamAddress[] {
+    const others = this.#pool.members.filter((member) => member !== this.#member).map(({ config }) => config.address)
+    return [this.upstream.address, ...others].map(({ secure, authority, hostname, path }) => (
+      { secure, authority, hostname, path: path.replace(/\/$/, '') + (this.#path === '' ? '/' : this.#path) }
+    ))
   }
 
   answered (status: number): void {

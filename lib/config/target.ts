@@ -75,6 +75,19 @@ export interface Limits {
   maxResponseHead?: number
 }
 
+/** What is led back to the client's side of a response's headers. */
+export interface ReverseOptions {
+  /**
+   * `Location` and `Content-Location`. `'absolute'`: only those with the upstream's scheme and authority; targets such as `/login`
+   * stay, as in httpd and nginx. Default: true. httpd: ProxyPassReverse.
+   */
+  location?: boolean | 'absolute'
+  /** `Path` of `Set-Cookie`. Default: true. httpd: ProxyPassReverseCookiePath. */
+  cookiePath?: boolean
+  /** `Domain` of `Set-Cookie`, if it is the upstream's host: it is removed. Default: true. httpd: ProxyPassReverseCookieDomain. */
+  cookieDomain?: boolean
+}
+
 /** What can be set per route, and at the top as a default for all routes. */
 export interface CommonOptions {
   /** Where to, by URL, per request, or `false`: not proxied. httpd: ProxyPass, `!`. */
@@ -116,6 +129,11 @@ export interface CommonOptions {
   keepAlive?: Duration
   /** Sends the client's Host to the upstream. Default: false. httpd: ProxyPreserveHost. */
   preserveHost?: boolean
+  /**
+   * Leads redirects and cookies of the upstream back through this server: below the route's prefix, at the client's scheme and host.
+   * Not for `fallbackToHttp: false`, which relays bytes. Default: true. httpd: ProxyPassReverse*.
+   */
+  reverse?: boolean | ReverseOptions
   /** Which fields tell the upstream who asked. Default: `'x-forwarded'`. httpd: ProxyAddHeaders. */
   forwarded?: ForwardedMode
   /** The Via field, both ways. Default: `'off'`. httpd: ProxyVia. */
@@ -188,6 +206,7 @@ export interface Target extends Durations {
   readonly fallbackToHttp: boolean
   readonly async: boolean
   readonly preserveHost: boolean
+  readonly reverse: Readonly<Required<ReverseOptions>> | false
   readonly forwarded: ForwardedMode
   readonly via: 'off' | 'on' | 'full' | 'block'
   readonly rewriteRequestHeaders: CommonOptions['rewriteRequestHeaders']

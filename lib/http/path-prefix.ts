@@ -1,4 +1,5 @@
 /** Which prefix a path has, and what becomes of it upstream: a concatenation, never a URL. */
+import { decode } from './request-target.ts'
 
 /**
  * Cuts the matched prefix off and appends the rest to the upstream's path, literally, as ProxyPass does. The result begins
@@ -6,4 +7,55 @@
  */
 export function mapPath (path: string, matched: number, base: string): string {
   return `/${base}${path.slice(matched)}`.replace(/^\/+/, '/')
+}
+
+/**
+ * The inverse of `mapPath`: the client's path for one of the upstream's. The rest keeps its bytes.
+ * @param prefix what the route's prefix takes up in the client's path, parameters included
+ * @param base the path that stands in its place at the upstream
+ * @returns `undefined` if `path` is not the base or below it, or if its dot segments lead out of it
+ */
+export function unmapPath (path: string, prefix: string, base: string): string | undefined {
+  const length = segmentsLength(path, base)
+  if (length === -1 || climbs(path.slice(length))) return undefined
+  const joined = base === '' || base.endsWith('/') ? withoutSlash(prefix) : prefix
+  return joined + path.slice(length) || '/'
+}
+
+/** Whether a path is `prefix` or below it, by segments, and stays there when its dot segments are removed. */
+export function isBelow (path: string, prefix: string): boolean {
+  const length = segmentsLength(path, prefix)
+  return length !== -1 && !climbs(path.slice(length))
+}
+
+/** How many characters of `path` the segments of `base` take up, without a slash at its end; -1 if it does not begin with them. */
+function segmentsLength (path: string, base: string): number {
+  const start = withoutSlash(base)
+  if (path.startsWith(start) && (path.length === start.length || path.charCodeAt(start.length) === 0x2f)) return start.length
+  if (!path.includes('%') && !start.includes('%')) return -1
+  let at = 0
+  for (const segment of start.split('/').slice(1)) {
+    if (path.charCodeAt(at) !== 0x2f) return -1
+    const slash = path.indexOf('/', at + 1)
+    const end = slash === -1 ? path.length : slash
+    if (decode(path.slice(at + 1, end)) !== decode(segment)) return -1
+    at = end
+  }
+  return at
+}
+
+/** Whether dot segments lead above the place where a path begins, as a browser reads them: escaped, and behind backslashes, too. */
+function climbs (rest: string): boolean {
+  if (!/[/\\](?:\.|%2e)/i.test(rest)) return false
+  let depth = 0
+  for (const segment of rest.replaceAll(/%2e/gi, '.').split(/[/\\]/).slice(1)) {
+    if (segment === '..') depth--
+    else if (segment !== '.') depth++
+    if (depth < 0) return true
+  }
+  return false
+}
+
+function withoutSlash (path: string): string {
+  return path.endsWith('/') ? path.slice(0, -1) : path
 }

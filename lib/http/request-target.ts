@@ -72,6 +72,6 @@ function isDotSegment (segment: string): boolean {
   return name === '.' || name === '..'
 }
 
-function decode (text: string): string {
+export function decode (text: string): string {
   return text.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)))
 }

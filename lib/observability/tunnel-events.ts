@@ -24,6 +24,16 @@ export function closeReporter (log: FastifyBaseLogger, target: Target): (tunnel:
   }
 }
 
+const warnedOfHost = new WeakSet<Target>()
+
+/** Once a route: an upstream that compares `Origin` with `Host` refuses all WebSockets of browsers unless it gets the client's Host. */
+export function warnOfHost (request: FastifyRequest, target: Target): void {
+  if (target.preserveHost || request.headers.origin === undefined || warnedOfHost.has(target)) return
+  warnedOfHost.add(target)
+  request.log.warn({ route: target.route, origin: request.headers.origin },
+    'the upstream refused an upgrade with 403: if it compares Origin with Host, it needs preserveHost: true')
+}
+
 /** Calls a function of the options. What it throws, or what its promise is rejected with, is logged and changes nothing. */
 function callUserHook (log: FastifyBaseLogger, { id }: TunnelSession, name: string, call: () => unknown): void {
   const failed = (err: unknown): void => logging(() => log.error({ err, tunnel: id }, `${name} failed`))

@@ -8,7 +8,7 @@ import { parseDuration } from '../config/duration.ts'
 import {
   anyObject, anything, count, duration, expectedDuration, fits, flag, func, hook, Issues, maybe, oneOf, some, strictObject, text
 } from '../config/schema.ts'
-import type { CommonOptions, Durations, FastifyRouteSettings, Limits, Target } from '../config/target.ts'
+import type { CommonOptions, Durations, FastifyRouteSettings, Limits, ReverseOptions, Target } from '../config/target.ts'
 import { tlsFault, tlsOptionNames } from '../config/tls-options.ts'
 import { type BalancerRef, expectedUpstream, parseAddress, parseBalancerRef } from '../config/upstream-url.ts'
 import { isTunnelled } from '../http/hop-by-hop.ts'
@@ -51,6 +51,14 @@ const everyMethod: readonly string[] = Object.freeze(METHODS.filter((method) => 
 
 const expectedUpgrade = "a protocol token, a list of them, 'ANY' or 'NONE'"
 
+const expectedReverse = 'true, false or an object of location, cookiePath and cookieDomain'
+
+const reverseSchema: TSchema = strictObject({
+  location: some("true, false or 'absolute'", Type.Boolean(), Type.Literal('absolute')),
+  cookiePath: flag,
+  cookieDomain: flag
+}, expectedReverse)
+
 const common: Record<string, TSchema> = {
   upstream: some(`${expectedUpstream}, a function, or false`, Type.String(), func, Type.Literal(false as unknown as string)),
   methods: maybe(Type.Array(Type.String(), { minItems: 1, description: expectedMethods })),
@@ -59,6 +67,7 @@ const common: Record<string, TSchema> = {
   async: flag,
   ...Object.fromEntries(Object.keys(durationDefaults).map((name) => [name, duration])),
   preserveHost: flag,
+  reverse: some(expectedReverse, Type.Boolean(), Type.Object({}, { additionalProperties: true })),
   forwarded: oneOf('x-forwarded', 'forwarded', 'both', false),
   via: oneOf('off', 'on', 'full', 'block'),
   rewriteRequestHeaders: maybe(func),
@@ -181,6 +190,7 @@ function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: strin
     fallbackToHttp,
     async: own.async ?? true,
     preserveHost: own.preserveHost ?? false,
+    reverse: resolveReverse(own.reverse ?? true, where('reverse'), issues),
     forwarded: own.forwarded ?? 'x-forwarded',
     via: own.via ?? 'off',
     rewriteRequestHeaders: own.rewriteRequestHeaders,
@@ -241,6 +251,14 @@ function resolveUpgrade (upgrade: CommonOptions['upgrade'], webSocket: boolean):
   if (upgrade === 'ANY' || upgrade === 'NONE') return upgrade
   const list = (typeof upgrade === 'string' ? [upgrade] : upgrade).map((token) => token.toLowerCase())
   return list.length > 0 && list.every((token) => isTunnelled(token) && token !== 'any' && token !== 'none') ? Object.freeze(list) : undefined
+}
+
+/** An object says all of it: what it leaves out is true. */
+function resolveReverse (reverse: boolean | ReverseOptions, at: string, issues: Issues): Target['reverse'] {
+  if (reverse === false) return false
+  if (reverse !== true && !fits(reverseSchema, reverse, at, issues)) return false
+  const { location = true, cookiePath = true, cookieDomain = true } = reverse === true ? {} : reverse
+  return Object.freeze({ location, cookiePath, cookieDomain })
 }
 
 /** RFC 6454, 6.1: lower case, without the scheme's default port. */

@@ -8,6 +8,7 @@ import { InvalidHeaderError, InvalidResponseError, isProxyError } from '../error
 import { announcesBody, fieldValue, type HeaderList, tokens } from '../http/header-list.ts'
 import { fromMap, toMap } from '../http/header-map.ts'
 import { mergedVary, responseHeaders } from '../http/hop-by-hop.ts'
+import { leadBack, type Origin } from './reverse.ts'
 
 /** A status line and headers of an upstream. */
 export interface Head {
@@ -17,11 +18,12 @@ export interface Head {
 }
 
 /**
- * The headers of a response, hop-by-hop fields stripped and `rewriteHeaders` applied.
+ * The headers of a response: hop-by-hop fields stripped, `reverse` applied, and behind it `rewriteHeaders`, which has the last word.
  * @throws InvalidHeaderError where that function returned what cannot be written, FunctionError where it returned a promise
  */
-export function rewrittenHeaders (request: FastifyRequest, target: Target, raw: HeaderList): string[] {
+export function rewrittenHeaders (request: FastifyRequest, target: Target, raw: HeaderList, origin: Origin): string[] {
   const headers = responseHeaders(raw, target.via)
+  leadBack(headers, request, target, origin)
   if (target.rewriteHeaders === undefined) return headers
   const map = immediate(target.rewriteHeaders(toMap(headers), request))
   try {
@@ -36,9 +38,9 @@ export function rewrittenHeaders (request: FastifyRequest, target: Target, raw: 
  * before they were written.
  * @throws InvalidResponseError for a status that is none of a final response, and for a head beyond `maxResponseHead`
  */
-export function applyResponseHead (request: FastifyRequest, reply: FastifyReply, target: Target, head: Head): () => void {
+export function applyResponseHead (request: FastifyRequest, reply: FastifyReply, target: Target, head: Head, origin: Origin): () => void {
   if (head.status < 200 || head.status > 599 || sizeOf(head.headers) > target.limits.maxResponseHead) throw new InvalidResponseError()
-  const fields = groupHeaders(rewrittenHeaders(request, target, head.headers))
+  const fields = groupHeaders(rewrittenHeaders(request, target, head.headers, origin))
   reply.code(head.status)
   if (request.raw.httpVersionMajor === 1) {
     keepReason(reply.raw, head)

@@ -245,11 +245,12 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
     if (this.#pending === undefined) return undefined
     const { head, chunks } = this.#pending
     this.#pending = undefined
-    const { request, reply, target, registry } = this.#options
-    if (reply.sent || this.#broken !== undefined) return undefined
+    const { request, reply, target, matched, registry } = this.#options
+    const choice = this.#choice
+    if (choice === undefined || reply.sent || this.#broken !== undefined) return undefined
     try {
-      this.#takeBack = applyResponseHead(request, reply, target, head)
-      const cookie = this.#choice?.cookie
+      this.#takeBack = applyResponseHead(request, reply, target, head, { choice, matched })
+      const { cookie } = choice
       if (cookie !== undefined) reply.header('set-cookie', cookie)
       if (registry.closing && request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
       return chunks

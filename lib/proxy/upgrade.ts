@@ -14,7 +14,7 @@ import type { Breakable } from '../lifecycle/registry.ts'
 import type { TunnelSlot } from '../lifecycle/tunnel-limits.ts'
 import { monotonicNow } from '../net/clock.ts'
 import { keepAlive } from '../net/socket.ts'
-import { closeReporter, emitOpen } from '../observability/tunnel-events.ts'
+import { closeReporter, emitOpen, warnOfHost } from '../observability/tunnel-events.ts'
 import type { ServerState } from '../plugin/server-state.ts'
 import type { Decision } from '../routing/decision.ts'
 import type { RouteTable } from '../routing/route-table.ts'
@@ -25,6 +25,7 @@ import { Http1Exchange, type Http1ExchangeOwner, type UpgradeResult } from '../u
 import { RawResponseBody } from '../upstream/http1-response-body.ts'
 import type { Choice, Upstream } from '../upstream/upstream.ts'
 import { applyResponseHead, deliver, rewrittenHeaders, sendError } from './client-response.ts'
+import type { Origin } from './reverse.ts'
 import { buildUpstreamRequest, isIdempotent } from './upstream-request.ts'
 
 type Accepted = Extract<Decision, { kind: 'upgrade-raw' | 'upgrade' }>
@@ -152,8 +153,9 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
       this.#client.inProgress = undefined
       if (this.#isAnswered) throw new ClientGoneError() // by someone else, meanwhile
       if (choice.cookie !== undefined) this.#reply.header('set-cookie', choice.cookie)
-      if (answer.framing === undefined) this.#switch(answer, this.#client.release())
-      else this.#relay(answer, answer.framing)
+      const origin = { choice, matched: this.#decision.matched }
+      if (answer.framing === undefined) this.#switch(answer, this.#client.release(), origin)
+      else this.#relay(answer, answer.framing, origin)
     } catch (error) {
       discard(answer)
       return this.#fail(error)
@@ -219,14 +221,14 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
   }
 
   /** The upstream agreed: from here on there is no HTTP on this connection. */
-  #switch (answer: UpgradeResult, early: Buffer): void {
+  #switch (answer: UpgradeResult, early: Buffer, origin: Origin): void {
     const reply = this.#reply
     const { target, kind, token } = this.#decision
     const { socket } = this.#pendingUpgrade
     const upstream = this.#upstream as Upstream
     const head = kind === 'upgrade-raw'
       ? answer.received.subarray(0, answer.headEnd)
-      : responseHead(this.#request, reply, target, answer, token)
+      : responseHead(this.#request, reply, target, answer, origin, token)
     hijackSocket(reply, this.#request, socket)
     socket.write(head)
     const isWebSocket = token === 'websocket'
@@ -254,13 +256,13 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
   }
 
   /** The upstream answered as a server that does not switch: the client gets that answer. */
-  #relay (answer: UpgradeResult, framing: Framing): void {
+  #relay (answer: UpgradeResult, framing: Framing, origin: Origin): void {
     const reply = this.#reply
     const { target, kind } = this.#decision
     const { timeout } = this.#upstream as Upstream
     const { head, stream, transport, received, headEnd } = answer
     const raw = kind === 'upgrade-raw'
-    const takeBack = raw ? undefined : applyResponseHead(this.#request, reply, target, head)
+    const takeBack = raw ? undefined : applyResponseHead(this.#request, reply, target, head, origin)
     const rest = received.subarray(headEnd)
     const body = new RawResponseBody({ stream, transport, framing, rest, timeout, raw })
     this.#body = body
@@ -274,6 +276,7 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
     reply.raw.once('close', () => body.destroy())
     this.#stage = 'upstream'
     this.#countRefusal(undefined)
+    if (head.status === 403) warnOfHost(this.#request, target)
     if (raw) return relayRaw(reply, this.#request, socket, received.subarray(0, headEnd), body, head.status)
     if (this.#pendingUpgrade.hasEarlyData) reply.header('connection', 'close')
     if (takeBack !== undefined) body.once('error', takeBack) // an onSend hook may be at work before the head is written
@@ -302,9 +305,11 @@ function requestHead (method: string, path: string, headers: HeaderList, token: 
 }
 
 /** Our 101: the upstream's headers, those that hooks have set on the reply, and the two that make the switch. */
-function responseHead (request: FastifyRequest, reply: FastifyReply, target: Target, answer: UpgradeResult, token: string): Buffer {
+function responseHead (
+  request: FastifyRequest, reply: FastifyReply, target: Target, answer: UpgradeResult, origin: Origin, token: string
+): Buffer {
   const { head } = answer
-  const headers = rewrittenHeaders(request, target, withoutContent(head.headers))
+  const headers = rewrittenHeaders(request, target, withoutContent(head.headers), origin)
   for (const [name, value] of Object.entries(reply.getHeaders())) {
     if (isFraming(name) || (name !== 'set-cookie' && fieldValue(headers, name) !== undefined)) continue
     for (const item of Array.isArray(value) ? value : [value]) headers.push(name, String(item))

@@ -59,7 +59,7 @@ function rewritten (rewrite: NonNullable<Target['rewriteRequestHeaders']>, reque
 }
 
 /** What the client asked for: its Host as it was, not as a proxy before us forwarded it. */
-function hostOf ({ raw: { headers } }: FastifyRequest): string {
+export function hostOf ({ raw: { headers } }: FastifyRequest): string {
   return headers.host ?? String(headers[':authority'] ?? '')
 }
 

@@ -9,11 +9,19 @@ import type { DialOptions } from './connect.ts'
 import { ConnectionPool } from './connection-pool.ts'
 import { Counters } from './counters.ts'
 
+/** An upstream as its own URLs name it. */
+export type UpstreamAddress = Pick<Address, 'secure' | 'authority' | 'hostname' | 'path'>
+
 /** Where one exchange goes, told of how that went. */
 export interface Choice {
   readonly upstream: Upstream
   /** A `Set-Cookie` that makes the client's next exchange go there, too. */
   readonly cookie: string | undefined
+  /**
+   * What leads back from this choice's responses, by address: the path of each is what takes the place of the route's prefix there.
+   * The chosen upstream first; then the other members of its balancer.
+   */
+  readonly bases: readonly UpstreamAddress[]
   /** The upstream's path for a request's. */
   pathFor (path: string, matched: number): string
   /** Where there is room, if its own upstream has none for another forward now; itself where there is none anywhere. */
@@ -102,6 +110,10 @@ export class Upstream implements Choice {
 
   get upstream (): Upstream {
     return this
+  }
+
+  get bases (): readonly UpstreamAddress[] {
+    return [this.#address]
   }
 
   pathFor (path: string, matched: number): string {

@@ -216,9 +216,13 @@ export class UpstreamEnd extends End {
   /** The connection is no longer one of HTTP. */
   over = false
 
-  constructor (connection: RawConnection, signals: Signals, name: string, head: string) {
+  /** Where the upstreams of this side listen, by name. */
+  readonly ports: Readonly<Record<string, number>>
+
+  constructor (connection: RawConnection, signals: Signals, name: string, head: string, ports: Readonly<Record<string, number>>) {
     super(connection, signals)
     this.head = head
+    this.ports = ports
     this.request = {
       upstream: name, start: head.slice(0, head.indexOf('\r\n')), headers: fieldsOf(head), body: '', tunnel: '', missed: this.missed
     }

@@ -51,7 +51,7 @@ export function located (upstream: string, ports: Readonly<Record<string, number
 }
 
 function proxyPass (route: Route, { table, ports }: VirtualHost): string {
-  const path = table.prefix === undefined ? route.path : table.prefix + (route.path === '/' ? '' : route.path)
+  const path = pathOf(route, table)
   if (route.upstream === false) return `ProxyPass "${path}" "!"`
   const { upgrade } = route
   const parameters = [
@@ -60,6 +60,24 @@ function proxyPass (route: Route, { table, ports }: VirtualHost): string {
     table.connectTimeout === undefined ? '' : ` connectiontimeout=${table.connectTimeout}`
   ]
   return `ProxyPass "${path}" "${located(route.upstream, ports)}"${parameters.join('')}`
+}
+
+/** What goes with a ProxyPass to lead redirects and cookies back; of ws, whose responses name http. */
+function proxyPassReverse (route: Route, { table, ports }: VirtualHost): string[] {
+  if (route.upstream === false) return []
+  const path = pathOf(route, table)
+  const url = located(route.upstream, ports).replace(/^ws/, 'http')
+  const [, hosts, base = ''] = /^\w+:\/\/([^/]*)(.*)$/.exec(url) ?? []
+  const within = table.balancers?.[hosts as string]?.members.map((member) => located(member.url, ports).replace(/^\w+:\/\/([^/]*)/, '')) ?? ['']
+  return [
+    `ProxyPassReverse "${path}" "${url}"`,
+    ...within.map((outer) => `ProxyPassReverseCookiePath "${outer.replace(/\/$/, '')}${base}" "${path}"`),
+    'ProxyPassReverseCookieDomain "127.0.0.1" "front.example"'
+  ]
+}
+
+function pathOf ({ path }: Route, { prefix }: Table): string {
+  return prefix === undefined ? path : prefix + (path === '/' ? '' : path)
 }
 
 function balancer (name: string, table: BalancerTable, ports: VirtualHost['ports']): string[] {
@@ -101,6 +119,7 @@ function virtualHost (host: VirtualHost, directory: string): string {
   if (table.fallbackToHttp === false) lines.push('ProxyWebsocketFallbackToProxyHttp Off')
   if (table.timeout !== undefined) lines.push(`Timeout ${table.timeout}`, `ProxyTimeout ${table.idleTimeout ?? table.timeout}`)
   if (table.preserveHost === true) lines.push('ProxyPreserveHost On')
+  if (table.reverse === true) lines.push(...table.routes.flatMap((route) => proxyPassReverse(route, host)))
   if (table.via !== undefined) lines.push(`ProxyVia ${table.via}`)
   if (table.forwarded === false) lines.push('ProxyAddHeaders Off')
   if (table.tls !== undefined) lines.push(...tlsLines(table.tls, directory))

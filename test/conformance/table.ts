@@ -65,6 +65,11 @@ export interface Table {
   /** Seconds. */
   connectTimeout?: number
   preserveHost?: boolean
+  /**
+   * ProxyPassReverse, …CookiePath and …CookieDomain for each route there, as an administrator writes them, http for ws; our `reverse` does the
+   * same by default.
+   */
+  reverse?: true
   via?: 'on' | 'block'
   forwarded?: false
   trustProxy?: true

@@ -117,7 +117,7 @@ export class Upstreams {
         connection.socket.end()
         return
       }
-      const end = new UpstreamEnd(connection, this.#signals, name, head)
+      const end = new UpstreamEnd(connection, this.#signals, name, head, this.ports)
       if (connection.socket instanceof TLSSocket) end.request.serverName = String((connection.socket as TLSSocket & { servername?: string | false }).servername)
       const steps = this.#script[Math.min(this.#ends.length, this.#script.length - 1)] ?? []
       this.#ends.push(end)

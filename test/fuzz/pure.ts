@@ -8,10 +8,12 @@ import { droppedFields, forwardedHeaders } from '../../lib/http/forwarded.ts'
 import { serialise } from '../../lib/http/header-list.ts'
 import { fromMap, toMap } from '../../lib/http/header-map.ts'
 import { requestHeaders, responseHeaders } from '../../lib/http/hop-by-hop.ts'
+import { mapLocation } from '../../lib/http/location.ts'
 import { defaultRules, parsePrefix, prefixLength } from '../../lib/http/path-pattern.ts'
 import { mapPath } from '../../lib/http/path-prefix.ts'
 import { parseTarget } from '../../lib/http/request-target.ts'
 import { parseHead } from '../../lib/http/response-head.ts'
+import { mapSetCookie } from '../../lib/http/set-cookie.ts'
 import { closeFrame, FrameTracker } from '../../lib/tunnel/websocket-frames.ts'
 import { chunked, fieldName, oddChunks, oddFieldLines, oddTarget, renderChunks, value } from './grammar.ts'
 import { membersOf, readChunks, readFraming, readHead, valuesOf } from './strict.ts'
@@ -296,6 +298,84 @@ const paths: Pure<{ target: string, prefix: string, base: string }> = {
   }
 }
 
+const mappedRoutes = [
+  ['', '/base'], ['', ''], ['/app', ''], ['/app', '/base'], ['/app/', '/base/'], ['/app/', '/'], ['/a%70p', '/base/x'], ['/app;x=1', '/%62ase'], ['/base', '/base'], ['/a/b', '/a']
+] as const
+const authorities = ['up:9080', 'UP:9080', 'up', 'up:80801', 'up:908', 'x@up:9080', 'up:9080@evil', 'evil', 'front.example', '[::1]:9080', '', 'up:9080\\evil', 'other:1'] as const
+const segment = fc.constantFrom('base', 'app', 'a', 'b', 'x', '..', '.', '%2e%2E', '', '%62ase', 'basement', '%2F', 'a b', '\\', '\t', '\xe9', ';', ':', 'http:', '//evil')
+const rests = fc.constantFrom('', '?next=http://up:9080/base/x', '#/base', '?a#b', '\\x')
+const targets = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.tuple(fc.constantFrom('http://', 'https://', 'HTTP://', 'ws://', '//', '', '', 'http:/', 'ftp://', '/\\'), fc.constantFrom(...authorities), fc.array(segment, { maxLength: 4 }), rests)
+      .map(([scheme, authority, segments, rest]) => (scheme === '' ? '' : scheme + authority) + segments.map((each) => `/${each}`).join('') + rest)
+  },
+  { weight: 1, arbitrary: oddText.map((text) => `/base${text}`) },
+  { weight: 1, arbitrary: oddText }
+)
+const answerer = { secure: false, authority: 'up:9080', hostname: 'up' }
+
+/** Where a browser goes by a Location, from a page of the origin; `undefined` where it goes nowhere. */
+function follow (location: string, page: string): URL | undefined {
+  return URL.canParse(location, page) ? new URL(location, page) : undefined
+}
+
+const locations: Pure<{ value: string, route: number, host: string, mapsPaths: boolean }> = {
+  arbitrary: fc.record({ value: targets, route: fc.nat({ max: mappedRoutes.length - 1 }), host: fc.constantFrom('front.example', '', 'a b', '[::1]:1'), mapsPaths: fc.boolean() }),
+  check ({ value, route, host, mapsPaths }) {
+    const [prefix, path] = mappedRoutes[route] as (typeof mappedRoutes)[number]
+    const mapping = { prefix, protocol: 'https', host, ownHosts: [], mapsPaths, bases: [{ ...answerer, path }] }
+    const mapped = mapLocation(value, mapping)
+    const known = host === 'front.example' || host === '[::1]:1'
+    const front = known ? host : 'front.example'
+    const page = `https://${front}/page`
+    // Where the browser would be led without us, if it were the upstream's client.
+    const meant = follow(value, 'http://up:9080/page')
+    if (mapped === value) {
+      // It may stay only if it is none of the upstream's URLs below the base, or a path that leads there as it is.
+      if (meant === undefined || !/^http:\/\//i.test(value) || /[\t\\%@]|\/\./.test(value) || !known) return
+      const inside = meant.host === 'up:9080' && `${meant.pathname}/`.startsWith(`${path.replace(/\/$/, '')}/`)
+      assert.ok(!inside || /%/.test(path), `${value} is not led back`)
+      return
+    }
+    assert.ok(meant !== undefined && meant.host === 'up:9080' && meant.protocol !== 'https:', `${value} is not the upstream's, and was changed to ${mapped}`)
+    if (!mapsPaths) assert.match(value, /^(?:http:|ws:)?\/\//i)
+    const led = follow(mapped, page)
+    assert.ok(led !== undefined && led.host === new URL(page).host, `${mapped} leads to another server`)
+    assert.ok(mapped.endsWith(/[?#][^]*$/.exec(value)?.[0] ?? ''), 'query and fragment keep their bytes')
+    // There and back: the client's next request is mapped to where the upstream wanted it.
+    const stays = (path === '' || path === '/') && `${meant.pathname}/`.startsWith(`${readPath(prefix.replace(/\/$/, '')) ?? ''}/`)
+    if (stays || /%/.test(value + prefix + path) || led.pathname.startsWith('//')) return
+    const isBelow = prefix.endsWith('/') ? led.pathname.startsWith(prefix) : `${led.pathname}/`.startsWith(`${prefix}/`)
+    if (!isBelow) return assert.equal(led.pathname, prefix.replace(/\/$/, '') || '/', `${mapped} leaves ${prefix}`)
+    // The base itself is asked for with a slash where the prefix has one, or is the root.
+    const wanted = meant.pathname.replace(/^\/+/, '/') // as every request of ours
+    const again = mapPath(led.pathname, prefix.length, path)
+    assert.equal(`${wanted}/` === again ? wanted : again, wanted, `${value} by ${mapped}`)
+  }
+}
+
+const attributes = fc.constantFrom('Path=/base', ' Path=/base/x', ' path = /base ', ' Path=/', ' Path="/base"', ' Path', ' Path=/basement', ' PATH=\t/app', ' Domain=up', ' domain=.UP ', ' Domain=up.example', ' Secure', ' HttpOnly', ' X="a', ' b"', '', ' =', ' Expires=Wed, 21 Oct 2026 07:28:00 GMT', ' Domain', '\xa0Path=/base')
+const cookies: Pure<{ pair: string, attributes: string[], route: number, host: string }> = {
+  arbitrary: fc.record({ pair: fc.oneof(fc.constantFrom('a=1', '__Host-a=1', '__Secure-a=1', 'Path=/base', '', '=', 'a="1'), oddText.map((text) => text.replaceAll(';', ''))), attributes: fc.array(attributes, { maxLength: 6 }), route: fc.nat({ max: mappedRoutes.length - 1 }), host: fc.constantFrom('front.example', 'up', 'x.up:1', '') }),
+  check ({ pair, attributes, route, host }) {
+    const [prefix, path] = mappedRoutes[route] as (typeof mappedRoutes)[number]
+    const mapping = { prefix, host, bases: [{ ...answerer, path }] }
+    const value = [pair, ...attributes].join(';')
+    assert.equal(mapSetCookie(value, mapping, { cookiePath: false, cookieDomain: false }), value)
+    const mapped = mapSetCookie(value, mapping, { cookiePath: true, cookieDomain: true }).split(';')
+    const kept = attributes.filter((text) => !/^ domain=\.?up ?$/i.test(text) || host === 'up' || host === 'x.up:1')
+    assert.equal(mapped[0], pair)
+    assert.equal(mapped.length - 1, kept.length, 'an attribute came or went')
+    kept.forEach((text, i) => {
+      if (mapped[i + 1] === text) return
+      const [, name, wanted] = /^( ?path ?=[ \t]?)(\/[^ ]*) ?$/i.exec(text) ?? []
+      assert.ok(name !== undefined && wanted !== undefined && !/^__host-/i.test(pair), `${text} is no Path, and was changed to ${String(mapped[i + 1])}`)
+      assert.ok((mapped[i + 1] ?? '').startsWith(`${name}${prefix.replace(/\/$/, '') || '/'}`), `${String(mapped[i + 1])} is not below ${prefix}`)
+    })
+  }
+}
+
 function attempt<T> (action: () => T): T | Error {
   try {
     return action()
@@ -329,5 +409,7 @@ export const properties: Record<string, Pure<never>> = {
   'heads, rebuilt': rebuilt,
   frames,
   'frames of noise': noise,
-  paths
+  paths,
+  'redirects, led back': locations,
+  'cookies, led back': cookies
 } as unknown as Record<string, Pure<never>>

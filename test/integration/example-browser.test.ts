@@ -1,43 +1,11 @@
 import assert from 'node:assert/strict'
-import { accessSync, constants } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import type { TestContext } from 'node:test'
-import { chromium } from 'playwright-core'
 import type { Browser, Page } from 'playwright-core'
 import { build } from '../../examples/server.ts'
 import { startUpstream } from '../../examples/upstream.ts'
+import { launchBrowser } from '../fixtures/browser.ts'
 import { cleanup } from '../fixtures/cleanup.ts'
-
-const names = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
-
-/** Playwright's own browsers are not downloaded for this: it drives one that the system has. */
-function findChromium (): string | undefined {
-  const folders = ['/usr/bin', ...(process.env.PATH ?? '').split(delimiter)]
-  const candidates = folders.flatMap((folder) => names.map((name) => join(folder, name)))
-  if (process.env.CHROMIUM_PATH) candidates.unshift(process.env.CHROMIUM_PATH)
-  return candidates.find((file) => {
-    try {
-      accessSync(file, constants.X_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
-}
-
-async function launch (t: TestContext, executablePath: string): Promise<Browser> {
-  const browser = await chromium.launch({
-    executablePath,
-    timeout: 60_000,
-    args: [
-      '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-      '--disable-background-networking', '--disable-component-update', '--disable-sync'
-    ]
-  })
-  cleanup(t, 'connections', () => browser.close())
-  return browser
-}
 
 async function openPage (browser: Browser, url: string, viewport: { width: number, height: number }): Promise<{ page: Page, complaints: string[] }> {
   const context = await browser.newContext({ viewport })
@@ -69,20 +37,14 @@ async function number (page: Page, metric: string, text: string): Promise<void> 
 }
 
 test('two pages in a browser chat through the tunnel and see its numbers move', async (t) => {
-  const executable = findChromium()
-  if (executable === undefined) {
-    const message = `NOT TESTED, no Chromium: none of ${names.join(', ')} on the PATH, and CHROMIUM_PATH is not set`
-    console.warn(`\n!!! example-browser.test.ts: ${message}\n`)
-    return t.skip(message)
-  }
-
+  const browser = await launchBrowser(t)
+  if (browser === undefined) return
   const upstream = await startUpstream()
   cleanup(t, 'servers', () => upstream.close())
   const app = await build(upstream.url)
   cleanup(t, 'proxies', () => app.close())
   const url = await app.listen({ port: 0, host: '127.0.0.1' })
 
-  const browser = await launch(t, executable)
   const { page: ann, complaints } = await openPage(browser, url, { width: 1200, height: 860 })
   const { page: ben, complaints: more } = await openPage(browser, url, { width: 390, height: 844 })
   await ann.getByText('2 are here').waitFor()

@@ -40,6 +40,34 @@ function bad (option: string, value: unknown, expected: string, got: string): vo
   })
 }
 
+describe('reverse', () => {
+  const all = { location: true, cookiePath: true, cookieDomain: true }
+  for (const [given, resolved] of [
+    [true, all],
+    [false, false],
+    [{}, all],
+    [{ location: undefined }, all],
+    [{ location: false }, { ...all, location: false }],
+    [{ location: 'absolute', cookiePath: false }, { location: 'absolute', cookiePath: false, cookieDomain: true }],
+    [{ cookieDomain: false }, { ...all, cookieDomain: false }]
+  ] as const) {
+    test(`as ${JSON.stringify(given)}`, () => assert.deepEqual(target({ upstream, reverse: given }).reverse, resolved))
+  }
+
+  test('of an entry takes the place of the whole default', () => {
+    const { targets } = resolve({ reverse: { cookiePath: false }, routes: [{ path: '/a', upstream }, { path: '/b', upstream, reverse: { location: false } }] })
+    assert.deepEqual(targets.map((each) => each.reverse), [{ ...all, cookiePath: false }, { ...all, location: false }])
+  })
+
+  test('names what is wrong within it', () => {
+    assert.deepEqual(findings({ routes: [{ upstream, reverse: { location: 'relative', cookiePath: 1, path: '/x' } }] }), [
+      'routes[0].reverse.path: unknown option', "routes[0].reverse.location: expected true, false or 'absolute', got 'relative'", 'routes[0].reverse.cookiePath: expected true or false, got 1'
+    ])
+    assert.deepEqual(findings({ upstream, reverse: 'on' }), ["reverse: expected true, false or an object of location, cookiePath and cookieDomain, got 'on'"])
+    assert.deepEqual(findings({ upstream, reverse: [] }), ['reverse: expected true, false or an object of location, cookiePath and cookieDomain, got an array'])
+  })
+})
+
 describe('defaults', () => {
   test('of every option', () => {
     const { prefix, path, upstream: address, rules, allMethods, ...rest } = target({ upstream })
@@ -67,6 +95,7 @@ describe('defaults', () => {
       keepAlive: 30_000,
       preserveHost: false,
       disableReuse: false,
+      reverse: { location: true, cookiePath: true, cookieDomain: true },
       forwarded: 'x-forwarded',
       via: 'off',
       rewriteRequestHeaders: undefined,
@@ -153,6 +182,7 @@ describe('every option arrives', () => {
       keepAlive: '0s',
       preserveHost: true,
       disableReuse: true,
+      reverse: { location: 'absolute', cookieDomain: false },
       forwarded: false,
       via: 'full',
       tls: { rejectUnauthorized: false, servername: 'x' },
@@ -186,6 +216,7 @@ describe('every option arrives', () => {
       keepAlive: 0,
       preserveHost: true,
       disableReuse: true,
+      reverse: { location: 'absolute', cookiePath: true, cookieDomain: false },
       forwarded: false,
       via: 'full',
       tls: { rejectUnauthorized: false, servername: 'x' },

@@ -1,0 +1,67 @@
+/** `Set-Cookie` of an upstream, as the client's browser keeps it. httpd: ProxyPassReverseCookiePath, ProxyPassReverseCookieDomain. */
+import { isBelow, unmapPath } from './path-prefix.ts'
+
+/** What a cookie's attributes are mapped by. */
+export interface CookieMapping {
+  /** What the route's prefix takes up in the client's path, as the client wrote it; empty for the root. */
+  readonly prefix: string
+  /** The host and port that the client asked for; empty if it named none. */
+  readonly host: string
+  /** The chosen upstream first; then the other members of its balancer. */
+  readonly bases: ReadonlyArray<{ readonly hostname: string, readonly path: string }>
+}
+
+/** Which attributes are mapped. */
+export interface CookieRules {
+  readonly cookiePath: boolean
+  readonly cookieDomain: boolean
+}
+
+/**
+ * One `Set-Cookie` value as the client gets it: a `Path` below the chosen upstream's base leads below the route's prefix, and a
+ * `Domain` that is an upstream's host is removed, unless it holds for the client's host, too. Every other byte stays (RFC 6265, 5.2).
+ */
+export function mapSetCookie (value: string, mapping: CookieMapping, { cookiePath, cookieDomain }: CookieRules): string {
+  const [pair = '', ...attributes] = value.split(';')
+  const keepsPath = !cookiePath || /^__host-/i.test(trim(pair)) // RFC 6265bis, 4.1.3.2: for all paths
+  let mapped = pair
+  for (const attribute of attributes) {
+    const equals = attribute.indexOf('=')
+    const name = equals === -1 ? '' : trim(attribute.slice(0, equals)).toLowerCase()
+    const text = trim(attribute.slice(equals + 1))
+    if (name === 'domain' && cookieDomain && isUpstreamsOnly(text, mapping)) continue
+    if (name === 'path' && !keepsPath && text !== '') {
+      const at = attribute.indexOf(text, equals + 1)
+      mapped += `;${attribute.slice(0, at)}${clientPath(text, mapping)}${attribute.slice(at + text.length)}`
+    } else mapped += `;${attribute}`
+  }
+  return mapped
+}
+
+/** `Path=/` of an upstream without a base path stays: routes beside this one may share the cookie. */
+function clientPath (path: string, { prefix, bases: [chosen] }: CookieMapping): string {
+  // A client's segments may hold a semicolon, which would begin an attribute of its choice.
+  if (chosen === undefined || !path.startsWith('/') || prefix.includes(';')) return path
+  if ((chosen.path === '' || chosen.path === '/') && (path === '/' || isBelow(path, prefix))) return path
+  return unmapPath(path, prefix, chosen.path) ?? path
+}
+
+function isUpstreamsOnly (text: string, { host, bases }: CookieMapping): boolean {
+  const domain = text.toLowerCase().replace(/^\./, '')
+  if (!bases.some(({ hostname }) => hostname === domain)) return false
+  const client = host.toLowerCase().replace(/:\d*$/, '')
+  return client !== domain && client !== `[${domain}]` && !client.endsWith(`.${domain}`)
+}
+
+/** Without the spaces and tabs around it, in time linear to its length. */
+function trim (text: string): string {
+  let start = 0
+  let end = text.length
+  while (start < end && isBlank(text.charCodeAt(start))) start++
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--
+  return text.slice(start, end)
+}
+
+function isBlank (code: number): boolean {
+  return code === 0x20 || code === 0x09
+}
