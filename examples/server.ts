@@ -1,6 +1,6 @@
 // The example to start with: `npm start`, then open the page it prints.
 //
-// One Fastify server with two things of its own (the page, the numbers), and one path, /tunnel, that
+// One Fastify server with three things of its own (the page, the numbers, the status page), and one path, /tunnel, that
 // belongs to an upstream: WebSocket and plain HTTP alike.
 //
 //   npm start                                      in front of the embedded upstream (upstream.ts)
@@ -10,6 +10,7 @@
 import { readFile } from 'node:fs/promises'
 import fastify, { type FastifyInstance } from 'fastify'
 import wstunnel from 'fastify-wstunnel'
+import status from 'fastify-wstunnel/status'
 import { run } from './run.ts'
 
 export async function build (upstream: string): Promise<FastifyInstance> {
@@ -27,8 +28,9 @@ export async function build (upstream: string): Promise<FastifyInstance> {
   const page = await readFile(new URL('page.html', import.meta.url))
   app.get('/', { logLevel: 'warn' }, (_request, reply) => reply.type('text/html; charset=utf-8').send(page))
 
-  // In production this belongs behind authentication, or on another port.
+  // In production these belong behind authentication, or on another port.
   app.get('/metrics', { logLevel: 'warn' }, () => app.wstunnel.metrics())
+  app.register(status, { prefix: '/status' })
 
   return app
 }

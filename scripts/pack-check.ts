@@ -27,6 +27,13 @@ import Fastify from 'fastify'
 import wstunnel, { wstunnel as named } from 'fastify-wstunnel'
 ${check}
 assert.equal(named, wstunnel)
+const { default: status } = await import('fastify-wstunnel/status')
+const { collect } = await import('fastify-wstunnel/prometheus')
+const app = Fastify()
+app.register(wstunnel).register(status, { prefix: '/wstunnel' })
+collect(app, { registerMetric () {} })
+assert.equal((await app.inject('/wstunnel/status.json')).statusCode, 200)
+await app.close()
 await check(wstunnel)
 `,
   'by-require.cjs': `
@@ -35,6 +42,8 @@ const Fastify = require('fastify')
 const wstunnel = require('fastify-wstunnel')
 ${check}
 assert.equal(typeof wstunnel, 'function')
+assert.equal(typeof require('fastify-wstunnel/status').default, 'function')
+assert.equal(typeof require('fastify-wstunnel/prometheus').collect, 'function')
 check(wstunnel).catch((error) => { console.error(error); process.exitCode = 1 })
 `,
 }

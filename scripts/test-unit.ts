@@ -22,7 +22,7 @@ const apart = ['test/conformance/', 'test/soak/']
 // and so come first.
 const alone = [
   'test/life/', 'test/fuzz/', 'test/conformance.test.ts', 'test/integration/example', 'test/integration/balancer-fleet',
-  'test/integration/http.test.ts', 'test/integration/release', 'test/integration/transfer'
+  'test/integration/http.test.ts', 'test/integration/release', 'test/integration/transfer', 'test/prometheus/server', 'test/status/b'
 ]
 // Of the others so many share a process: to start one, with its coverage, takes longer than most of them do.
 const together = 12

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, sep } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import fastify from 'fastify'
@@ -15,7 +15,10 @@ import { refusalStages } from '../lib/upstream/counters.ts'
 // The README says what the code does: every option, code, reason and metric has its place there, every link its file.
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const documents = ['README.md', 'CHANGELOG.md', 'SECURITY.md', 'test/security/README.md', 'docs/README.md', 'docs/life-of-a-request.md', 'docs/differences-from-httpd.md', 'docs/load-balancing.md', 'docs/redirects-and-cookies.md']
+const documents = [
+  'README.md', 'CHANGELOG.md', 'SECURITY.md', 'test/security/README.md', 'examples/prometheus/README.md',
+  ...readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.md')).map((file) => `docs/${file.split(sep).join('/')}`)
+]
 
 function read (file: string): string {
   return readFileSync(join(root, file), 'utf8')

@@ -8,6 +8,7 @@ import { setTimeout } from 'node:timers/promises'
 import { withoutCredentials } from '../config/schema.ts'
 import { parseAddress } from '../config/upstream-url.ts'
 import { InvalidOptionsError, noMemberFor } from '../errors.ts'
+import { finish } from '../observability/steps.ts'
 import { type Choice, type TargetUpstreams, tlsTowards, type Upstream, type UpstreamSelector } from '../upstream/upstream.ts'
 import { Discovery, type Endpoint } from './dns-discovery.ts'
 import { HealthMonitor } from './health-check.ts'
@@ -103,9 +104,19 @@ export class Balancer implements UpstreamSelector, MemberPool {
   }
 
   metrics (): BalancerMetrics {
+    return finish(this.metricsSteps())
+  }
+
+  /** The same, one member for each step. */
+  * metricsSteps (): Generator<undefined, BalancerMetrics> {
     const { name, lbMethod } = this.config
     this.#accounts.account()
-    return { balancer: name, lbMethod, up: this.up, members: this.members.map((member) => member.info()) }
+    const members: MemberInfo[] = []
+    for (const member of [...this.members]) {
+      members.push(member.info())
+      yield
+    }
+    return { balancer: name, lbMethod, up: this.up, members }
   }
 
   /** Members that may be chosen by anybody. */

@@ -75,23 +75,34 @@ export interface MetricsSnapshot {
   balancers: BalancerMetrics[]
 }
 
-export function snapshot (registry: Registry, metered: readonly Metered[], uptime: number, balancers: BalancerMetrics[]): MetricsSnapshot {
+/** A balancer, as the snapshot reads it. */
+export interface MeteredBalancer {
+  metricsSteps (): Generator<undefined, BalancerMetrics>
+}
+
+/**
+ * One upstream or one member for each step. Every exchange is counted once, also where its upstream is forgotten between two steps.
+ */
+export function * snapshotSteps (registry: Registry, metered: readonly Metered[], uptime: number, balancers: Iterable<MeteredBalancer>): Generator<undefined, MetricsSnapshot> {
   registry.account()
-  const total = new Counters()
   const routes = new Map<string, { counters: Counters, upstreams: UpstreamMetrics[] }>()
   for (const { target, upstreams } of metered) {
     if (target.upstream === false) continue
     let route = routes.get(target.route)
     if (route === undefined) routes.set(target.route, route = { counters: new Counters(), upstreams: [] })
-    for (const { label, counters } of upstreams.values()) {
-      route.counters.add(counters)
-      total.add(counters)
-      route.upstreams.push({ upstream: label, tunnels: tunnelsOf(counters), forwards: forwardsOf(counters) })
-    }
-    // After them: what has gone since has left its counters here.
+    const known = [...upstreams.values()]
+    // After them, and in the same step: what has gone since has left its counters here, and what goes from now on is still known.
     route.counters.add(upstreams.unattributed)
-    total.add(upstreams.unattributed)
+    for (const { label, counters } of known) {
+      route.counters.add(counters)
+      route.upstreams.push({ upstream: label, tunnels: tunnelsOf(counters), forwards: forwardsOf(counters) })
+      yield
+    }
   }
+  const total = new Counters()
+  for (const { counters } of routes.values()) total.add(counters)
+  const balancerMetrics: BalancerMetrics[] = []
+  for (const balancer of balancers) balancerMetrics.push(yield * balancer.metricsSteps())
   return {
     draining: registry.draining,
     uptime,
@@ -100,7 +111,7 @@ export function snapshot (registry: Registry, metered: readonly Metered[], uptim
     routes: [...routes].map(([route, { counters, upstreams }]) => (
       { route, tunnels: tunnelsOf(counters), forwards: forwardsOf(counters), upstreams }
     )),
-    balancers
+    balancers: balancerMetrics
   }
 }
 

@@ -18,6 +18,8 @@ import { ServerState } from './server-state.ts'
 export interface WstunnelDecorator {
   /** A fresh, plain snapshot. */
   metrics (): MetricsSnapshot
+  /** The same, taken over several turns of the event loop: no turn is long, however many upstreams there are. */
+  sampleMetrics (): Promise<MetricsSnapshot>
   /** The live tunnels. May be iterated while they come and go. */
   tunnels (): IterableIterator<TunnelInfo>
   /**
@@ -89,6 +91,7 @@ function stateOf (app: FastifyInstance): ServerState {
 function decorator (state: ServerState): WstunnelDecorator {
   return {
     metrics: () => state.metrics(),
+    sampleMetrics: async () => state.sampleMetrics(),
     tunnels: () => state.tunnels(),
     drain: async ({ timeout = state.drainTimeout } = {}) => {
       const ms = parseDuration(timeout)

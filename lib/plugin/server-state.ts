@@ -15,7 +15,8 @@ import { TunnelLimits } from '../lifecycle/tunnel-limits.ts'
 import type { TunnelSession } from '../lifecycle/tunnel-session.ts'
 import { monotonicNow } from '../net/clock.ts'
 import { channels } from '../observability/channels.ts'
-import { type MetricsSnapshot, snapshot } from '../observability/metrics-snapshot.ts'
+import { type MetricsSnapshot, snapshotSteps } from '../observability/metrics-snapshot.ts'
+import { finish, finishInTurns } from '../observability/steps.ts'
 import { acceptedToken } from '../routing/decision.ts'
 import { type Indexed, PathIndex } from '../routing/path-index.ts'
 import { type RawRequest, readFacts, type RequestFacts } from '../routing/request-facts.ts'
@@ -184,7 +185,15 @@ export class ServerState {
   }
 
   metrics (): MetricsSnapshot {
-    return snapshot(this.registry, this.#tables.flatMap((table) => table.metered()), monotonicNow() - this.#startedAt, [...this.balancers.values()].map((balancer) => balancer.metrics()))
+    return finish(this.#snapshotSteps())
+  }
+
+  async sampleMetrics (): Promise<MetricsSnapshot> {
+    return await finishInTurns(this.#snapshotSteps())
+  }
+
+  #snapshotSteps (): Generator<undefined, MetricsSnapshot> {
+    return snapshotSteps(this.registry, this.#tables.flatMap((table) => table.metered()), monotonicNow() - this.#startedAt, this.balancers.values())
   }
 
   tunnels (): IterableIterator<TunnelSession> {

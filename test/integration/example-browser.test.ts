@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import type { Browser, Page } from 'playwright-core'
 import { build } from '../../examples/server.ts'
 import { startUpstream } from '../../examples/upstream.ts'
-import { launchBrowser } from '../fixtures/browser.ts'
+import { startBrowser } from '../fixtures/browser.ts'
 import { cleanup } from '../fixtures/cleanup.ts'
 
 async function openPage (browser: Browser, url: string, viewport: { width: number, height: number }): Promise<{ page: Page, complaints: string[] }> {
@@ -37,7 +37,7 @@ async function number (page: Page, metric: string, text: string): Promise<void> 
 }
 
 test('two pages in a browser chat through the tunnel and see its numbers move', async (t) => {
-  const browser = await launchBrowser(t)
+  const browser = await startBrowser(t)
   if (browser === undefined) return
   const upstream = await startUpstream()
   cleanup(t, 'servers', () => upstream.close())

@@ -14,10 +14,11 @@ import { fileURLToPath } from 'node:url'
 import type { FastifyInstance } from 'fastify'
 import { WebSocket } from 'ws'
 import { build as buildEncapsulated } from '../../examples/encapsulated.ts'
-import { build as buildPrometheus, render } from '../../examples/metrics-prometheus.ts'
+import { build as buildPrometheus } from '../../examples/metrics-prometheus.ts'
 import { build as buildPrefix } from '../../examples/prefix.ts'
 import { addressFrom, urlOf } from '../../examples/run.ts'
 import { build as buildServer } from '../../examples/server.ts'
+import { build as buildStatus } from '../../examples/status.ts'
 import { build as buildTable } from '../../examples/table.ts'
 import { build as buildTls } from '../../examples/tls.ts'
 import { startUpstream } from '../../examples/upstream.ts'
@@ -275,7 +276,7 @@ describe('examples/server.ts', () => {
 })
 
 describe('the other examples', () => {
-  for (const file of ['prefix.ts', 'table.ts', 'encapsulated.ts', 'metrics-prometheus.ts', 'tls.ts']) {
+  for (const file of ['prefix.ts', 'table.ts', 'encapsulated.ts', 'metrics-prometheus.ts', 'status.ts', 'tls.ts']) {
     test(`${file} starts, prints what to type, and ends at SIGTERM`, { skip: onWindows }, async (t) => {
       const example = await startExample(t, file)
       const answer = await fetch(example.url)
@@ -349,33 +350,33 @@ describe('the other examples', () => {
     assert.match(String(await refusal(t, `${doubtful}/wss2/echo`)), /^50[23]$/)
   })
 
-  test('metrics-prometheus.ts: the snapshot in the text format', async (t) => {
-    const app = buildPrometheus((await upstreamFor(t)).url)
-    const url = await start(t, app)
+  test('metrics-prometheus.ts: the metrics beside those of its own', async (t) => {
+    const url = await start(t, buildPrometheus((await upstreamFor(t)).url))
     const { socket, next } = await open(t, `${url}/app/echo`)
     socket.send('hello')
     assert.equal(await next(), 'hello')
-    assert.equal((await fetch(`${url}/app/hello`)).status, 200)
+    for (const path of ['/app/hello', '/hello']) assert.equal((await fetch(url + path)).status, 200)
 
     const response = await fetch(`${url}/metrics`)
     assert.match(response.headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/)
     const text = await response.text()
-    const families = new Set<string>()
-    for (const line of text.trimEnd().split('\n')) {
-      const family = /^# TYPE (\w+) (?:counter|gauge|histogram)$/.exec(line)?.[1]
-      if (family === undefined) {
-        assert.match(line, /^wstunnel_\w+\{\w+="[^"]*"(?:,\w+="[^"]*")*\} \d+(?:\.\d+)?(?:e-?\d+)?$/)
-      } else {
-        assert.ok(!families.has(family), `${family} twice`)
-        families.add(family)
-      }
-    }
-    assert.match(text, /^wstunnel_tunnels_opened_total\{[^}]*\} 1$/m)
-    assert.match(text, /^wstunnel_handshake_seconds_bucket\{[^}]*le="\+Inf"\} 1$/m)
-    assert.match(text, /^wstunnel_forwards_total\{[^}]*status="2xx"\} 1$/m)
+    assert.match(text, /^greetings_total 1$/m)
+    assert.match(text, /^wstunnel_tunnels_opened_total\{route="\/app\/"\} 1$/m)
+    assert.match(text, /^wstunnel_handshake_duration_seconds_count\{route="\/app\/"\} 1$/m)
+    assert.match(text, /^wstunnel_forwards_total\{route="\/app\/",status="2xx"\} 1$/m)
+    assert.match(text, /^wstunnel_member_state\{balancer="app",[^}]*state="up"\} 1$/m)
+  })
 
-    const snapshot = app.wstunnel.metrics()
-    snapshot.routes[0]!.upstreams[0]!.upstream = 'a"b\\c\nd'
-    assert.ok(render(snapshot).includes('upstream="a\\"b\\\\c\\nd"'))
+  test('status.ts: the page for those with the password, and the link to it from the page to start with', async (t) => {
+    const { url: upstream } = await upstreamFor(t)
+    const url = await start(t, buildStatus(upstream))
+    assert.equal((await fetch(`${url}/wstunnel`)).status, 401)
+    const headers = { authorization: `Basic ${Buffer.from('operator:open-sesame').toString('base64')}` }
+    assert.match(await (await fetch(`${url}/wstunnel`, { headers })).text(), /<meta name="wstunnel-nonce"/)
+    const server = await start(t, await buildServer(upstream))
+    const [, link] = /<a href="([^"]+)">status page/.exec(await (await fetch(server)).text()) ?? []
+    const page = await (await fetch(new URL(link ?? '', `${server}/`))).text()
+    assert.match(page, /<title>fastify-wstunnel: status/)
+    assert.doesNotMatch(page, /wstunnel-nonce" content/)
   })
 })

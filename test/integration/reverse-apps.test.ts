@@ -14,7 +14,7 @@ import fastifyWebSocket from '@fastify/websocket'
 import Fastify from 'fastify'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { v2 as webdav } from 'webdav-server'
-import { launchBrowser } from '../fixtures/browser.ts'
+import { startBrowser } from '../fixtures/browser.ts'
 import { cleanup } from '../fixtures/cleanup.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import type { ProxyOptions } from '../fixtures/proxy.ts'
@@ -82,7 +82,7 @@ function page (user: string): string {
 
 /** Where a browser comes when it opens a page, logs in, and waits for the WebSocket; `undefined` where it comes to no form. */
 async function logIn (t: TestContext, start: string): Promise<{ urls: string[], greeting: string, cookies: string[] } | undefined> {
-  const browser = await launchBrowser(t)
+  const browser = await startBrowser(t)
   if (browser === undefined) return undefined
   const context = await browser.newContext()
   context.setDefaultTimeout(20_000)
@@ -136,7 +136,7 @@ test('a session from a route beside it reaches a WebSocket, since the cookie of 
       }, say)
     </script>`))
   })
-  const browser = await launchBrowser(t)
+  const browser = await startBrowser(t)
   if (browser === undefined) return
   const tab = await browser.newPage()
   await tab.goto(`${url}/`)

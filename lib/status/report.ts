@@ -1,0 +1,59 @@
+/** What all viewers are shown: one snapshot for a second, taken when somebody asks, and let go when that second is over. */
+import type { FastifyInstance } from 'fastify'
+import { summarySteps } from './summary.ts'
+import { finishInTurns, Turns } from './turns.ts'
+import { tunnelListSteps, type TunnelQuery } from './tunnel-list.ts'
+
+/** Milliseconds. */
+const lifetime = 1000
+
+/** How many different lists of tunnels are kept for that long. */
+const mostLists = 50
+
+interface Kept {
+  readonly summary: Promise<string>
+  /** By their query. */
+  readonly lists: Map<string, Promise<string>>
+}
+
+export class Report {
+  readonly #app: FastifyInstance
+  readonly #turns: Turns = new Turns()
+  #kept: Kept | undefined = undefined
+  #timer: NodeJS.Timeout | undefined = undefined
+
+  constructor (app: FastifyInstance) {
+    this.#app = app
+  }
+
+  /** The whole answer, as JSON. */
+  async for (query: TunnelQuery): Promise<string> {
+    const kept = this.#kept ??= this.#begin()
+    const [summary, live] = await Promise.all([kept.summary, this.#list(kept, query)])
+    return `{${summary},"live":${live}}`
+  }
+
+  /** The next who asks sees what is new. */
+  forget (): void {
+    clearTimeout(this.#timer)
+    this.#kept = undefined
+  }
+
+  #begin (): Kept {
+    this.#timer = setTimeout(() => this.forget(), lifetime).unref()
+    const summary = this.#turns.run(async () => {
+      const at = Date.now()
+      return await finishInTurns(summarySteps(await this.#app.wstunnel.sampleMetrics(), at))
+    })
+    return { summary, lists: new Map() }
+  }
+
+  #list ({ lists }: Kept, query: TunnelQuery): Promise<string> {
+    const key = JSON.stringify([query.sort, query.client, query.limit])
+    const known = lists.get(key)
+    if (known !== undefined) return known
+    const list = this.#turns.run(async () => await finishInTurns(tunnelListSteps(this.#app.wstunnel.tunnels(), query)))
+    if (lists.size < mostLists) lists.set(key, list)
+    return list
+  }
+}

@@ -1,0 +1,76 @@
+/** The status as JSON, without the tunnels: the snapshot, with what each route and upstream carries in one line. */
+import type { ForwardMetrics, MetricsSnapshot, TunnelMetrics } from '../index.ts'
+
+/** What a route or an upstream carries and has carried. */
+export interface Work {
+  /** Live tunnels. */
+  open: number
+  /** Of these: quiet, their request completed. */
+  suspended: number
+  /** Tunnels, since the start. */
+  opened: number
+  /** Upgrades that became no tunnel. */
+  refused: number
+  /** Plain requests that are not finished. */
+  inFlight: number
+  /** Plain requests that are. */
+  requests: number
+  aborted: number
+  failed: number
+  /** Of tunnels and bodies. */
+  bytesFromClient: number
+  /** Of tunnels and bodies. */
+  bytesFromUpstream: number
+}
+
+/**
+ * The members of a JSON object, without its braces, made in steps: one upstream or member at a time.
+ * @param at milliseconds since the epoch
+ */
+export function * summarySteps (snapshot: MetricsSnapshot, at: number): Generator<undefined, string> {
+  const { draining, uptime, tunnels, forwards, routes, balancers } = snapshot
+  const parts = [JSON.stringify({ at, draining, uptime, tunnels, forwards }).slice(1, -1), ',"routes":[']
+  for (const [i, { route, tunnels, forwards, upstreams }] of routes.entries()) {
+    parts.push(i === 0 ? '' : ',', open({ route, ...workOf(tunnels, forwards) }), ',"upstreams":[')
+    for (const [i, { upstream, tunnels, forwards }] of upstreams.entries()) {
+      parts.push(i === 0 ? '' : ',', JSON.stringify({ upstream, ...workOf(tunnels, forwards) }))
+      yield
+    }
+    parts.push(']}')
+  }
+  parts.push('],"balancers":[')
+  for (const [i, { members, ...rest }] of balancers.entries()) {
+    parts.push(i === 0 ? '' : ',', open(rest), ',"members":[')
+    for (const [i, member] of members.entries()) {
+      parts.push(i === 0 ? '' : ',', JSON.stringify(member))
+      yield
+    }
+    parts.push(']}')
+  }
+  parts.push(']')
+  return parts.join('')
+}
+
+/** An object that goes on. */
+function open (object: object): string {
+  return JSON.stringify(object).slice(0, -1)
+}
+
+function workOf (tunnels: TunnelMetrics, forwards: ForwardMetrics): Work {
+  return {
+    open: tunnels.open,
+    suspended: tunnels.suspended,
+    opened: tunnels.opened,
+    refused: sum(tunnels.refused),
+    inFlight: forwards.inFlight,
+    requests: sum(forwards.status),
+    aborted: forwards.aborted,
+    failed: forwards.failed,
+    bytesFromClient: tunnels.bytesFromClient + forwards.bytesFromClient,
+    bytesFromUpstream: tunnels.bytesFromUpstream + forwards.bytesFromUpstream
+  }
+}
+
+function sum (values: Readonly<Record<string, number>>): number {
+  return Object.values(values).reduce((total, value) => total + value, 0)
+}
