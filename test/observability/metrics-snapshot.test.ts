@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Registry } from '../../lib/lifecycle/registry.ts'
 import { snapshotSteps } from '../../lib/observability/metrics-snapshot.ts'
-import { finish, finishInTurns } from '../../lib/observability/steps.ts'
+import { finish, finishInTurns } from '../../lib/net/steps.ts'
 import type { Metered } from '../../lib/routing/route-table.ts'
 import { Counters } from '../../lib/upstream/counters.ts'
 
