@@ -1,0 +1,103 @@
+/** Directives that become no option: which of them need nothing, and which are said aloud. All names in lower case. */
+import type { Notes } from './notes.ts'
+import { shorten } from './notes.ts'
+import type { Node } from './sections.ts'
+
+function words (text: string): ReadonlySet<string> {
+  return new Set(text.trim().split(/\s+/))
+}
+
+/** How httpd runs, logs and serves files: not what it sends where. */
+const harmless = words(`
+  acceptfilter acceptmutex acceptpathinfo addcharset addencoding addicon addiconbyencoding addiconbytype addlanguage addtype allowoverride
+  browsermatch browsermatchnocase bufferedlogs coredumpdirectory customlog defaulticon defaultlanguage defaultruntimedir defaulttype directoryindex
+  directoryslash documentroot enablemmap enablesendfile errorlog errorlogformat fileetag globallog gracefulshutdowntimeout group headername
+  hostnamelookups indexignore indexoptions keepalive keepalivetimeout languagepriority listenbacklog listencoresbucketsratio loadfile loadmodule logformat loglevel
+  maxclients maxconnectionsperchild maxkeepaliverequests maxmemfree maxrequestsperchild maxrequestworkers maxspareservers maxsparethreads mimemagicfile
+  minspareservers minsparethreads mutex namevirtualhost options pidfile readmename receivebuffersize reflectorheader rewritelock rewritelog rewriteloglevel
+  scoreboardfile sendbuffersize serveradmin serverlimit serverpath serverroot serversignature servertokens startservers startthreads threadlimit
+  threadsperchild threadstacksize traceenable transferlog typesconfig usecanonicalname usecanonicalphysicalport user extendedstatus
+  requestreadtimeout httpprotocoloptions forcelanguagepriority contentdigest limitrequestfields limitrequestfieldsize limitrequestline cookiedomain cookietracking
+  regexdefaultoptions protocolshonororder flushmaxpipelined flushmaxthreshold mergetrailers
+`)
+
+const without: Readonly<Record<string, string>> = {
+  allowencodedslashes: 'an encoded slash is always kept here',
+  mergeslashes: 'slashes are kept here, but not two of them at the beginning of a path',
+  acceptencodedslashes: 'an encoded slash is always kept here',
+  protocols: "HTTP/2 is an option of Fastify's own server",
+  h2websockets: "WebSockets over HTTP/2 are the plugin's option http2.webSockets",
+  proxymaxforwards: 'has no effect here',
+  proxybadheader: 'a bad response head is always a 502 here',
+  proxyreceivebuffersize: 'has no effect here',
+  proxyiobuffersize: 'has no effect here',
+  proxy100continue: 'has no effect here',
+  proxystatus: 'has no effect here',
+  balancerinherit: 'has no effect here',
+  balancergrowth: 'members are added through app.wstunnel.balancer(name)',
+  balancerpersist: 'has no effect here',
+  setenv: 'has no effect here',
+  setenvif: 'has no effect here',
+  setenvifnocase: 'has no effect here',
+  passenv: 'has no effect here',
+  unsetenv: 'has no effect here'
+}
+
+/** They change what a client gets, though not from where. */
+const answers: Readonly<Record<string, string>> = {
+  errordocument: 'error pages are not translated; set an error handler',
+  proxyerroroverride: "an upstream's own error responses are always relayed here",
+  adddefaultcharset: "an upstream's Content-Type is relayed as it is",
+  addoutputfilterbytype: 'filters are not translated; @fastify/compress compresses',
+  setoutputfilter: 'filters are not translated; @fastify/compress compresses',
+  deflatecompressionlevel: 'filters are not translated; @fastify/compress compresses',
+  expiresactive: 'caching headers are not translated',
+  expiresbytype: 'caching headers are not translated',
+  expiresdefault: 'caching headers are not translated',
+  limitrequestbody: 'bodies are streamed here, without a limit',
+  remoteipheader: "set Fastify's trustProxy",
+  remoteipinternalproxy: "set Fastify's trustProxy",
+  remoteiptrustedproxy: "set Fastify's trustProxy"
+}
+
+const guards = words(`
+  require authtype authname authuserfile authgroupfile authbasicprovider authbasicauthoritative authdigestprovider authldapurl authldapbinddn authldapbindpassword
+  authformprovider authmerging satisfy allow deny order sslverifyclient sslrequire sslrequiressl sslusername authnprovideralias
+`)
+
+/** Directives of TLS towards the client. */
+const front = /^ssl(?!proxy|require|verifyclient|username)|^md[a-z]+$/
+
+/** Says what has to be said of a directive that no translation takes. */
+export function noteOther (node: Node, notes: Notes): void {
+  const { name } = node
+  if (harmless.has(name)) return
+  if (guards.has(name)) notes.error(node, 'not translated: who may come in; use a hook, such as onRequest')
+  else if (front.test(name)) notes.info(node, "TLS towards the client is Fastify's option https")
+  else if (without[name] !== undefined) notes.info(node, without[name] ?? '')
+  else if (answers[name] !== undefined) notes.check(node, `not translated: ${answers[name]}`)
+  else if (/^(redirect|redirectmatch|redirectpermanent|redirecttemp)$/.test(name)) notes.error(node, 'not translated: a redirect; use a route of your own')
+  else if (/^(alias|aliasmatch|scriptalias|scriptaliasmatch)$/.test(name)) notes.error(node, 'not translated: files; use @fastify/static')
+  else if (/^(define|undefine|include|includeoptional|use)$/.test(name)) notes.error(node, 'not translated: what it brings is not in this text')
+  else notes.error(node, `not translated: ${shorten(node.directive)}`)
+}
+
+/**
+ * Access rules of a section. `Require all granted` and `Order` with `Allow from all` let everybody in, and need nothing; all others are errors.
+ */
+export function noteGuards (nodes: readonly Node[], notes: Notes): void {
+  const order = nodes.findLast(({ name }) => name === 'order')
+  const allowsAll = nodes.some(({ name, words }) => name === 'allow' && words.join(' ').toLowerCase() === 'from all')
+  for (const node of nodes) {
+    const text = node.words.join(' ').toLowerCase().replace(/\s*,\s*/g, ',')
+    if (node.name === 'require' && text === 'all granted') continue
+    if (node.name === 'allow' && text === 'from all') continue
+    if (node.name === 'order' && (text === 'deny,allow' || (text === 'allow,deny' && allowsAll))) continue
+    if (node.name === 'satisfy' && text === 'any' && order === undefined) continue
+    if (isGuard(node)) noteOther(node, notes)
+  }
+}
+
+export function isGuard ({ name }: Node): boolean {
+  return guards.has(name)
+}

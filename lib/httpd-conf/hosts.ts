@@ -1,0 +1,92 @@
+/** Virtual hosts: which names lead to which, as httpd decides it and as one server for all of its ports can. */
+import type { Entry } from './entries.ts'
+import type { Server } from './model.ts'
+import { shorten, type Notes } from './notes.ts'
+
+/** A virtual host with its table. */
+export interface Host {
+  readonly server: Server
+  readonly entries: readonly Entry[]
+  /** Whether its clients come over TLS. */
+  readonly secure: boolean
+  /** Patterns with `*` and `?`, in lower case. Those that another host has are taken away. */
+  readonly names: Set<string>
+}
+
+export function hostOf (server: Server, entries: readonly Entry[], notes: Notes): Host {
+  const names = new Set<string>()
+  for (const text of [server.serverName ?? '', ...server.names]) {
+    const name = text.replace(/^[a-z]+:\/\//i, '').replace(/:\d+$/, '').replace(/\.$/, '').toLowerCase()
+    if (/^(?:[\w.*?-]+|\[[0-9a-f:.]+\])$/.test(name)) names.add(name)
+    else if (name !== '') notes.error(server, `not translated: the name ${shorten(text)}`)
+  }
+  return { server, entries, names, secure: server.secure || server.addresses.some((address) => address.endsWith(':443')) }
+}
+
+/** Leaves each name to one host: to the first of an address; of two addresses to that of TLS. */
+export function shareNames (hosts: readonly Host[], isEqual: (a: Host, b: Host) => boolean, notes: Notes): void {
+  const owners = new Map<string, Host>()
+  for (const host of hosts) {
+    for (const name of [...host.names]) {
+      const owner = owners.get(name)
+      if (owner === undefined || owner === host) {
+        owners.set(name, host)
+        continue
+      }
+      const sameAddress = host.server.addresses.some((address) => owner.server.addresses.includes(address))
+      const winner = !sameAddress && host.secure && !owner.secure ? host : owner
+      const loser = winner === host ? owner : host
+      loser.names.delete(name)
+      owners.set(name, winner)
+      if (sameAddress) notes.check(host.server, `has no effect for ${shorten(name)}: the virtual host of line ${owner.server.line} has this name`)
+      else if (!isEqual(host, owner)) {
+        notes.check(loser.server, `not translated for ${shorten(name)}: it differs from line ${winner.server.line}, the virtual host of the same name for another address, which is`)
+      }
+    }
+  }
+}
+
+/** Who serves the hosts that nobody has a name for: the first of the addresses with TLS, else the first. */
+export function defaultHost (hosts: readonly Host[], isEqual: (a: Host, b: Host) => boolean, notes: Notes): Host | undefined {
+  const firsts = new Set<Host>()
+  const addresses = new Set<string>()
+  for (const host of hosts) {
+    for (const address of host.server.addresses) {
+      if (addresses.has(address)) continue
+      addresses.add(address)
+      firsts.add(host)
+    }
+    if (host.server.addresses.length === 0) firsts.add(host)
+  }
+  const chosen = [...firsts].find(({ secure }) => secure) ?? [...firsts][0]
+  if (chosen === undefined) return undefined
+  notes.info(chosen.server, 'as in httpd, the first virtual host of its address also serves all hosts that no other has a name for')
+  for (const host of firsts) {
+    if (host !== chosen && !isEqual(host, chosen)) {
+      notes.check(host.server, `in httpd it also serves all other hosts on ${shorten(host.server.addresses.join(' '))}; here line ${chosen.server.line} does`)
+    }
+  }
+  for (const host of hosts) {
+    if (host.names.size === 0 && !firsts.has(host) && host.server.serverName === undefined) notes.check(host.server, 'has no effect: it has no ServerName, and is not the first of its address')
+  }
+  return chosen
+}
+
+/** Whether a table leaves nothing below `/` to others. */
+export function coversAll ({ entries }: Host): boolean {
+  return entries.every(({ options }) => options.upstream !== false) && entries.some(({ options }) => options.path === '/' && options.fallbackToHttp !== false)
+}
+
+/** Names as an expression for the Host header: in any case, with or without a port. */
+export function namesExpression (names: ReadonlySet<string>): RegExp {
+  return new RegExp(`^(?:${alternatives(names)})\\.?(?::\\d+)?$`, 'i')
+}
+
+/** Every host but these. */
+export function otherNamesExpression (names: ReadonlySet<string>): RegExp {
+  return new RegExp(`^(?!(?:${alternatives(names)})\\.?(?::\\d+)?$)`, 'i')
+}
+
+function alternatives (names: ReadonlySet<string>): string {
+  return [...names].map((name) => name.replace(/[.[\]]/g, '\\$&').replaceAll('*', '[^/]*').replaceAll('?', '[^/]')).join('|')
+}

@@ -1,0 +1,69 @@
+/** The lines of httpd.conf, as httpd reads them: continued lines joined, comments left out, words without their quotes. */
+import type { Notes } from './notes.ts'
+
+export interface DirectiveLine {
+  /** Where it begins; counted from 1. */
+  readonly line: number
+  /** The first word, as it was written. */
+  readonly directive: string
+  /** What follows it, not yet taken apart. */
+  readonly rest: string
+}
+
+/** Longer lines are none that a person wrote. */
+const maxLineLength = 65_536
+
+/** Splits a configuration into lines. In time linear to its length. */
+export function readLines (text: string, notes: Notes): DirectiveLine[] {
+  const lines: DirectiveLine[] = []
+  let line = 0
+  for (let at = text.charCodeAt(0) === 0xfeff ? 1 : 0; at < text.length;) {
+    const start = ++line
+    const parts: string[] = []
+    for (let more = true; more;) {
+      const end = text.indexOf('\n', at)
+      const part = text.slice(at, end === -1 ? text.length : end).replace(/\r$/, '')
+      at = end === -1 ? text.length : end + 1
+      more = part.endsWith('\\') && at < text.length
+      parts.push(more ? part.slice(0, -1) : part)
+      if (more) line++
+    }
+    const whole = parts.join('').trim()
+    if (whole === '' || whole.startsWith('#')) continue
+    const directive = /^(?:<\/?[^\s>]*>?|\S+)/.exec(whole.slice(0, maxLineLength))?.[0] ?? whole
+    const place = { line: start, directive }
+    if (whole.length > maxLineLength) notes.error(place, `not translated: longer than ${maxLineLength} characters`)
+    else if (whole.includes('\0')) notes.error(place, 'not translated: there is a NUL in it')
+    else lines.push({ ...place, rest: whole.slice(directive.length).trim() })
+  }
+  return lines
+}
+
+/** Whitespace separates words; quotes keep it, and a backslash in quotes keeps the quote or backslash behind it. */
+export function splitWords (text: string): string[] {
+  const words: string[] = []
+  for (let at = 0; ;) {
+    while (at < text.length && isSpace(text.charCodeAt(at))) at++
+    if (at >= text.length) return words
+    const quote = text[at]
+    if (quote === '"' || quote === "'") {
+      let word = ''
+      let from = ++at
+      for (; at < text.length && text[at] !== quote; at++) {
+        if (text[at] !== '\\' || (text[at + 1] !== quote && text[at + 1] !== '\\')) continue
+        word += text.slice(from, at)
+        from = ++at
+      }
+      words.push(word + text.slice(from, at))
+      at++
+    } else {
+      const from = at
+      while (at < text.length && !isSpace(text.charCodeAt(at))) at++
+      words.push(text.slice(from, at))
+    }
+  }
+}
+
+function isSpace (code: number): boolean {
+  return code === 0x20 || (code >= 0x09 && code <= 0x0d)
+}

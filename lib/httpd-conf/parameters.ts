@@ -1,0 +1,79 @@
+/** The `key=value` parameters of ProxyPass, BalancerMember and ProxySet. */
+import type { Notes, Place } from './notes.ts'
+import { shorten } from './notes.ts'
+
+/** Parameters by key, in lower case. A keyword without a value has an empty one. */
+export type Parameters = ReadonlyMap<string, string>
+
+/** They concern connections that are made otherwise here, or need nothing. */
+const withoutEffect: ReadonlySet<string> = new Set([
+  'retry', 'keepalive', 'nocanon', 'noquery', 'smax', 'min', 'ttl', 'flushpackets', 'flushwait', 'iobuffersize', 'receivebuffersize', 'addressttl',
+  'acquire', 'ping', 'enablereuse', 'scolonpathdelim', 'nonce', 'growth', 'mapping'
+])
+
+const worker: ReadonlySet<string> = new Set(['upgrade', 'timeout', 'connectiontimeout', 'disablereuse', 'max', 'responsefieldsize'])
+
+const balancer: ReadonlySet<string> = new Set([
+  'lbmethod', 'stickysession', 'stickysessionsep', 'nofailover', 'maxattempts', 'failonstatus', 'failontimeout', 'forcerecovery', 'timeout'
+])
+
+const member: ReadonlySet<string> = new Set([
+  ...worker, 'loadfactor', 'route', 'redirect', 'lbset', 'status', 'hcmethod', 'hcpasses', 'hcfails', 'hcinterval', 'hcuri', 'hcexpr', 'hctemplate'
+])
+
+const known = { worker, balancer, member }
+
+/** Reads parameters, and says of each one that is not translated what becomes of it. */
+export function readParameters (words: readonly string[], kind: keyof typeof known, place: Place, notes: Notes): Map<string, string> {
+  const parameters = new Map<string, string>()
+  for (const word of words) {
+    const equals = word.indexOf('=')
+    const key = (equals === -1 ? word : word.slice(0, equals)).toLowerCase()
+    const value = equals === -1 ? '' : word.slice(equals + 1)
+    if (known[kind].has(key)) parameters.set(key, value)
+    else if (key === 'mapping') parameters.set(key, value)
+    else if (key === 'interpolate') notes.error(place, 'not translated: interpolate, which puts environment variables into the URL')
+    else if (key === 'secret') notes.error(place, 'not translated: secret=, which is for ajp:')
+    else if (kind === 'member' && key === 'retry') parameters.set(key, value)
+    else if (!withoutEffect.has(key)) notes.error(place, `not translated: the parameter ${shorten(key)}, which httpd does not know here either`)
+  }
+  return parameters
+}
+
+/** Whole seconds, as `atoi` reads them; whatever unit stands behind is ignored, as httpd does. */
+export function wholeSeconds (text: string, name: string, place: Place, notes: Notes): number | undefined {
+  const match = /^\s*(\d{1,7})/.exec(text)
+  if (match === null || Number(match[1]) === 0) {
+    notes.error(place, `not translated: ${name} ${shorten(text)}, which is no number of seconds above 0`)
+    return undefined
+  }
+  if (!/^\s*\d+s?$/.test(text)) notes.check(place, `httpd reads ${shorten(text)} as ${match[1]} seconds, whatever stands behind it; so does this translation`)
+  return Number(match[1])
+}
+
+const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, mi: 60_000, h: 3_600_000 }
+
+/** A time with its unit, `ms`, `s`, `mi` or `h`; in `byDefault` without one. Milliseconds. */
+export function timeWithUnit (text: string, byDefault: 's' | 'ms', name: string, place: Place, notes: Notes): number | undefined {
+  const match = /^(-?\d{1,9})(ms|s|mi|m|h)?$/i.exec(text)
+  const unit = match?.[2]?.toLowerCase() ?? byDefault
+  const ms = match === null ? NaN : Number(match[1]) * (units[unit === 'm' ? 'mi' : unit] ?? NaN)
+  if (ms >= 0 && ms < 2 ** 31) return ms
+  if (ms < 0) return 0 // httpd's word for "without end"
+  notes.error(place, `not translated: ${name} ${shorten(text)}, which is no time such as 30, 500ms, 5mi or 1h`)
+  return undefined
+}
+
+/** A duration as a person writes it. */
+export function duration (ms: number): string | number {
+  if (ms === 0) return 0
+  if (ms % 3_600_000 === 0) return `${ms / 3_600_000}h`
+  if (ms % 60_000 === 0) return `${ms / 60_000}m`
+  return ms % 1000 === 0 ? `${ms / 1000}s` : `${ms}ms`
+}
+
+/** `On` or `Off`. */
+export function onOff (text: string | undefined): boolean | undefined {
+  const word = text?.toLowerCase()
+  return word === 'on' ? true : word === 'off' ? false : undefined
+}

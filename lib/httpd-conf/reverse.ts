@@ -1,0 +1,61 @@
+/** ProxyPassReverse and its cookie directives, as the option `reverse` of the entries that they are for. */
+import type { Reverse } from './model.ts'
+import type { Notes } from './notes.ts'
+import { covers } from './paths.ts'
+import { mapPath, type Site } from './site.ts'
+import { isSameServer, parseTarget, type Target } from './target.ts'
+
+export type ReverseOption = false | { location: false | 'absolute', cookiePath: boolean, cookieDomain: boolean }
+
+export class Reverses {
+  readonly #site: Site
+  readonly #notes: Notes
+  readonly #used = new Set<Reverse>()
+  readonly #lines: readonly { reverse: Reverse, target: Target | undefined }[]
+
+  constructor (site: Site, notes: Notes) {
+    this.#site = site
+    this.#notes = notes
+    this.#lines = site.reverses.map((reverse) => {
+      const target = reverse.kind === 'location' ? parseTarget(reverse.inside) : ''
+      return { reverse, target: typeof target === 'string' ? undefined : target }
+    })
+  }
+
+  /** What holds for an entry. httpd leaves a Location without an authority as it is. */
+  of (path: string, target: Target): ReverseOption {
+    const found = { location: false, cookiePath: false, cookieDomain: false }
+    for (const { reverse, target: url } of this.#lines) {
+      if (!covers(reverse.within, path) || !this.#isFor(reverse, url, path, target)) continue
+      this.#used.add(reverse)
+      found[reverse.kind] = true
+    }
+    const { location, cookiePath, cookieDomain } = found
+    return location || cookiePath || cookieDomain ? { location: location ? 'absolute' : false, cookiePath, cookieDomain } : false
+  }
+
+  #isFor (reverse: Reverse, url: Target | undefined, path: string, target: Target): boolean {
+    const { inside, outside } = reverse
+    if (reverse.kind === 'cookiePath') return inside !== outside && isEqual(inside, target.path) && isEqual(outside, path)
+    if (reverse.kind === 'cookieDomain') return inside.toLowerCase() === target.authority.replace(/:\d*$/, '')
+    if (url === undefined || !isSameServer(url, target)) return false
+    if (path.startsWith(outside)) return isEqual(mapPath(outside, url.path, path), target.path)
+    return outside.startsWith(path) && isEqual(mapPath(path, target.path, outside), url.path)
+  }
+
+  /** Says of the lines that are for none of the entries. */
+  noteUnused (): void {
+    const { serverName, names } = this.#site.server
+    const own = [serverName, ...names].map((name) => name?.toLowerCase())
+    for (const { reverse } of this.#lines) {
+      const { kind, inside, outside } = reverse
+      if (this.#used.has(reverse)) {
+        if (kind === 'cookieDomain' && !own.includes(outside.toLowerCase())) this.#notes.check(reverse, 'here the domain of a cookie becomes the host that the client asked for')
+      } else if (inside !== outside) this.#notes.check(reverse, 'not translated: it is for another target than the entry of its path')
+    }
+  }
+}
+
+function isEqual (a: string, b: string): boolean {
+  return a.replace(/\/+$/, '') === b.replace(/\/+$/, '')
+}

@@ -1,0 +1,98 @@
+/** Directives that set how requests are proxied, for a server or a `<Location>`. */
+import { readEdit } from './header-edits.ts'
+import type { Settings } from './model.ts'
+import { shorten, type Notes } from './notes.ts'
+import { onOff, timeWithUnit, wholeSeconds } from './parameters.ts'
+import type { Node } from './sections.ts'
+
+type Reader = (node: Node, settings: Settings, notes: Notes) => void
+
+/** A directive of `On` and `Off`. */
+function flag (set: (settings: Settings, on: boolean) => void): Reader {
+  return (node, settings, notes) => {
+    const on = onOff(node.words[0])
+    if (on === undefined) notes.error(node, `not translated: ${shorten(node.words[0] ?? '')}, which is neither On nor Off`)
+    else set(settings, on)
+  }
+}
+
+function needsFiles (what: string): Reader {
+  return (node, _, notes) => notes.error(node, `not translated: give the content of the file as ${what}`)
+}
+
+const readers: Readonly<Record<string, Reader>> = {
+  proxypreservehost: flag((settings, on) => { settings.preserveHost = on }),
+  proxyaddheaders: flag((settings, on) => { settings.addHeaders = on }),
+  proxywebsocketfallbacktoproxyhttp: flag((settings, on) => { settings.fallbackToHttp = on }),
+  proxywebsocketasync: flag((settings, on) => { settings.async = on }),
+  proxywebsocketasyncdelay: (node, settings, notes) => {
+    const ms = timeWithUnit(node.words[0] ?? '', 's', node.directive, node, notes)
+    if (ms !== undefined) settings.asyncDelayMs = ms
+  },
+  proxywebsocketidletimeout: (node, settings, notes) => {
+    const ms = timeWithUnit(node.words[0] ?? '', 's', node.directive, node, notes)
+    if (ms !== undefined) settings.idleTimeoutMs = ms
+  },
+  proxytimeout: (node, settings, notes) => {
+    const seconds = wholeSeconds(node.words[0] ?? '', node.directive, node, notes)
+    if (seconds !== undefined) settings.proxyTimeoutSeconds = seconds
+  },
+  timeout: (node, settings, notes) => {
+    const seconds = wholeSeconds(node.words[0] ?? '', node.directive, node, notes)
+    if (seconds !== undefined) settings.timeoutSeconds = seconds
+  },
+  proxyvia: (node, settings, notes) => {
+    const value = node.words[0]?.toLowerCase()
+    if (value === 'off' || value === 'on' || value === 'full' || value === 'block') settings.via = value
+    else notes.error(node, `not translated: ${shorten(value ?? '')}, which is none of Off, On, Full and Block`)
+  },
+  requestheader: (node, settings, notes) => {
+    const edit = readEdit(node.words, 'request', node, notes)
+    if (edit !== undefined) (settings.requestEdits ??= []).push(edit)
+  },
+  header: (node, settings, notes) => {
+    const edit = readEdit(node.words, 'response', node, notes)
+    if (edit !== undefined) (settings.responseEdits ??= []).push(edit)
+  },
+  sslproxyengine: flag((settings, on) => { settings.tlsEngine = on }),
+  sslproxyverify: (node, settings, notes) => {
+    const value = node.words[0]?.toLowerCase()
+    if (value === 'none') notes.check(node, 'the certificates of upstreams are not verified, as in httpd; take tls.rejectUnauthorized away where they can be')
+    if (value === 'none' || value === 'require') settings.tlsVerify = value
+    else notes.error(node, `not translated: ${shorten(value ?? '')}; certificates are verified`)
+  },
+  sslproxycheckpeername: flag((settings, on) => { settings.tlsCheckName = on }),
+  sslproxycheckpeercn: flag(() => {}),
+  sslproxycheckpeerexpire: (node, _, notes) => {
+    if (onOff(node.words[0]) === false) notes.info(node, 'the date of a certificate is verified with the rest of it, or not at all')
+  },
+  sslproxycacertificatefile: needsFiles('tls.ca'),
+  sslproxycacertificatepath: needsFiles('tls.ca'),
+  sslproxycarevocationfile: needsFiles('tls.crl'),
+  sslproxymachinecertificatefile: needsFiles('tls.cert and tls.key'),
+  sslproxymachinecertificatepath: needsFiles('tls.cert and tls.key'),
+  sslproxyciphersuite: (node, _, notes) => notes.check(node, "not translated: Node's own list of ciphers is used; see tls.ciphers"),
+  sslproxyprotocol: (node, settings, notes) => {
+    if (node.words.some((word) => /^\+?tlsv1\.3$/i.test(word)) && node.words.length === 1) settings.tlsMinVersion = 'TLSv1.3'
+    else notes.info(node, 'TLS 1.2 or later is used towards upstreams')
+  }
+}
+
+export function isSetting ({ name }: Node): boolean {
+  return Object.hasOwn(readers, name)
+}
+
+/** Takes a directive; whether it was one of these. */
+export function readSetting (node: Node, settings: Settings, notes: Notes): boolean {
+  const reader = Object.hasOwn(readers, node.name) ? readers[node.name] : undefined
+  reader?.(node, settings, notes)
+  return reader !== undefined
+}
+
+/** The settings of a place within another: single values replace, edits of headers add up. */
+export function mergeSettings (outer: Settings, inner: Settings): Settings {
+  const merged = { ...outer, ...inner }
+  if (outer.requestEdits !== undefined) merged.requestEdits = [...outer.requestEdits, ...inner.requestEdits ?? []]
+  if (outer.responseEdits !== undefined) merged.responseEdits = [...outer.responseEdits, ...inner.responseEdits ?? []]
+  return merged
+}

@@ -1,0 +1,137 @@
+/** A server as it serves: a virtual host with what it inherits from the main server, its rules in the order that httpd looks at them. */
+import { mergeSettings } from './settings.ts'
+import type { Balancer, Reverse, Rule, Scope, Server, Settings } from './model.ts'
+import { shorten, type Notes } from './notes.ts'
+import { coveringPrefixes, covers } from './paths.ts'
+import { isWebSocket, urlOf, type Target } from './target.ts'
+import { Workers, type Worker } from './workers.ts'
+
+export interface Site {
+  readonly server: Server
+  readonly settings: Settings
+  readonly scopes: readonly Scope[]
+  /** The first that takes a request decides. */
+  readonly rules: readonly Rule[]
+  readonly reverses: readonly Reverse[]
+  readonly balancers: ReadonlyMap<string, Balancer>
+  readonly workers: Workers
+}
+
+/** A rule, and where it sends what is below a prefix. */
+export interface Hit {
+  readonly rule: Rule
+  /** `false`: it is not proxied. */
+  readonly target: Target | false
+  readonly worker: Worker | undefined
+}
+
+/** Who takes the requests below a prefix. */
+export interface Outcome {
+  readonly plain: Hit | undefined
+  readonly webSocket: Hit | undefined
+}
+
+export function siteOf (main: Server, server: Server): Site {
+  const inherited = server === main ? [] : [main]
+  const all = [...inherited, server]
+  const passes = all.flatMap(({ passes }) => passes)
+  const locations = all.flatMap(({ locations }) => locations).reverse()
+  const rest = [...locations, ...passes]
+  return {
+    server,
+    settings: mergeSettings(main.settings, server === main ? {} : server.settings),
+    scopes: all.flatMap(({ scopes }) => scopes),
+    rules: [...rest.filter(({ first }) => first), ...server.rewrites, ...rest.filter(({ first }) => !first)],
+    reverses: all.flatMap(({ reverses }) => reverses),
+    balancers: new Map(all.flatMap(({ balancers }) => [...balancers])),
+    workers: Workers.merged(main.workers, server.workers)
+  }
+}
+
+/** Says who takes what, prefix by prefix, without going through all rules each time. */
+export class Judge {
+  readonly #site: Site
+  readonly #rules = new Map<string, { rule: Rule, order: number }[]>()
+  readonly #scopes = new Map<string, { settings: Settings, order: number }[]>()
+
+  constructor (site: Site) {
+    this.#site = site
+    site.rules.forEach((rule, order) => push(this.#rules, rule.at, { rule, order }))
+    site.scopes.forEach(({ path, settings }, order) => push(this.#scopes, path, { settings, order }))
+  }
+
+  /** What is set for requests below a prefix. */
+  settingsAt (path: string): Settings {
+    return this.#covering(this.#scopes, path).reduce((outer, { settings }) => mergeSettings(outer, settings), this.#site.settings)
+  }
+
+  /** Who takes requests below a prefix, but for those below a longer one of `cutPoints`. */
+  outcomeAt (path: string): Outcome {
+    const skipsPlain = this.settingsAt(path).fallbackToHttp === false
+    let plain: Hit | undefined
+    let webSocket: Hit | undefined
+    let plainStopped = false
+    let webSocketStopped = false
+    for (const { rule } of this.#covering(this.#rules, path)) {
+      const { takes, target, kind, except } = rule
+      if (except.some((prefix) => covers(prefix, path))) continue
+      if (target === 'last') {
+        plainStopped ||= takes.plain
+        webSocketStopped ||= takes.webSocket
+        continue
+      }
+      const passed = skipsPlain && kind !== 'rewrite' && target !== false && isWebSocket(target)
+      if (plain === undefined && takes.plain && !passed && !(plainStopped && kind === 'rewrite')) plain = this.#hit(rule, target, path)
+      if (webSocket === undefined && takes.webSocket && !(webSocketStopped && kind === 'rewrite')) webSocket = this.#hit(rule, target, path)
+      if (plain !== undefined && webSocket !== undefined) break
+    }
+    return { plain, webSocket }
+  }
+
+  #hit (rule: Rule, target: Target | false, path: string): Hit {
+    if (target === false) return { rule, target, worker: undefined }
+    const mapped = { ...target, path: mapPath(rule.from, target.path, path) }
+    const url = urlOf(mapped)
+    return { rule, target: mapped, worker: target.scheme === 'balancer' ? undefined : this.#site.workers.find(url.endsWith('/') ? url : `${url}/`) }
+  }
+
+  #covering<T extends { order: number }> (byPath: ReadonlyMap<string, T[]>, path: string): T[] {
+    return coveringPrefixes(path).flatMap((prefix) => byPath.get(prefix) ?? []).sort((a, b) => a.order - b.order)
+  }
+}
+
+function push<T> (map: Map<string, T[]>, key: string, value: T): void {
+  const list = map.get(key)
+  if (list === undefined) map.set(key, [value])
+  else list.push(value)
+}
+
+/** What a longer prefix becomes where `from` becomes `to`. */
+export function mapPath (from: string, to: string, path: string): string {
+  return (to === '' && from.endsWith('/') ? '/' : to) + path.slice(from.length)
+}
+
+/** The prefixes at which something may change: those of rules, exceptions and settings, and those that a worker's URL stands for. */
+export function cutPoints (site: Site, notes: Notes): string[] {
+  const points = new Set<string>()
+  for (const { at, except } of site.rules) for (const path of [at, ...except]) points.add(path)
+  for (const { path } of site.scopes) if (site.rules.some(({ at }) => covers(at, path))) points.add(path)
+  const workers = [...site.workers]
+  if (workers.some(({ parameters }) => parameters.size > 0)) {
+    for (const rule of site.rules) {
+      const { target, at, from } = rule
+      if (typeof target !== 'object' || target.scheme === 'balancer') continue
+      const base = urlOf({ ...target, path: mapPath(from, target.path, at) })
+      for (const worker of workers) {
+        if (worker.url.length <= base.length || !worker.url.startsWith(base)) continue
+        const path = at + worker.url.slice(base.length)
+        if (!covers(at, path)) continue
+        points.add(path)
+        if (worker.parameters.has('upgrade') && !worker.url.endsWith('/')) {
+          notes.check(worker, `httpd holds its parameters for all URLs that begin with ${shorten(worker.url)}, such as ${shorten(path)}x by line ${rule.line}, and here only up to the next slash`)
+        }
+      }
+    }
+  }
+  return [...points]
+}

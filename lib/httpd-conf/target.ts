@@ -1,0 +1,65 @@
+/** Where a ProxyPass line, a rewrite rule or a member leads. */
+
+export type Scheme = 'http' | 'https' | 'ws' | 'wss' | 'balancer'
+
+export interface Target {
+  readonly scheme: Scheme
+  /** `host` or `host:port`, or a balancer's name. */
+  readonly authority: string
+  /** A unix socket that is dialled instead. */
+  readonly socketPath: string | undefined
+  /** What takes the place of the prefix. Empty where the URL has none. */
+  readonly path: string
+}
+
+const targetUrl = /^(?:unix:([^|\s]+)\|)?(https?|wss?|balancer):\/\/([^/?#\s]*)([^?#]*)$/i
+
+/** Takes a URL apart; a text says why it is none that can be served here. */
+export function parseTarget (url: string): Target | string {
+  const match = url.length > 2048 ? null : targetUrl.exec(url)
+  if (match === null) {
+    const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]
+    if (scheme !== undefined && !/^(https?|wss?|balancer|unix)$/i.test(scheme)) return `there is nothing here for the scheme ${scheme}:`
+    return /[?#]/.test(url) ? 'a target with a query or a fragment' : 'this is no URL of an upstream'
+  }
+  const [, socketPath, scheme = '', authority = '', path = ''] = match
+  if (/[$%]/.test(authority)) return 'a host or port that a request chooses: a client could reach any server through it'
+  if (authority.includes('@')) return 'credentials in a URL'
+  if (path !== '' && (!/^\/[\x21-\x7e]*$/.test(path) || /\\|\/\.{1,2}(\/|$)/.test(path))) return 'a path that cannot be written'
+  const target = { scheme: scheme.toLowerCase() as Scheme, authority: authority.toLowerCase(), socketPath, path }
+  if (target.scheme === 'balancer') return /^[a-z0-9][a-z0-9_.-]*$/.test(target.authority) ? target : 'a name of a balancer that is none here'
+  return URL.canParse(urlOf(target)) && !/:\d*\D/.test(authority.replace(/^\[.*\]/, '')) ? target : 'this is no URL of an upstream'
+}
+
+export function urlOf ({ scheme, authority, socketPath, path }: Target): string {
+  return `${socketPath === undefined ? '' : `unix:${socketPath}|`}${scheme}://${authority}${path}`
+}
+
+export function isWebSocket ({ scheme }: Target): boolean {
+  return scheme === 'ws' || scheme === 'wss'
+}
+
+export function isSecure ({ scheme }: Target): boolean {
+  return scheme === 'https' || scheme === 'wss'
+}
+
+/** Whether both are the same server, http and ws being two ways to speak to it. */
+export function isSameServer (a: Target, b: Target): boolean {
+  return withPort(a) === withPort(b) && a.socketPath === b.socketPath && isSecure(a) === isSecure(b) &&
+    (a.scheme === 'balancer') === (b.scheme === 'balancer')
+}
+
+function withPort (target: Target): string {
+  const { authority, scheme } = target
+  if (scheme === 'balancer' || /:\d+$/.test(authority)) return authority
+  return `${authority.replace(/:$/, '')}:${isSecure(target) ? 443 : 80}`
+}
+
+/** Where httpd joins a prefix's rest to the target's path in a way that this plugin does not. */
+export function joinCautions (from: string, { path, authority, scheme }: Target): string[] {
+  const url = `${scheme}://${authority}${path}`
+  if (path === '' && from.endsWith('/')) return [`httpd puts what follows ${from} directly behind ${url}, and answers 500; here there is a slash between them`]
+  if (from === '/' && !path.endsWith('/')) return [`httpd sends /x to ${path}x, and this translation to ${path}/x; end the target with a slash`]
+  if (path === '/' && !from.endsWith('/')) return [`httpd sends ${from}/x to //x, and this translation to /x; end both with a slash, or neither`]
+  return path.startsWith('//') ? ['httpd sends a path that begins with two slashes, and this translation with one'] : []
+}

@@ -1,0 +1,192 @@
+/** httpd.conf as options of the plugin. */
+import type { BalancerOptions, WstunnelOptions } from '../index.ts'
+import { balancerOptions } from './balancers.ts'
+import { Collector, type Collected } from './collect.ts'
+import { TableMaker, type Entry, type EntryOptions } from './entries.ts'
+import { statementsOf } from './header-functions.ts'
+import { coversAll, defaultHost, hostOf, namesExpression, otherNamesExpression, shareNames, type Host } from './hosts.ts'
+import { readLines } from './lexer.ts'
+import type { Rule, Server } from './model.ts'
+import { Notes, type HttpdNote } from './notes.ts'
+import { buildTree } from './sections.ts'
+import { siteOf } from './site.ts'
+
+/** What one virtual host became. */
+export interface HttpdRegistration {
+  /** For `app.register(wstunnel, options)`. */
+  readonly options: WstunnelOptions
+  /** The same as `options.constraints`. */
+  readonly constraints?: { readonly host: string | RegExp }
+  /** Where the virtual host begins; 1 for what stands in none. */
+  readonly line: number
+}
+
+export interface HttpdTranslation {
+  /** To be registered in this order. */
+  readonly registrations: readonly HttpdRegistration[]
+  /** What has to be said, in the order of the lines. */
+  readonly notes: readonly HttpdNote[]
+  /** Where httpd listens. */
+  readonly listen: ReadonlyArray<{ readonly host?: string, readonly port: number }>
+  /** As it was given. */
+  readonly filename?: string
+}
+
+/** More lines than that in one server are none that a person wrote. */
+const maxRules = 2000
+const maxEvaluations = 20_000
+
+/** Which lines an entry comes from. */
+const origins = new WeakMap<object, readonly number[]>()
+
+export function originOf (entry: object): readonly number[] {
+  return origins.get(entry) ?? []
+}
+
+/**
+ * Translates a configuration of httpd: `for (const { options } of fromHttpdConf(text).registrations) await app.register(wstunnel, options)`.
+ * Every line is translated, needs nothing, or is in the notes.
+ * @param options.filename is only handed on, for `toModule()`
+ * @throws TypeError where `text` is no string
+ */
+export function fromHttpdConf (text: string, { filename }: { filename?: string } = {}): HttpdTranslation {
+  if (typeof text !== 'string') throw new TypeError('fromHttpdConf: expected the text of a configuration')
+  const notes = new Notes()
+  const collected = new Collector(notes).collect(buildTree(readLines(text, notes), notes))
+  const { main, virtualHosts } = collected
+  for (const server of [main, ...virtualHosts]) limitRules(server, notes)
+  const used = new Set<Rule>()
+  let evaluations = 0
+  const hosts: Host[] = []
+  for (const server of virtualHosts.length === 0 ? [main] : virtualHosts) {
+    evaluations += server.passes.length + server.locations.length + server.rewrites.length + main.passes.length + main.locations.length
+    if (evaluations > maxEvaluations) {
+      notes.error(server, `not translated: there are more than ${maxEvaluations} lines that choose an upstream`)
+      continue
+    }
+    hosts.push(hostOf(server, tableOf(main, server, used, notes), notes))
+  }
+  noteDead(collected, used, notes)
+  const registrations = virtualHosts.length === 0 ? single(hosts, notes) : registrationsOf(hosts, main, notes)
+  if (registrations.length === 0) notes.check({ line: 1, directive: '' }, 'there is nothing here that is proxied')
+  return { registrations, notes: notes.sorted(), listen: listenOf(collected), ...filename === undefined ? {} : { filename } }
+}
+
+function tableOf (main: Server, server: Server, used: Set<Rule>, notes: Notes): Entry[] {
+  const maker = new TableMaker(siteOf(main, server), notes)
+  const entries = maker.make()
+  for (const rule of maker.used) used.add(rule)
+  return entries
+}
+
+function limitRules (server: Server, notes: Notes): void {
+  for (const list of [server.passes, server.locations, server.rewrites, server.scopes, server.reverses]) {
+    const [first] = list.splice(maxRules)
+    if (first !== undefined) notes.error('line' in first ? first : server, `not translated, nor what follows: there are more than ${maxRules} such lines`)
+  }
+}
+
+function noteDead ({ main, virtualHosts }: Collected, used: ReadonlySet<Rule>, notes: Notes): void {
+  for (const server of [main, ...virtualHosts]) {
+    for (const rule of [...server.rewrites, ...server.locations, ...server.passes]) {
+      if (used.has(rule) || rule.target === 'last') continue
+      notes.check(rule, rule.kind === 'rewrite' && server === main && virtualHosts.length > 0
+        ? 'has no effect: virtual hosts do not inherit rewrite rules'
+        : 'has no effect: other lines take all requests that it could')
+    }
+  }
+}
+
+function single (hosts: readonly Host[], notes: Notes): HttpdRegistration[] {
+  const balancers = new Balancers(notes)
+  return hosts.filter(({ entries }) => entries.length > 0).map((host) => ({ options: optionsOf(host, undefined, balancers), line: 1 }))
+}
+
+function registrationsOf (hosts: readonly Host[], main: Server, notes: Notes): HttpdRegistration[] {
+  const isEqual = (a: Host, b: Host): boolean => textOf(a.entries) === textOf(b.entries)
+  const fallback = defaultHost(hosts, isEqual, notes)
+  shareNames(hosts, isEqual, notes)
+  const balancers = new Balancers(notes, main)
+  const registrations: HttpdRegistration[] = []
+  const register = (host: Host, expression: RegExp | undefined): void => {
+    const constraints = expression === undefined ? undefined : { host: expression }
+    registrations.push({ options: optionsOf(host, constraints, balancers), line: host.server.line, ...constraints === undefined ? {} : { constraints } })
+  }
+  for (const host of hosts) {
+    if (host.entries.length > 0 && host.names.size > 0) register(host, namesExpression(host.names))
+    if (host.entries.length === 0) notes.check(host.server, 'there is nothing in this virtual host that is proxied')
+  }
+  if (fallback !== undefined && fallback.entries.length > 0) {
+    // What a host does not take must not be served by another's table.
+    const others = hosts.filter((host) => host !== fallback && host.names.size > 0 && !coversAll(host)).flatMap(({ names }) => [...names])
+    register(fallback, others.length === 0 ? undefined : otherNamesExpression(new Set(others)))
+  }
+  return registrations
+}
+
+/** Options as a text, to compare them; functions by what they do. */
+function textOf (value: unknown): string {
+  return JSON.stringify(value, (key, part: unknown) => key === 'lines' ? undefined : typeof part === 'function' ? statementsOf(part) : part)
+}
+
+/** The balancers of all registrations: a name stands for the whole server. */
+class Balancers {
+  readonly #notes: Notes
+  readonly #main: Server | undefined
+  readonly #known = new Map<string, string>()
+
+  constructor (notes: Notes, main?: Server) {
+    this.#notes = notes
+    this.#main = main
+  }
+
+  /** Those that a host's entries lead to, and what their names become. */
+  of ({ server, entries }: Host): { own: Record<string, BalancerOptions>, names: Map<string, string> } {
+    const own: Record<string, BalancerOptions> = {}
+    const names = new Map<string, string>()
+    for (const { options: { upstream } } of entries) {
+      const name = typeof upstream === 'string' ? /^balancer:\/\/([^/]+)/.exec(upstream)?.[1] : undefined
+      const balancer = name === undefined || names.has(name) ? undefined : server.balancers.get(name) ?? this.#main?.balancers.get(name)
+      if (name === undefined || balancer === undefined) continue
+      const options = balancerOptions(balancer, [...server.routeCookies, ...this.#main?.routeCookies ?? []], this.#notes)
+      if (options === undefined) continue
+      const text = JSON.stringify(options)
+      const final = (this.#known.get(name) ?? text) === text ? name : `${name}-${server.line}`
+      names.set(name, final)
+      if (!this.#known.has(final)) own[final] = options
+      this.#known.set(final, text)
+    }
+    return { own, names }
+  }
+}
+
+const ownOfEntries: ReadonlySet<string> = new Set(['path', 'upstream', 'upgrade', 'fallbackToHttp'])
+
+/** A registration's options: what all entries have in common stands at the top. */
+function optionsOf (host: Host, constraints: { host: RegExp } | undefined, balancers: Balancers): WstunnelOptions {
+  const { own, names } = balancers.of(host)
+  const proxied = host.entries.filter(({ options }) => options.upstream !== false)
+  const [first] = proxied
+  const common = Object.entries(first?.options ?? {}).filter(([name, value]) => !ownOfEntries.has(name) &&
+    proxied.every(({ options }) => textOf(options[name as keyof EntryOptions]) === textOf(value)))
+  const shared = new Set(common.map(([name]) => name))
+  const routes = host.entries.map(({ options, lines }) => {
+    const rest = Object.fromEntries(Object.entries(options).filter(([name]) => !shared.has(name))) as EntryOptions
+    const { upstream } = rest
+    if (typeof upstream === 'string') rest.upstream = upstream.replace(/^balancer:\/\/([^/]+)/, (_, name: string) => `balancer://${names.get(name) ?? name}`)
+    origins.set(rest, lines)
+    return rest
+  })
+  return {
+    ...constraints === undefined ? {} : { constraints },
+    ...Object.fromEntries(common),
+    ...Object.keys(own).length === 0 ? {} : { balancers: own },
+    routes
+  }
+}
+
+function listenOf ({ listen, virtualHosts }: Collected): HttpdTranslation['listen'] {
+  if (listen.length > 0) return listen
+  const ports = new Set(virtualHosts.flatMap(({ addresses }) => addresses).map((address) => Number(/:(\d{1,5})$/.exec(address)?.[1])))
+  return [...ports].filter((port) => port > 0 && port < 65_536).map((port) => ({ port }))
+}

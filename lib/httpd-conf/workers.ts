@@ -1,0 +1,56 @@
+/**
+ * Workers: what httpd keeps the parameters of a target under. Each has a URL, and a request belongs to the one with the longest URL that its own
+ * begins with, as text, whichever ProxyPass line it came by.
+ */
+import type { Notes, Place } from './notes.ts'
+import type { Parameters } from './parameters.ts'
+
+export interface Worker extends Place {
+  readonly url: string
+  readonly parameters: Parameters
+}
+
+export const noParameters: Parameters = new Map()
+
+/** The workers of a server, found by their URLs. */
+export class Workers {
+  readonly #byUrl = new Map<string, Worker>()
+
+  /** A target's worker. One whose URL the new one begins with is shared, and the new parameters are ignored. */
+  add (url: string, parameters: Parameters, place: Place, notes: Notes): void {
+    const shared = this.find(url)
+    if (shared === undefined) {
+      this.#byUrl.set(url, { ...place, url, parameters })
+      return
+    }
+    const ignored = [...parameters].filter(([key, value]) => shared.parameters.get(key) !== value).map(([key]) => key)
+    if (ignored.length > 0) {
+      notes.check(place, `httpd ignores ${ignored.join(', ')} here, and so does this translation: the target begins with that of line ${shared.line}, whose parameters hold`)
+    }
+  }
+
+  /** Sets parameters of a worker of exactly this URL, as a `<Proxy>` section does. */
+  set (url: string, parameters: Parameters, place: Place): void {
+    this.#byUrl.set(url, { ...place, url, parameters: new Map([...this.#byUrl.get(url)?.parameters ?? [], ...parameters]) })
+  }
+
+  /** The worker of a request for this URL. */
+  find (url: string): Worker | undefined {
+    for (let end = url.length; end > 0; end--) {
+      const found = this.#byUrl.get(url.slice(0, end))
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+
+  [Symbol.iterator] (): IterableIterator<Worker> {
+    return this.#byUrl.values()
+  }
+
+  /** Of two of one URL, that of the main server. */
+  static merged (base: Workers, own: Workers): Workers {
+    const both = new Workers()
+    for (const worker of [...base, ...own]) if (!both.#byUrl.has(worker.url)) both.#byUrl.set(worker.url, worker)
+    return both
+  }
+}
