@@ -85,19 +85,21 @@ function list (value: string | string[] | undefined): string[] {
 
 /** The statements that do the same. */
 export function sourceOf (edits: readonly HeaderEdit[]): string[] {
-  return edits.map(({ action, name, value }) => {
-    const field = `headers[${quote(name)}]`
-    const text = typeof value === 'string' ? quote(value) : value.source
-    switch (action) {
-      case 'unset': return `delete ${field}`
-      case 'set': return `${field} = ${text}`
-      case 'setifempty': return `${field} ||= ${text}`
-      case 'add': return `${field} = ${field} === undefined ? ${text} : [${field}, ${text}].flat()`
-      case 'append': return `${field} = ${field} === undefined ? ${text} : [${field}, ${text}].flat().join(', ')`
-      case 'merge': return `if (![${field} ?? []].flat().join(',').split(',').map((item) => item.trim()).includes(${text})) ` +
-        `${field} = ${field} === undefined ? ${text} : [${field}, ${text}].flat().join(', ')`
-    }
-  })
+  return edits.map(statementOf)
+}
+
+function statementOf ({ action, name, value }: HeaderEdit): string {
+  const field = `headers[${quote(name)}]`
+  const text = typeof value === 'string' ? quote(value) : value.source
+  const appended = `${field} = ${field} === undefined ? ${text} : [${field}, ${text}].flat().join(', ')`
+  switch (action) {
+    case 'unset': return `delete ${field}`
+    case 'set': return `${field} = ${text}`
+    case 'setifempty': return `${field} ||= ${text}`
+    case 'add': return `${field} = ${field} === undefined ? ${text} : [${field}, ${text}].flat()`
+    case 'append': return appended
+    case 'merge': return `if (![${field} ?? []].flat().join(',').split(',').map((item) => item.trim()).includes(${text})) ${appended}`
+  }
 }
 
 /** A string as a literal of JavaScript, in single quotes. */

@@ -3,7 +3,7 @@ import type { Node } from './sections.ts'
 import type { Rule } from './model.ts'
 import { shorten, type Notes } from './notes.ts'
 import { covers, isPlainPath, meet } from './paths.ts'
-import { asMapping, asPrefix } from './patterns.ts'
+import { asMapping, asPrefix, type PathPattern } from './patterns.ts'
 import { joinCautions, parseTarget, type Target } from './target.ts'
 
 /** What a rule's conditions leave of the requests. */
@@ -36,9 +36,9 @@ export function readRule (node: Node, conditions: readonly Node[], notes: Notes)
   if (pattern.startsWith('!')) return refuse('a pattern that must not match')
   const restriction = readConditions(conditions, refuse)
   if (restriction === undefined) return []
-  const mapping = stops ? asPrefix(pattern) : asMapping(pattern, substitution.replace(/\?%\{QUERY_STRING\}$/i, ''), false)
+  const mapping: (PathPattern & { target?: string }) | string = stops ? asPrefix(pattern) : asMapping(pattern, substitution.replace(/\?%\{QUERY_STRING\}$/i, ''), false)
   if (typeof mapping === 'string') return refuse(mapping)
-  const target: Target | string = 'target' in mapping ? parseTarget(mapping.target) : 'last'
+  const target = mapping.target === undefined ? 'last' : parseTarget(mapping.target)
   if (typeof target === 'string' && target !== 'last') return refuse(target)
   const at = restriction.within.reduce<string | undefined>((path, prefix) => path === undefined ? undefined : meet(path, prefix), mapping.path)
   if (!isPlainPath(mapping.path) || (at !== undefined && !isPlainPath(at))) return refuse(`the path ${shorten(at ?? mapping.path)}`)
