@@ -72,21 +72,27 @@ export function defaultHost (hosts: readonly Host[], isEqual: (a: Host, b: Host)
   return chosen
 }
 
-/** Whether a table leaves nothing below `/` to others. */
-export function coversAll ({ entries }: Host): boolean {
-  return entries.every(({ options }) => options.upstream !== false) && entries.some(({ options }) => options.path === '/' && options.fallbackToHttp !== false)
+/**
+ * A host's names as an expression for the Host header: in any case, with or without a port. As in httpd, a host that stands earlier has the names
+ * that both have by a wildcard.
+ */
+export function namesExpression (host: Host, earlier: readonly Host[]): RegExp {
+  const isWild = (name: string): boolean => /[*?]/.test(name)
+  const anyWild = [...host.names].some(isWild)
+  const taken = earlier.flatMap(({ names }) => [...names]).filter((name) => anyWild || isWild(name))
+  return new RegExp(`^${exclusion(taken)}(?:${alternatives([...host.names])})\\.?(?::\\d+)?$`, 'i')
 }
 
-/** Names as an expression for the Host header: in any case, with or without a port. */
-export function namesExpression (names: ReadonlySet<string>): RegExp {
-  return new RegExp(`^(?:${alternatives(names)})\\.?(?::\\d+)?$`, 'i')
+/** Every host but these; `undefined` where all are meant. */
+export function otherNamesExpression (hosts: readonly Host[]): RegExp | undefined {
+  const names = hosts.flatMap(({ names }) => [...names])
+  return names.length === 0 ? undefined : new RegExp(`^${exclusion(names)}`, 'i')
 }
 
-/** Every host but these. */
-export function otherNamesExpression (names: ReadonlySet<string>): RegExp {
-  return new RegExp(`^(?!(?:${alternatives(names)})\\.?(?::\\d+)?$)`, 'i')
+function exclusion (names: readonly string[]): string {
+  return names.length === 0 ? '' : `(?!(?:${alternatives(names)})\\.?(?::\\d+)?$)`
 }
 
-function alternatives (names: ReadonlySet<string>): string {
-  return [...names].map((name) => name.replace(/[.[\]]/g, '\\$&').replaceAll('*', '[^/]*').replaceAll('?', '[^/]')).join('|')
+function alternatives (names: readonly string[]): string {
+  return names.map((name) => name.replace(/[.[\]]/g, '\\$&').replaceAll('*', '[^/]*').replaceAll('?', '[^/]')).join('|')
 }

@@ -4,7 +4,7 @@ import { balancerOptions } from './balancers.ts'
 import { Collector, type Collected } from './collect.ts'
 import { TableMaker, type Entry, type EntryOptions } from './entries.ts'
 import { statementsOf } from './header-functions.ts'
-import { coversAll, defaultHost, hostOf, namesExpression, otherNamesExpression, shareNames, type Host } from './hosts.ts'
+import { defaultHost, hostOf, namesExpression, otherNamesExpression, shareNames, type Host } from './hosts.ts'
 import { readLines } from './lexer.ts'
 import type { Rule, Server } from './model.ts'
 import { Notes, type HttpdNote } from './notes.ts'
@@ -112,15 +112,12 @@ function registrationsOf (hosts: readonly Host[], main: Server, notes: Notes): H
     const constraints = expression === undefined ? undefined : { host: expression }
     registrations.push({ options: optionsOf(host, constraints, balancers), line: host.server.line, ...constraints === undefined ? {} : { constraints } })
   }
-  for (const host of hosts) {
-    if (host.entries.length > 0 && host.names.size > 0) register(host, namesExpression(host.names))
+  hosts.forEach((host, i) => {
+    if (host.entries.length > 0 && host.names.size > 0) register(host, namesExpression(host, hosts.slice(0, i)))
     if (host.entries.length === 0) notes.check(host.server, 'there is nothing in this virtual host that is proxied')
-  }
-  if (fallback !== undefined && fallback.entries.length > 0) {
-    // What a host does not take must not be served by another's table.
-    const others = hosts.filter((host) => host !== fallback && host.names.size > 0 && !coversAll(host)).flatMap(({ names }) => [...names])
-    register(fallback, others.length === 0 ? undefined : otherNamesExpression(new Set(others)))
-  }
+  })
+  // Without constraints it would take what another host does not, and a longer path of its own before a shorter one of theirs.
+  if (fallback !== undefined && fallback.entries.length > 0) register(fallback, otherNamesExpression(hosts.filter((host) => host !== fallback)))
   return registrations
 }
 
