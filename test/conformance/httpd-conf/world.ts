@@ -14,9 +14,9 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
-import { fromHttpdConf } from '../../../lib/httpd-conf/index.ts'
+import { fromHttpdConf, toModule } from '../../../lib/httpd-conf/index.ts'
 import type { HttpdTranslation } from '../../../lib/httpd-conf/index.ts'
-import { registerTranslation } from '../../fixtures/httpd-conf.ts'
+import { importPrinted, registerTranslation, registerable } from '../../fixtures/httpd-conf.ts'
 import { trusted } from '../certificates.ts'
 import { findHttpd, freePorts } from '../httpd.ts'
 import { localise } from './localise.ts'
@@ -42,8 +42,8 @@ export interface World {
   translation: HttpdTranslation
   httpd: { port: number }
   ours: { port: number }
-  /** The lines that the server wrote to its error log. */
-  log: () => string
+  /** The module that `toModule()` prints. */
+  printed: { port: number }
   close: () => Promise<void>
 }
 
@@ -71,12 +71,18 @@ export async function startWorld (source: string): Promise<World> {
     // The addresses of virtual hosts stay as they were: the port says what is TLS.
     const ownText = localise(source, ({ name }) => (servers.get(name)?.address() as AddressInfo).port, (address) => address).text
     const translation = fromHttpdConf(ownText)
-    const app = Fastify() as FastifyInstance
-    closers.push(() => app.close())
-    await registerTranslation(app, translation)
-    await app.listen({ port: 0, host: '127.0.0.1' })
+    const serve = async (register: (app: FastifyInstance) => Promise<unknown>): Promise<{ port: number }> => {
+      const app = Fastify() as FastifyInstance
+      closers.push(() => app.close())
+      await register(app)
+      await app.listen({ port: 0, host: '127.0.0.1' })
+      return { port: (app.server.address() as AddressInfo).port }
+    }
+    const ours = await serve((app) => registerTranslation(app, translation))
+    const module = await importPrinted(toModule(registerable(translation)))
+    const printed = await serve(async (app) => app.register(module))
     const main = ports[Math.max(0, wanted.indexOf('443'))] as number
-    return { text: ownText, translation, httpd: { port: main }, ours: { port: (app.server.address() as AddressInfo).port }, log: httpd.log, close }
+    return { text: ownText, translation, httpd: { port: main }, ours, printed, close }
   } catch (error) {
     await close()
     throw error
@@ -104,7 +110,7 @@ async function closeServer (server: Server): Promise<void> {
   await closed
 }
 
-async function startHttpd (text: string, ports: readonly number[]): Promise<{ close: () => Promise<void>, log: () => string }> {
+async function startHttpd (text: string, ports: readonly number[]): Promise<{ close: () => Promise<void> }> {
   const found = findHttpd()
   if (found === undefined) throw new Error('httpd is not installed')
   const directory = mkdtempSync(join(tmpdir(), 'conformance-conf-'))
@@ -149,7 +155,7 @@ Include "${directory}/site.conf"
     await close()
     throw new Error(`httpd does not start: ${all}`, { cause: error })
   }
-  return { close, log }
+  return { close }
 }
 
 async function stop (child: ChildProcess): Promise<void> {
