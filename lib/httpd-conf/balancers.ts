@@ -1,18 +1,11 @@
 /** `<Proxy balancer://name>` as the plugin's balancers. */
 import type { BalancerOptions, HealthCheckOptions, MemberOptions, StickyCookie } from '../index.ts'
-import type { HeaderEdit } from './header-edits.ts'
-import type { Balancer, Member } from './model.ts'
-import { shorten, type Notes } from './notes.ts'
+import type { Balancer, Member, RouteCookie } from './model.ts'
+import { shorten, type Notes, type Place } from './notes.ts'
 import { duration, onOff, timeWithUnit, wholeSeconds, type Parameters } from './parameters.ts'
 
-/** A `Header` line that sets httpd's cookie of a sticky session. */
-export interface RouteCookie extends Pick<HeaderEdit, 'line' | 'directive'> {
-  readonly cookie: string
-  readonly attributes: StickyCookie
-}
-
 /** Reads `Header add Set-Cookie "NAME=.%{BALANCER_WORKER_ROUTE}e; path=/" env=BALANCER_ROUTE_CHANGED`. */
-export function readRouteCookie (words: readonly string[], { line, directive }: Pick<HeaderEdit, 'line' | 'directive'>): RouteCookie | undefined {
+export function readRouteCookie (words: readonly string[], { line, directive }: Place): RouteCookie | undefined {
   const match = /^\s*([^=;\s]+)=[^;]*%\{BALANCER_WORKER_ROUTE\}e([^%]*)$/i.exec(words.at(/^env=/i.test(words.at(-1) ?? '') ? -2 : -1) ?? '')
   if (match === null || !words.some((word) => /^set-cookie:?$/i.test(word))) return undefined
   const attributes: StickyCookie = {}

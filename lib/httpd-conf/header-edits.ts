@@ -35,6 +35,7 @@ export function readEdit (words: readonly string[], side: 'request' | 'response'
   if (!actions.has(kind)) return refuse(`the action ${shorten(action)}`)
   const name = field.replace(/:$/, '').toLowerCase()
   if (!/^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name)) return refuse(`the field name ${shorten(field)}`)
+  if (/^(host|connection|upgrade|transfer-encoding|content-length|te|trailer)$/.test(name)) return refuse(`a change of ${shorten(field)}`)
   if (kind === 'unset') {
     return text === '' ? { ...place, action: 'unset', name, value: '' } : refuse('a field that is taken away on a condition')
   }
@@ -46,7 +47,6 @@ export function readEdit (words: readonly string[], side: 'request' | 'response'
     notes.info(place, 'sent by default; behind another proxy set trustProxy')
     return undefined
   }
-  if (/^(host|connection|upgrade|transfer-encoding|content-length|te|trailer)$/.test(name)) return refuse(`a change of ${shorten(field)}`)
   if (side === 'request' && /^x-forwarded-(for|host|server)$/.test(name)) notes.check(place, 'httpd adds its own value behind this one; here this one is sent alone')
   return { ...place, action: kind as HeaderEdit['action'], name, value }
 }

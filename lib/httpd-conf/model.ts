@@ -1,5 +1,5 @@
 /** What a configuration says, before it becomes options: the servers, and of each the rules that choose a target. */
-import type { RouteCookie } from './balancers.ts'
+import type { StickyCookie } from '../index.ts'
 import type { HeaderEdit } from './header-edits.ts'
 import type { Place } from './notes.ts'
 import type { Parameters } from './parameters.ts'
@@ -69,6 +69,12 @@ export interface Balancer extends Place {
   readonly name: string
   readonly members: Member[]
   readonly parameters: Map<string, string>
+}
+
+/** A `Header` line that sets httpd's cookie of a sticky session. */
+export interface RouteCookie extends Place {
+  readonly cookie: string
+  readonly attributes: StickyCookie
 }
 
 /** The main server, or a virtual host. */

@@ -21,10 +21,13 @@ const member: ReadonlySet<string> = new Set([
   ...worker, 'loadfactor', 'route', 'redirect', 'lbset', 'status', 'hcmethod', 'hcpasses', 'hcfails', 'hcinterval', 'hcuri', 'hcexpr', 'hctemplate'
 ])
 
-const known = { worker, balancer, member }
+/** What the parameters are of. */
+type Owner = 'worker' | 'balancer' | 'member'
+
+const known: Readonly<Record<Owner, ReadonlySet<string>>> = { worker, balancer, member }
 
 /** Reads parameters, and says of each one that is not translated what becomes of it. */
-export function readParameters (words: readonly string[], kind: keyof typeof known, place: Place, notes: Notes): Map<string, string> {
+export function readParameters (words: readonly string[], kind: Owner, place: Place, notes: Notes): Map<string, string> {
   const parameters = new Map<string, string>()
   for (const word of words) {
     const equals = word.indexOf('=')

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { fromHttpdConf } from '../../lib/httpd-conf/index.ts'
+
+function host (address: string, name: string, ...lines: string[]): string {
+  return [`<VirtualHost ${address}>`, ...name === '' ? [] : [`ServerName ${name}`], ...lines, '</VirtualHost>', ''].join('\n')
+}
+
+/** Which of the registrations have a Host, by their first upstream. */
+function takers (text: string, asked: string): unknown[] {
+  return fromHttpdConf(text).registrations
+    .filter(({ constraints }) => constraints === undefined || (constraints.host as RegExp).test(asked))
+    .map(({ options }) => options.routes?.[0]?.upstream)
+}
+
+function notes (text: string): string[] {
+  return fromHttpdConf(text).notes.map(({ level, line, text }) => `${level} ${line} ${text}`)
+}
+
+describe('virtual hosts', () => {
+  const two = host('*:80', 'a.example', 'ServerAlias *.a.example b?.example', 'ProxyPass / http://a/') + host('*:80', 'https://c.example:8443', 'ProxyPass /c http://c/c')
+
+  test('have their names, in any case, with or without a port', () => {
+    for (const name of ['a.example', 'A.Example', 'a.example:8080', 'a.example.', 'www.a.example', 'b1.example']) assert.equal(takers(two, name)[0], 'http://a/', name)
+    assert.deepEqual(takers(two, 'c.example'), ['http://c/c'])
+  })
+
+  test('leave all other names to the first of them, which does not take those of the others', () => {
+    assert.deepEqual(takers(two, 'nobody.example'), ['http://a/'])
+    assert.deepEqual(takers(two, 'xc.example'), ['http://a/'])
+    assert.deepEqual(takers(two, 'c.example:80'), ['http://c/c'])
+  })
+
+  test('alone leave nothing: the second registration has no constraints', () => {
+    const { registrations } = fromHttpdConf(host('*:80', 'a.example', 'ProxyPass / http://a/'))
+    assert.deepEqual(registrations.map(({ options }) => options.constraints !== undefined), [true, false])
+    assert.deepEqual(registrations.map(({ options, constraints }) => options.constraints === constraints), [true, true])
+  })
+
+  test('keep a name that an earlier one has by a wildcard from a later one', () => {
+    const text = host('*:80', 'x.example', 'ServerAlias *.example', 'ProxyPass / http://wild/') + host('*:80', 'a.example', 'ProxyPass / http://a/')
+    assert.deepEqual(takers(text, 'a.example'), ['http://wild/'])
+  })
+
+  test('of one name and address are one: the first', () => {
+    const text = host('*:80', 'a.example', 'ProxyPass / http://one/') + host('*:80', 'a.example', 'ProxyPass / http://two/')
+    assert.deepEqual(takers(text, 'a.example')[0], 'http://one/')
+    assert.ok(notes(text).some((note) => note.startsWith('check 5 has no effect for a.example')))
+  })
+
+  test('of one name on two addresses are one where they are equal, else that with TLS', () => {
+    const equal = host('*:80', 'a.example', 'ProxyPass / http://one/') + host('*:443', 'a.example', 'ProxyPass / http://one/')
+    assert.equal(takers(equal, 'a.example').length, 2)
+    assert.deepEqual(notes(equal).filter((note) => !note.startsWith('info')), [])
+    const different = host('*:80', 'a.example', 'ProxyPass / http://plain/') + host('*:443', 'a.example', 'SSLEngine on', 'ProxyPass / http://tls/')
+    assert.deepEqual(takers(different, 'a.example'), ['http://tls/', 'http://tls/'])
+    assert.ok(notes(different).some((note) => note.startsWith('check 1 not translated for a.example')))
+  })
+
+  test('inherit the entries of the main server, which come first, and not its rewrite rules', () => {
+    const text = `RewriteEngine On\nRewriteRule ^/r/(.*) http://r/$1 [P]\nProxyPass /a http://main/a\n${host('*:80', 'a.example', 'ProxyPass /a http://own/a', 'ProxyPass / http://own/')}`
+    assert.deepEqual(fromHttpdConf(text).registrations[0]?.options.routes?.map(({ upstream }) => upstream), ['http://main/a', 'http://own/'])
+    assert.ok(notes(text).some((note) => note.startsWith('check 2 has no effect: virtual hosts do not inherit')))
+  })
+
+  test('tell where httpd listens', () => {
+    assert.deepEqual(fromHttpdConf('Listen 80\nListen 127.0.0.1:8080\nListen [::1]:443 https\nListen x').listen, [{ port: 80 }, { host: '127.0.0.1', port: 8080 }, { host: '::1', port: 443 }])
+    assert.deepEqual(fromHttpdConf(two).listen, [{ port: 80 }])
+  })
+})
+
+describe('sections around directives', () => {
+  test('for modules that a proxy has are taken, negated ones left out', () => {
+    const text = '<IfModule mod_proxy.c>\n<IfModule !mod_ssl.c>\nProxyPass /no http://no/\n</IfModule>\n<IfVersion >= 2.4>\nProxyPass / http://yes/\n</IfVersion>\n<IfVersion < 2.4>\nProxyPass /no http://no/\n</IfVersion>\n</IfModule>'
+    assert.deepEqual(fromHttpdConf(text).registrations[0]?.options.routes, [{ path: '/', upstream: 'http://yes/' }])
+  })
+
+  test('that cannot be judged are errors', () => {
+    for (const name of ['If "%{HTTPS} == \'on\'"', 'IfDefine X', 'Macro X', 'LimitExcept GET']) {
+      assert.ok(notes(`<${name}>\nProxyPass / http://h/\n</${name.split(' ')[0]}>`).some((note) => note.startsWith('error 1 not translated')), name)
+    }
+  })
+})
+
+describe('guards', () => {
+  test('that let everybody in need no note', () => {
+    const text = '<Location />\nRequire all granted\n</Location>\n<Proxy *>\nOrder deny,allow\nAllow from all\n</Proxy>\n<Location /x>\n<RequireAll>\nRequire all granted\n</RequireAll>\n</Location>\n<Proxy *>\nOrder Allow,Deny\nAllow from all\n</Proxy>'
+    assert.deepEqual(notes(`${text}\nProxyPass / http://h/`), [])
+  })
+
+  test('that do not are errors, wherever they stand', () => {
+    for (const line of ['Require valid-user', 'Require all denied', 'Require ip 10', 'AuthType Basic', 'Deny from all', 'Allow from 10.0.0.0/8', 'Order allow,deny', 'SSLVerifyClient require', 'SSLRequireSSL', 'Require not ip 1.2.3.4']) {
+      for (const [before, after, at] of [['', '', 1], ['<Location /a>\n', '\n</Location>', 2], ['<Proxy *>\n', '\n</Proxy>', 2], ['<VirtualHost *:80>\n<Location /a>\n', '\n</Location>\n</VirtualHost>', 3]] as const) {
+        assert.ok(notes(before + line + after).some((note) => note.startsWith(`error ${at} not translated`)), before + line)
+      }
+    }
+  })
+})

@@ -1,0 +1,327 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { fromHttpdConf } from '../../lib/httpd-conf/index.ts'
+import type { HttpdTranslation } from '../../lib/httpd-conf/index.ts'
+import type { RouteOptions, WstunnelOptions } from '../../lib/index.ts'
+
+// What the translation does with each directive. That it does what httpd does, `npm run conformance` shows.
+
+function translate (text: string): HttpdTranslation {
+  return fromHttpdConf(text)
+}
+
+/** The only registration's options. */
+function options (text: string): WstunnelOptions {
+  const { registrations } = translate(text)
+  assert.equal(registrations.length, 1)
+  return registrations[0]?.options as WstunnelOptions
+}
+
+/** The table, with what stands at the top in each entry; `reverse` left out. */
+function routes (text: string): RouteOptions[] {
+  const { routes = [], ...top } = options(text)
+  return routes.map((route) => {
+    const { reverse, ...rest } = { ...route.upstream === false ? {} : top, ...route } as RouteOptions & { reverse?: unknown }
+    return rest
+  })
+}
+
+/** Notes as `level line text`, those that match. */
+function notes (text: string, level = /error|check/): string[] {
+  return translate(text).notes.filter((note) => level.test(note.level)).map((note) => `${note.level} ${note.line} ${note.text}`)
+}
+
+function assertNote (text: string, pattern: RegExp): void {
+  const all = notes(text, /./)
+  assert.ok(all.some((note) => pattern.test(note)), `no note like ${pattern} in\n${all.join('\n')}`)
+}
+
+describe('ProxyPass', () => {
+  test('is an entry', () => {
+    assert.deepEqual(routes('ProxyPass /a/ http://h:1/b/'), [{ path: '/a/', upstream: 'http://h:1/b/' }])
+    assert.deepEqual(notes('ProxyPass /a/ http://h:1/b/'), [])
+  })
+
+  test('to ! is an entry that excludes, where an entry would take the path otherwise', () => {
+    assert.deepEqual(routes('ProxyPass /a !\nProxyPass / http://h/'), [{ path: '/a', upstream: false }, { path: '/', upstream: 'http://h/' }])
+    assert.deepEqual(translate('ProxyPass /a !').registrations, [])
+  })
+
+  test('behind one that covers it has no effect, and a note says so', () => {
+    assert.deepEqual(routes('ProxyPass / http://h/\nProxyPass /a http://i/a'), [{ path: '/', upstream: 'http://h/' }])
+    assertNote('ProxyPass / http://h/\nProxyPass /a http://i/a', /^check 2 has no effect/)
+  })
+
+  for (const [parameters, expected] of [
+    ['timeout=5', { timeout: '5s' }],
+    ['connectiontimeout=500ms', { connectTimeout: '500ms' }],
+    ['connectiontimeout=2', { connectTimeout: '2s' }],
+    ['disablereuse=On', { disableReuse: true }],
+    ['max=7', { limits: { maxConnectionsPerUpstream: 7 } }],
+    ['responsefieldsize=16384', { limits: { maxResponseHead: 32_768 } }],
+    ['upgrade=websocket', { upgrade: 'websocket' }],
+    ['upgrade=any', { upgrade: 'ANY' }],
+    ['upgrade=*', { upgrade: 'ANY' }],
+    ['"upgrade=websocket tcp"', { upgrade: ['websocket', 'tcp'] }],
+    ['retry=0 keepalive=On nocanon flushpackets=on smax=1 ttl=60 acquire=300', {}]
+  ] as const) {
+    test(`with ${parameters} has the option for it`, () => {
+      assert.deepEqual(routes(`ProxyPass / http://h/ ${parameters}`), [{ path: '/', upstream: 'http://h/', ...expected }])
+    })
+  }
+
+  test("has the manual's timeouts for tunnels: the longer of Timeout and the upstream's", () => {
+    assert.deepEqual(routes('ProxyPass / ws://h/ timeout=5'), [{ path: '/', upstream: 'ws://h/', timeout: '5s', idleTimeout: '1m' }])
+    assert.deepEqual(routes('ProxyTimeout 900\nProxyPass / ws://h/'), [{ path: '/', upstream: 'ws://h/', timeout: '15m', idleTimeout: '15m' }])
+    assert.deepEqual(routes('Timeout 300\nProxyTimeout 10\nProxyPass / ws://h/'), [{ path: '/', upstream: 'ws://h/', timeout: '10s', idleTimeout: '5m' }])
+  })
+
+  test('is refused with what cannot be served', () => {
+    for (const line of ['ProxyPass /a ajp://h/', 'ProxyPass /a fcgi://h/', 'ProxyPass /a http://h/?q', 'ProxyPass /a http://u:p@h/', 'ProxyPass /a http://$1/', 'ProxyPass /a* http://h/',
+      'ProxyPass /a b', 'ProxyPass /a', 'ProxyPass', 'ProxyPass /%61 http://h/', 'ProxyPass /:a http://h/', 'ProxyPass /a/../b http://h/', 'ProxyPass /a http://h:x/',
+      'ProxyPass a http://h/', 'ProxyPass /a http://h/ secret=x', 'ProxyPass /a http://h/ interpolate', 'ProxyPass /a http://h/ what=ever', 'ProxyPass /a http://h/ upgrade=h2c']) {
+      assertNote(line, /^error 1 not translated/)
+    }
+  })
+})
+
+describe('parameters', () => {
+  test('go by the prefix of the URL, as workers do', () => {
+    assert.deepEqual(routes('ProxyPass /x/ http://h/in/ upgrade=websocket\nProxyPass / http://h/'), [
+      { path: '/in/', upstream: 'http://h/in/', upgrade: 'websocket' },
+      { path: '/x/', upstream: 'http://h/in/', upgrade: 'websocket' },
+      { path: '/', upstream: 'http://h/' }
+    ])
+  })
+
+  test('of a target that begins with an earlier one are ignored, and a note says so', () => {
+    const text = 'ProxyPass /a/ http://h/a/\nProxyPass /b/ http://h/a/b/ upgrade=websocket'
+    assert.deepEqual(routes(text), [{ path: '/a/', upstream: 'http://h/a/' }, { path: '/b/', upstream: 'http://h/a/b/' }])
+    assertNote(text, /^check 2 httpd ignores upgrade here/)
+  })
+
+  test('may stand in a <Proxy> section, or in a ProxySet line', () => {
+    for (const text of ['<Proxy http://h/>\nProxySet timeout=7\n</Proxy>\nProxyPass / http://h/', 'ProxySet http://h/ timeout=7\nProxyPass / http://h/']) {
+      assert.deepEqual(routes(text), [{ path: '/', upstream: 'http://h/', timeout: '7s' }])
+    }
+  })
+
+  test('with a unit that httpd ignores are as httpd reads them, and a note says so', () => {
+    assert.deepEqual(routes('ProxyPass / http://h/ timeout=500ms'), [{ path: '/', upstream: 'http://h/', timeout: '500s' }])
+    assertNote('ProxyPass / http://h/ timeout=500ms', /^check 1 httpd reads 500ms as 500 seconds/)
+  })
+})
+
+describe('mod_proxy_wstunnel', () => {
+  test("has all of its directives, and the manual's examples run as they stand", () => {
+    const text = `ProxyPass "/ws2/"  "ws://echo.websocket.org/"
+ProxyPass "/wss2/" "wss://echo.websocket.org/"
+SSLProxyEngine On
+ProxyWebsocketAsync Off
+ProxyWebsocketAsyncDelay 500ms
+ProxyWebsocketIdleTimeout 5mi
+ProxyWebsocketFallbackToProxyHttp Off`
+    const common = { async: false, asyncDelay: '500ms', idleTimeout: '5m', fallbackToHttp: false }
+    assert.deepEqual(routes(text), [
+      { path: '/wss2/', upstream: 'wss://echo.websocket.org/', ...common },
+      { path: '/ws2/', upstream: 'ws://echo.websocket.org/', ...common }
+    ])
+  })
+
+  test('takes a time without a unit for seconds', () => {
+    assert.deepEqual(routes('ProxyWebsocketIdleTimeout 90\nProxyPass / ws://h/'), [{ path: '/', upstream: 'ws://h/', idleTimeout: '90s' }])
+  })
+
+  test('without fallback lets other requests go on to the next line', () => {
+    assert.deepEqual(routes('ProxyWebsocketFallbackToProxyHttp Off\nProxyPass / ws://h/\nProxyPass / http://h/'), [
+      { path: '/', upstream: 'ws://h/', fallbackToHttp: false }, { path: '/', upstream: 'http://h/' }
+    ])
+  })
+})
+
+describe('<Location>', () => {
+  test('comes before ProxyPass, and of two that match the last decides', () => {
+    assert.deepEqual(routes('ProxyPass /a http://never/\n<Location /a/b>\nProxyPass http://b/\n</Location>\n<Location /a>\nProxyPass http://a\n</Location>'), [{ path: '/a', upstream: 'http://a' }])
+  })
+
+  test('has settings of its own, and those of the places around it', () => {
+    const text = 'ProxyPreserveHost On\nProxyPass / http://h/\n<Location /a>\nProxyPreserveHost Off\nProxyAddHeaders Off\n</Location>'
+    assert.deepEqual(routes(text), [{ path: '/a', upstream: 'http://h/a', forwarded: false }, { path: '/', upstream: 'http://h/', preserveHost: true }])
+  })
+})
+
+describe('RewriteRule', () => {
+  const rule = (conditions: string, flags = '[P]'): string => `RewriteEngine On\n${conditions}RewriteRule ^/(.*) ws://h/$1 ${flags}\n`
+
+  test('comes before ProxyPass, even before an exclusion', () => {
+    assert.deepEqual(routes(`ProxyPass / !\n${rule('')}`), [{ path: '/', upstream: 'ws://h/' }])
+  })
+
+  test('has no effect without RewriteEngine, and a note says so', () => {
+    assertNote('RewriteRule ^/(.*) ws://h/$1 [P]', /^check 1 has no effect: RewriteEngine/)
+  })
+
+  for (const condition of ['%{HTTP:Upgrade} websocket [NC]', '%{HTTP:Upgrade} =websocket', '%{HTTP:UPGRADE} ^WebSocket$ [NC]', '%{HTTP:Connection} Upgrade [NC]',
+    '%{HTTP:Connection} upgrade$ [NC]', '%{HTTP:Upgrade} (?i)WEBSOCKET', '%{HTTP:Upgrade} "!=" [NC]', '%{HTTP:Upgrade} .']) {
+    test(`on ${condition} is for WebSockets`, () => {
+      assert.deepEqual(routes(rule(`RewriteCond ${condition}\n`)), [{ path: '/', upstream: 'ws://h/', fallbackToHttp: false }])
+    })
+  }
+
+  test('for WebSockets, with a line to the same server, is one entry', () => {
+    assert.deepEqual(routes(`${rule('RewriteCond %{HTTP:Upgrade} websocket [NC]\n')}ProxyPass / http://h:80/`), [{ path: '/', upstream: 'http://h:80/', upgrade: 'websocket' }])
+  })
+
+  test('for WebSockets, with a line to another, is two', () => {
+    assert.deepEqual(routes(`${rule('RewriteCond %{HTTP:Upgrade} websocket [NC]\n')}ProxyPass / http://i/`), [
+      { path: '/', upstream: 'ws://h/', fallbackToHttp: false }, { path: '/', upstream: 'http://i/' }
+    ])
+  })
+
+  test('is limited to the path of a condition', () => {
+    const text = rule('RewriteCond %{REQUEST_URI} ^/io/\nRewriteCond %{QUERY_STRING} transport=websocket\n')
+    assert.deepEqual(routes(text), [{ path: '/io/', upstream: 'ws://h/io/', fallbackToHttp: false }])
+    assertNote(text, /^check 4 httpd looks for transport=websocket/)
+  })
+
+  test('leaves out the path of a negated condition', () => {
+    assert.deepEqual(routes(`${rule('RewriteCond %{REQUEST_URI} !^/static/\n')}ProxyPass /static/ http://s/`), [
+      { path: '/static/', upstream: 'http://s/' }, { path: '/', upstream: 'ws://h/' }
+    ])
+  })
+
+  test('with L and no target ends the rules', () => {
+    assert.deepEqual(routes(`RewriteEngine On\nRewriteRule ^/api/ - [L]\n${rule('')}ProxyPass /api/ http://a/`), [{ path: '/api/', upstream: 'http://a/' }, { path: '/', upstream: 'ws://h/' }])
+  })
+
+  test('is refused with conditions that are not translated', () => {
+    for (const condition of ['%{HTTP_HOST} x', '%{REQUEST_METHOD} POST', '%{DOCUMENT_ROOT}/%{REQUEST_FILENAME} !-f', '%{SSL_CLIENT_S_DN} x', '%{HTTP:Upgrade} websocket [OR]', '%{REMOTE_ADDR} ^10',
+      '%{QUERY_STRING} a=b', '%{REQUEST_URI} ^/a$', '%{REQUEST_URI} -f', '%{HTTP:Upgrade} (w+)+', '%{HTTP:Upgrade} ( [NC]', '%{ENV:x} y', 'expr "%{HTTPS} == \'on\'"', '']) {
+      assertNote(rule(`RewriteCond ${condition}\n`), /^error 3 not translated/)
+    }
+  })
+
+  test('is refused with patterns, substitutions and flags that are not translated', () => {
+    for (const text of ['^/a$ http://h/a [P]', '^/(a|b)/(.*) http://h/$2 [P]', '^/([^/]+)/(.*) http://$1/$2 [P]', '^/(.*) http://h/ [P]', '^/(.*) http://h:$1/ [P]', '!^/a http://h/ [P]', '^/(.*) http://h/$1 [P,C]',
+      '^/(.*) /x/$1', '^/(.*) /x/$1 [PT]', '^/(.*) https://h/$1 [R]', '^/(.*) https://h/$1', '^/(.*) - [F]', '^/(.*) %{HTTP_HOST}/$1 [P]', '^/a/(.*)x http://h/$1 [P]', 'a(.*) http://h/$1 [P]']) {
+      assertNote(`RewriteEngine On\nRewriteRule ${text}`, /^error 2 not translated/)
+    }
+  })
+})
+
+describe('ProxyPassMatch', () => {
+  test('of a literal prefix is an entry', () => {
+    assert.deepEqual(routes('ProxyPassMatch ^/a/(.*)$ http://h/b/$1'), [{ path: '/a/', upstream: 'http://h/b/' }])
+    assert.deepEqual(routes('ProxyPassMatch ^/a(/.*)?$ http://h/b$1'), [{ path: '/a', upstream: 'http://h/b' }])
+    assert.deepEqual(routes('ProxyPassMatch ^/a/ http://h'), [{ path: '/a/', upstream: 'http://h/a/' }])
+  })
+
+  test('that stops within a segment has a note', () => {
+    assertNote('ProxyPassMatch ^/a http://h', /^check 1 httpd takes \/ax as well/)
+  })
+})
+
+describe('headers', () => {
+  const request = { ip: '192.0.2.7', protocol: 'https', headers: { host: 'front.example' }, socket: { localPort: 443 } }
+  const edited = (lines: string, before: Record<string, string>): object => {
+    const { rewriteRequestHeaders } = options(`${lines}\nProxyPass / http://h/`)
+    return { ...rewriteRequestHeaders?.(request as never, { ...before }) }
+  }
+
+  test('of requests are set, added to and taken away, in order', () => {
+    const lines = 'RequestHeader set X-A "one two"\nRequestHeader append X-B b\nRequestHeader append X-B "c 100%%"\nRequestHeader add X-C c\nRequestHeader add X-C d\n' +
+      'RequestHeader setifempty X-D d\nRequestHeader merge X-E e\nRequestHeader merge X-E e\nRequestHeader unset X-F'
+    assert.deepEqual(edited(lines, { 'x-d': 'kept', 'x-f': 'gone' }), { 'x-a': 'one two', 'x-b': 'b, c 100%', 'x-c': ['c', 'd'], 'x-d': 'kept', 'x-e': 'e' })
+  })
+
+  test('may take what Fastify knows of the request', () => {
+    const lines = 'RequestHeader set X-Real-IP "%{REMOTE_ADDR}s"\nRequestHeader set X-Port expr=%{SERVER_PORT}\nRequestHeader set X-Scheme expr=%{REQUEST_SCHEME}\nRequestHeader set X-Host "%{HTTP_HOST}s"'
+    assert.deepEqual(edited(lines, {}), { 'x-real-ip': '192.0.2.7', 'x-port': '443', 'x-scheme': 'https', 'x-host': 'front.example' })
+  })
+
+  test('with a value, an action or a condition that is not translated are refused', () => {
+    for (const line of ['RequestHeader set X-User "%{SSL_CLIENT_S_DN}s"', 'RequestHeader set X-User expr=%{REMOTE_USER}', 'RequestHeader edit X-A a b', 'RequestHeader set X-A b env=C', 'RequestHeader set "X A" b',
+      'Header set X-A "%{x}e"', 'Header echo X-A', 'Header set X-A %t', 'RequestHeader set Host x', 'RequestHeader unset Connection']) {
+      assertNote(line, /^error 1 not translated/)
+    }
+  })
+
+  test('of responses are a function of their own', () => {
+    const { rewriteHeaders } = options('Header always set X-A a\nHeader unset X-B\nProxyPass / http://h/')
+    assert.deepEqual({ ...rewriteHeaders?.({ 'x-b': 'b' }, request as never) }, { 'x-a': 'a' })
+  })
+})
+
+describe('TLS to upstreams', () => {
+  test('is verified, unless the configuration says no', () => {
+    assert.deepEqual(routes('SSLProxyEngine On\nSSLProxyVerify require\nProxyPass / https://h/'), [{ path: '/', upstream: 'https://h/' }])
+    assert.deepEqual(routes('SSLProxyEngine On\nSSLProxyVerify none\nProxyPass / https://h/'), [{ path: '/', upstream: 'https://h/', tls: { rejectUnauthorized: false } }])
+    assertNote('SSLProxyEngine On\nProxyPass / https://h/', /^check 2 the upstream's certificate is verified here/)
+    assertNote('ProxyPass / https://h/', /^check 1 httpd answers 500 here/)
+  })
+
+  test('with files is refused, since they are not in the text', () => {
+    assertNote('SSLProxyCACertificateFile /etc/ca.pem', /^error 1 not translated: give the content/)
+  })
+})
+
+describe('reverse', () => {
+  const reverse = (text: string): unknown => (options(text) as { reverse?: unknown }).reverse
+
+  test('is on where ProxyPassReverse names the target of the entry, as httpd has it', () => {
+    assert.equal(reverse('ProxyPass / http://h/'), false)
+    assert.deepEqual(reverse('ProxyPass / http://h/\nProxyPassReverse / http://h/'), { location: 'absolute', cookiePath: false, cookieDomain: false })
+    assert.deepEqual(reverse('ProxyPass /a http://h:1/b\nProxyPassReverseCookiePath /b /a\nProxyPassReverseCookieDomain h app.example'), { location: false, cookiePath: true, cookieDomain: true })
+  })
+
+  test('has a note where the directive is for something else', () => {
+    assertNote('ProxyPass / http://h/\nProxyPassReverse / http://i/', /^check 2 not translated/)
+    assertNote('ProxyPass / ws://h/\nProxyPassReverse / ws://h/', /^info 2 has no effect in httpd either/)
+  })
+})
+
+describe('balancers', () => {
+  test("are the plugin's, with httpd's defaults", () => {
+    const text = `<Proxy balancer://pool>
+BalancerMember http://a:1 loadfactor=2 route=r1 redirect=r2 status=+H timeout=5 connectiontimeout=500ms lbset=1 max=9
+BalancerMember http://b:1 route=r2 retry=7
+ProxySet lbmethod=bytraffic stickysession=SID|sid nofailover=On failonstatus=500,503 maxattempts=2 forcerecovery=Off failontimeout=On stickysessionsep=_
+</Proxy>
+Header add Set-Cookie "SID=_%{BALANCER_WORKER_ROUTE}e; path=/app; Secure; SameSite=None" env=BALANCER_ROUTE_CHANGED
+ProxyPass / balancer://pool/`
+    assert.deepEqual(options(text).balancers, {
+      pool: {
+        lbMethod: 'bytraffic',
+        forceRecovery: false,
+        stickySession: 'SID|sid',
+        stickySessionSep: '_',
+        stickyCookie: { path: '/app', secure: true, sameSite: 'none' },
+        noFailover: true,
+        failOnTimeout: true,
+        failOnStatus: [500, 503],
+        maxAttempts: 2,
+        members: [
+          { url: 'http://a:1', loadFactor: 2, lbSet: 1, route: 'r1', redirect: 'r2', status: '+H', max: 9, timeout: '5s', connectTimeout: '500ms' },
+          { url: 'http://b:1', route: 'r2' }
+        ]
+      }
+    })
+    assert.deepEqual(options('BalancerMember balancer://p ws://a\nProxyPass / balancer://p/').balancers, { p: { lbMethod: 'byrequests', forceRecovery: true, members: [{ url: 'ws://a' }] } })
+  })
+
+  test('with health checks have them', () => {
+    const text = 'BalancerMember balancer://p http://a hcmethod=GET hcuri=/up hcinterval=5 hcpasses=2 hcfails=3\nProxyPass / balancer://p/'
+    assert.deepEqual(options(text).balancers?.p?.healthCheck, { method: 'GET', uri: '/up', interval: '5s', passes: 2, fails: 3 })
+  })
+
+  test('that are not there are an error', () => {
+    assertNote('ProxyPass / balancer://none/', /^error 1 not translated: there is no balancer none/)
+  })
+
+  test('of one name in two virtual hosts get two names where they differ', () => {
+    const host = (name: string, member: string): string => `<VirtualHost *:80>\nServerName ${name}\nBalancerMember balancer://p ${member}\nProxyPass / balancer://p/\n</VirtualHost>\n`
+    const { registrations } = translate(host('a', 'http://x') + host('b', 'http://y'))
+    assert.deepEqual(registrations.map(({ options: { balancers, routes } }) => [Object.keys(balancers ?? {}), routes?.[0]?.upstream]),
+      [[['p'], 'balancer://p/'], [['p-6'], 'balancer://p-6/'], [[], 'balancer://p/']])
+  })
+})
