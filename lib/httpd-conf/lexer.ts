@@ -19,16 +19,19 @@ export function readLines (text: string, notes: Notes): DirectiveLine[] {
   let line = 0
   for (let at = text.charCodeAt(0) === 0xfeff ? 1 : 0; at < text.length;) {
     const start = ++line
-    const parts: string[] = []
-    for (let more = true; more;) {
-      const end = text.indexOf('\n', at)
-      const part = text.slice(at, end === -1 ? text.length : end).replace(/\r$/, '')
-      at = end === -1 ? text.length : end + 1
-      more = part.endsWith('\\') && at < text.length
-      parts.push(more ? part.slice(0, -1) : part)
-      if (more) line++
+    let parts: string[] | undefined
+    let part: string
+    for (;;) {
+      const newline = text.indexOf('\n', at)
+      const end = newline === -1 ? text.length : newline
+      part = text.slice(at, end > at && text.charCodeAt(end - 1) === 0x0d ? end - 1 : end)
+      at = end + 1
+      if (!part.endsWith('\\') || at >= text.length) break
+      parts ??= []
+      parts.push(part.slice(0, -1))
+      line++
     }
-    const whole = parts.join('').trim()
+    const whole = (parts === undefined ? part : `${parts.join('')}${part}`).trim()
     if (whole === '' || whole.startsWith('#')) continue
     const directive = /^(?:<\/?[^\s>]*>?|\S+)/.exec(whole.slice(0, maxLineLength))?.[0] ?? whole
     const place = { line: start, directive }

@@ -8,6 +8,7 @@ import { defaultHost, hostOf, namesExpression, otherNamesExpression, shareNames,
 import { readLines } from './lexer.ts'
 import type { Rule, Server } from './model.ts'
 import { Notes, type HttpdNote } from './notes.ts'
+import { covers } from './paths.ts'
 import { buildTree } from './sections.ts'
 import { siteOf } from './site.ts'
 
@@ -107,18 +108,38 @@ function registrationsOf (hosts: readonly Host[], main: Server, notes: Notes): H
   const fallback = defaultHost(hosts, isEqual, notes)
   shareNames(hosts, isEqual, notes)
   const balancers = new Balancers(notes, main)
+  const router = new Router()
+  if (fallback !== undefined) router.takes(fallback)
   const registrations: HttpdRegistration[] = []
   const register = (host: Host, expression: RegExp | undefined): void => {
     const constraints = expression === undefined ? undefined : { host: expression }
     registrations.push({ options: optionsOf(host, constraints, balancers), line: host.server.line, ...constraints === undefined ? {} : { constraints } })
   }
   hosts.forEach((host, i) => {
-    if (host.entries.length > 0 && host.names.size > 0) register(host, namesExpression(host, hosts.slice(0, i)))
+    if (host.entries.length > 0 && host.names.size > 0) {
+      if (router.takes(host)) register(host, namesExpression(host, hosts.slice(0, i)))
+      else notes.error(host.server, `not translated: Fastify's router takes at most ${Router.most} routes for one path, those of all virtual hosts together`)
+    }
     if (host.entries.length === 0) notes.check(host.server, 'there is nothing in this virtual host that is proxied')
   })
   // Without constraints it would take what another host does not, and a longer path of its own before a shorter one of theirs.
   if (fallback !== undefined && fallback.entries.length > 0) register(fallback, otherNamesExpression(hosts.filter((host) => host !== fallback)))
   return registrations
+}
+
+/** How much room there is in find-my-way, which has one bit for each of the routes that constraints tell apart. */
+class Router {
+  static readonly most: number = 31
+  readonly #routes = new Map<string, number>()
+
+  /** Whether a host's routes find room; if so they take it. */
+  takes ({ entries }: Host): boolean {
+    const own = new Map<string, number>()
+    for (const { options: { path } } of entries) own.set(path, entries.filter(({ options }) => covers(options.path, path)).length)
+    if ([...own].some(([path, count]) => (this.#routes.get(path) ?? 0) + count > Router.most)) return false
+    for (const [path, count] of own) this.#routes.set(path, (this.#routes.get(path) ?? 0) + count)
+    return true
+  }
 }
 
 /** Options as a text, to compare them; functions by what they do. */

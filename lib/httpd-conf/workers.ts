@@ -12,12 +12,16 @@ export interface Worker extends Place {
 
 export const noParameters: Parameters = new Map()
 
+/** As many as a server's lines are translated. */
+const maxWorkers = 2000
+
 /** The workers of a server, found by their URLs. */
 export class Workers {
   readonly #byUrl = new Map<string, Worker>()
 
   /** A target's worker. One whose URL the new one begins with is shared, and the new parameters are ignored. */
   add (url: string, parameters: Parameters, place: Place, notes: Notes): void {
+    if (this.#byUrl.size >= maxWorkers) return // the lines that would use it are left out as well
     const shared = this.find(url)
     if (shared === undefined) {
       this.#byUrl.set(url, { ...place, url, parameters })

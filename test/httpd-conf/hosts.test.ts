@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import Fastify from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { fromHttpdConf } from '../../lib/httpd-conf/index.ts'
+import { registerTranslation } from '../fixtures/httpd-conf.ts'
 
 function host (address: string, name: string, ...lines: string[]): string {
   return [`<VirtualHost ${address}>`, ...name === '' ? [] : [`ServerName ${name}`], ...lines, '</VirtualHost>', ''].join('\n')
@@ -61,6 +64,16 @@ describe('virtual hosts', () => {
     const text = `RewriteEngine On\nRewriteRule ^/r/(.*) http://r/$1 [P]\nProxyPass /a http://main/a\n${host('*:80', 'a.example', 'ProxyPass /a http://own/a', 'ProxyPass / http://own/')}`
     assert.deepEqual(fromHttpdConf(text).registrations[0]?.options.routes?.map(({ upstream }) => upstream), ['http://main/a', 'http://own/'])
     assert.ok(notes(text).some((note) => note.startsWith('check 2 has no effect: virtual hosts do not inherit')))
+  })
+
+  test('that are more than the router takes are an error', async () => {
+    const text = Array.from({ length: 40 }, (_, i) => host('*:80', `h${i}.example`, `ProxyPass / http://u${i}/`)).join('')
+    const translation = fromHttpdConf(text)
+    assert.equal(translation.notes.filter(({ level, text }) => level === 'error' && text.includes('at most 31')).length, 10)
+    const app = Fastify() as FastifyInstance
+    await registerTranslation(app, translation)
+    await app.ready()
+    await app.close()
   })
 
   test('tell where httpd listens', () => {
