@@ -16,7 +16,8 @@ export function toModule ({ registrations, notes, listen, filename = 'httpd.conf
     'export default async function fromHttpd (app) {'
   ]
   for (const { options, line } of registrations) {
-    lines.push(`  // From line ${line}.`, `  await app.register(wstunnel, ${print(options, '  ', undefined)})`)
+    if (registrations.length > 1) lines.push(`  // From line ${line}.`)
+    lines.push(`  await app.register(wstunnel, ${print(options, '  ', undefined)})`)
   }
   return `${[...lines, '}'].join('\n')}\n`
 }

@@ -18,7 +18,6 @@ import wstunnel from 'fastify-wstunnel'
 
 /** @param {import('fastify').FastifyInstance} app */
 export default async function fromHttpd (app) {
-  // From line 1.
   await app.register(wstunnel, {
     rewriteRequestHeaders: (request, headers) => {
       headers['x-a'] = 'it\\'s'

@@ -1,0 +1,103 @@
+/** The command line: what may be on it, and what is wrong with it. */
+import { parseArgs } from 'node:util'
+import type { RouteOptions } from '../index.ts'
+
+export const help: string = `Usage: fastify-wstunnel [options] [PATH=]UPSTREAM ...
+
+Proxies WebSocket and HTTP. Each UPSTREAM is a ws:, wss:, http: or https: URL;
+the first whose PATH (/ if left out) a request begins with gets it; ! excludes.
+
+  fastify-wstunnel ws://127.0.0.1:4000
+  fastify-wstunnel /ws/=ws://127.0.0.1:4000/ /private=! http://127.0.0.1:8080
+
+  --httpd-conf FILE      an httpd.conf, or a part of one, instead of UPSTREAMs
+  --config FILE          the plugin's options, as .json or .js, instead of them
+  --port N               where to listen (3000); 0 takes a free port
+  --host ADDRESS         the address to listen on (127.0.0.1)
+  --preserve-host        send the client's Host on
+  --idle-timeout TIME    end tunnels that are quiet so long, such as 5m (never)
+  --timeout TIME         how long an upstream may take to respond (60s)
+  --any-host             with --httpd-conf: serve every Host by the default one
+  --check                check everything and end: 0 if it is fine, 1 if not
+  --print                print a Fastify plugin that does the same, and end
+  --help                 print this, and end
+`
+
+/** What to do. */
+export interface Command {
+  readonly action: 'serve' | 'check' | 'print' | 'help'
+  readonly source: Source
+  readonly port: number
+  readonly host: string
+  readonly anyHost: boolean
+  /** Options that stand beside those of the source. */
+  readonly defaults: RouteOptions
+}
+
+/** Where the options come from. */
+export type Source =
+  | { readonly kind: 'routes', readonly routes: readonly RouteOptions[] }
+  | { readonly kind: 'httpd-conf' | 'config', readonly file: string }
+
+const options = {
+  'httpd-conf': { type: 'string' },
+  config: { type: 'string' },
+  port: { type: 'string', default: '3000' },
+  host: { type: 'string', default: '127.0.0.1' },
+  'preserve-host': { type: 'boolean', default: false },
+  'idle-timeout': { type: 'string' },
+  timeout: { type: 'string' },
+  'any-host': { type: 'boolean', default: false },
+  check: { type: 'boolean', default: false },
+  print: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false }
+} as const
+
+/** Reads the arguments. A list is what is wrong with them, a line for each fault. */
+export function readArguments (args: readonly string[]): Command | string[] {
+  let parsed
+  try {
+    parsed = parseArgs({ args: [...args], options, allowPositionals: true })
+  } catch (error) {
+    return [firstSentence((error as Error).message)]
+  }
+  const { values, positionals } = parsed
+  const faults: string[] = []
+  const port = /^\d{1,5}$/.test(values.port) ? Number(values.port) : NaN
+  if (!(port <= 65_535)) faults.push(`--port: expected a number up to 65535, got '${values.port}'`)
+  const sources = [positionals.length > 0, values['httpd-conf'] !== undefined, values.config !== undefined].filter(Boolean).length
+  if (sources > 1) faults.push('expected one of: upstreams, --httpd-conf, --config')
+  if (sources === 0 && !values.help) faults.push('expected an upstream, such as ws://127.0.0.1:4000; --help tells more')
+  if (values['any-host'] && values['httpd-conf'] === undefined) faults.push('--any-host: expected --httpd-conf beside it')
+  if (values.print && values.config !== undefined) faults.push('--print: expected upstreams or --httpd-conf; a configuration has functions that cannot be printed')
+  if (values.print && values.check) faults.push('expected one of: --print, --check')
+  const routes = positionals.map((text) => readRoute(text, faults))
+  if (faults.length > 0) return faults
+  const file = values['httpd-conf'] ?? values.config
+  return {
+    action: values.help ? 'help' : values.check ? 'check' : values.print ? 'print' : 'serve',
+    source: file === undefined ? { kind: 'routes', routes } : { kind: values.config === undefined ? 'httpd-conf' : 'config', file },
+    port,
+    host: values.host,
+    anyHost: values['any-host'],
+    defaults: {
+      ...values['preserve-host'] ? { preserveHost: true } : {},
+      ...values['idle-timeout'] === undefined ? {} : { idleTimeout: values['idle-timeout'] },
+      ...values.timeout === undefined ? {} : { timeout: values.timeout }
+    }
+  }
+}
+
+/** `[PATH=]UPSTREAM`. */
+function readRoute (text: string, faults: string[]): RouteOptions {
+  const match = /^(?:(\/[^=]*)=)?(.+)$/s.exec(text)
+  const [, path = '/', upstream = ''] = match ?? []
+  if (upstream === '!') return { path, upstream: false }
+  if (!/^(?:wss?|https?):\/\/|^unix:/i.test(upstream)) faults.push(`'${text}': expected [PATH=]UPSTREAM, such as /ws/=ws://127.0.0.1:4000/`)
+  return { path, upstream }
+}
+
+/** parseArgs explains at length what to do about an option that it does not know. */
+function firstSentence (text: string): string {
+  return text.split(/\. /)[0] ?? text
+}
