@@ -94,10 +94,12 @@ export class ServerState {
       const path = `${scope.prefix}${patternKey(pattern, this.rules)}`
       for (const { constraints, candidates } of groups) {
         const known = this.#claims.get(path) ?? []
-        for (const { target: { route }, methods } of candidates) {
-          const other = known.find((claim) => claim.scope !== scope && isDeepStrictEqual(claim.constraints, constraints) && claim.methods.some((method) => methods.includes(method)))
+        // A host that is a RegExp is none of the group's constraints: the candidate checks it.
+        for (const { target: { route, constraints: own }, methods } of candidates) {
+          const told = { ...constraints, ...own }
+          const other = known.find((claim) => claim.scope !== scope && isDeepStrictEqual(claim.constraints, told) && claim.methods.some((method) => methods.includes(method)))
           if (other !== undefined) throw new InvalidOptionsError(`${route}: expected paths of its own, got ${path}, which another registration on this server has; put both into one table of routes, or tell them apart by prefix, methods or constraints`)
-          known.push({ scope, constraints, methods })
+          known.push({ scope, constraints: told, methods })
         }
         this.#claims.set(path, known)
       }
