@@ -1,5 +1,6 @@
 /** A member of a balancer: its state, and what is counted of it. httpd: the worker of a BalancerMember. */
-import { type TargetUpstreams, Upstream } from '../upstream/upstream.ts'
+import { type TargetUpstreams } from '../upstream/target-upstreams.ts'
+import { Upstream } from '../upstream/upstream.ts'
 import type { MemberConfig, MemberInfo, MemberState } from './options.ts'
 import { type Candidate, hash32 } from './policies.ts'
 import { statusLetters } from './resolve-options.ts'

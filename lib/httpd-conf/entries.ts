@@ -37,7 +37,7 @@ export class TableMaker {
   readonly #notes: Notes
   readonly #reverses: Reverses
   readonly #functions = new HeaderFunctions()
-  readonly used = new Set<Rule>()
+  readonly used: Set<Rule> = new Set()
 
   constructor (site: Site, notes: Notes) {
     this.#site = site

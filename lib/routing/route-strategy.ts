@@ -52,6 +52,11 @@ export class Candidate {
     return this.#target.upstream === false
   }
 
+  /** How many constraints hold where it decides, the host that we check included. */
+  get specificity (): number {
+    return Math.max(Object.keys(this.#target.constraints ?? {}).length, Object.keys(this.#group.constraints).length)
+  }
+
   /** For `printRoutes()`. */
   toJSON (): string {
     return this.excludes ? `not ${this.#target.route}` : this.#target.route
@@ -97,13 +102,23 @@ class CandidateStorage {
   get (value: Candidate | IncomingMessage): number {
     if (value instanceof Candidate) return this.#groups.find(({ group }) => group === value.group)?.list.find(({ candidate }) => candidate === value)?.bits ?? 0
     let bits = 0
+    let specificity = 0
     for (const { group, list } of this.#groups) {
       if (excluded.get(value)?.has(group.table) === true || !mayHold(group.constraints, value)) continue
       const first = list.find(({ candidate }) => candidate.takes(value))
       if (first === undefined) continue
+      const { candidate } = first
       // Where only the router knows whether the constraints hold, the exclusion's own route answers: a 404.
-      if (first.candidate.excludes && isKnown(group.constraints)) exclude(value, group.table)
-      else bits |= first.bits
+      const isSure = isKnown(group.constraints)
+      if (candidate.excludes && isSure) exclude(value, group.table)
+      else if (candidate.specificity >= specificity) {
+        // The router counts constraints, but does not know of a host that we check.
+        if (isSure && candidate.specificity > specificity) {
+          specificity = candidate.specificity
+          bits = 0
+        }
+        bits |= first.bits
+      }
     }
     return bits
   }

@@ -1,7 +1,7 @@
 /** The table of one registration: its targets in order, each with its upstreams. */
 import type { Balancer } from '../balancer/balancer.ts'
 import type { Target } from '../config/target.ts'
-import { TargetUpstreams } from '../upstream/upstream.ts'
+import { TargetUpstreams } from '../upstream/target-upstreams.ts'
 import { decide, type Decision } from './decision.ts'
 import type { Indexed } from './path-index.ts'
 import type { RequestFacts } from './request-facts.ts'

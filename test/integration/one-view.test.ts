@@ -151,6 +151,18 @@ test('the same paths registered twice are an error in our own words', async () =
   await assert.rejects(async () => await app.ready(), { code: 'FST_WSTUNNEL_INVALID_OPTIONS', message: /\/app: .* another registration/ })
 })
 
+for (const order of ['first', 'last']) {
+  test(`a registration with an expression for the host goes before one for every host, registered ${order}`, async (t) => {
+    const A = await teller(t, 'A')
+    const B = await teller(t, 'B')
+    const special = { upstream: B.httpUrl, constraints: { host: /^b\./ } }
+    const proxy = await startProxy(t, order === 'first' ? special : { upstream: A.httpUrl }, {
+      after (app) { app.register(wstunnel, order === 'first' ? { upstream: A.httpUrl } : special) }
+    })
+    assert.deepEqual([await get(t, proxy, '/x', 'a.example'), await get(t, proxy, '/x', 'b.example')], ['200 A /x', '200 B /x'])
+  })
+}
+
 // The host that hooks saw is the host that the upstream gets
 
 for (const preserveHost of [false, true]) {

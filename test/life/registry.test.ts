@@ -7,7 +7,7 @@ import { TunnelLimits } from '../../lib/lifecycle/tunnel-limits.ts'
 import type { TunnelFacts, TunnelSession } from '../../lib/lifecycle/tunnel-session.ts'
 import { resolveOptions } from '../../lib/plugin/resolve-options.ts'
 import { tunnelReasons } from '../../lib/tunnel/tunnel.ts'
-import { TargetUpstreams } from '../../lib/upstream/upstream.ts'
+import { TargetUpstreams } from '../../lib/upstream/target-upstreams.ts'
 import type { Upstream } from '../../lib/upstream/upstream.ts'
 import { randomFrom, settles } from './world.ts'
 

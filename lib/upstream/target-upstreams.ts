@@ -1,0 +1,121 @@
+/** The upstreams of one target: the one that its URL names, those that its function has named, and its balancers' members. */
+import type { FastifyRequest } from 'fastify'
+import type { Target, UpstreamFunction } from '../config/target.ts'
+import { type Address, type BalancerRef, parseAddress, parseBalancerRef } from '../config/upstream-url.ts'
+import { InvalidUpstreamError, TimeoutError } from '../errors.ts'
+import { Counters } from './counters.ts'
+import { type Choice, Upstream } from './upstream.ts'
+
+/** A balancer, as targets ask it. */
+export interface UpstreamSelector {
+  /** @throws WstunnelError 503 where no member is usable */
+  select (request: FastifyRequest, targetUpstreams: TargetUpstreams, path: string): Choice
+  /** The upstreams that a target's exchanges have had there. */
+  upstreamsOf (targetUpstreams: TargetUpstreams): Iterable<Upstream>
+}
+
+/** How many upstreams a function may name before those without an exchange are forgotten, oldest first. */
+const maxRemembered = 1000
+
+/** The upstreams of one target: one, those of its balancer, or those that its function has named so far. */
+export class TargetUpstreams {
+  /** Counters of upstreams that were forgotten, and of exchanges that never had one. */
+  readonly unattributed: Counters = new Counters()
+  readonly target: Target
+  readonly #known: Map<string, Upstream> = new Map()
+  readonly #balancers: ReadonlyMap<string, UpstreamSelector>
+  #forgetting: NodeJS.Immediate | undefined = undefined
+
+  /** @param balancers those of the whole server */
+  constructor (target: Target, balancers: ReadonlyMap<string, UpstreamSelector> = new Map()) {
+    this.target = target
+    this.#balancers = balancers
+    const { upstream } = target
+    if (typeof upstream === 'object' && 'label' in upstream) this.#remember(upstream)
+  }
+
+  /**
+   * Where one exchange goes.
+   * @throws InvalidUpstreamError where the function returned no upstream, TimeoutError where it took longer than `connectTimeout`; what the
+   *   function throws is passed on
+   * @throws WstunnelError 503 where a balancer has no usable member
+   */
+  choose (request: FastifyRequest, signal: () => AbortSignal): Choice | Promise<Choice> {
+    const { upstream } = this.target
+    if (typeof upstream === 'function') return this.#ask(upstream, request, signal())
+    if (typeof upstream === 'object' && 'balancer' in upstream) return this.#select(upstream, request)
+    return this.#known.values().next().value as Upstream
+  }
+
+  #select ({ balancer: name, path }: BalancerRef, request: FastifyRequest): Choice {
+    const balancer = this.#balancers.get(name)
+    if (balancer === undefined) throw new InvalidUpstreamError()
+    return balancer.select(request, this, path)
+  }
+
+  async #ask (choose: UpstreamFunction, request: FastifyRequest, signal: AbortSignal): Promise<Choice> {
+    const text: unknown = await inTime(choose(request, signal), this.target.connectTimeout)
+    if (typeof text !== 'string') throw new InvalidUpstreamError()
+    const known = this.#known.get(text)
+    if (known !== undefined) {
+      // Most recently used last.
+      this.#known.delete(text)
+      this.#known.set(text, known)
+      return known
+    }
+    const ref = parseBalancerRef(text)
+    if (ref !== undefined) return this.#select(ref, request)
+    const address = parseAddress(text)
+    if (address === undefined) throw new InvalidUpstreamError()
+    return this.#remember(address, text)
+  }
+
+  #remember (address: Address, key: string = address.label): Upstream {
+    const upstream = new Upstream(address, this.target)
+    this.#known.set(key, upstream)
+    if (this.#known.size > maxRemembered) this.#forgetSome()
+    return upstream
+  }
+
+  /** Not at once: between its choice and its use, which are a few microtasks apart, an upstream looks idle. */
+  #forgetSome (): void {
+    this.#forgetting ??= setImmediate(() => {
+      this.#forgetting = undefined
+      for (const [key, upstream] of this.#known) {
+        if (this.#known.size <= maxRemembered) return
+        if (upstream.counters.busy > 0) continue
+        this.#known.delete(key)
+        void this.retire(upstream)
+      }
+    })
+  }
+
+  /** Keeps the counters of an upstream that goes, and ends its pool. */
+  async retire (upstream: Upstream): Promise<void> {
+    this.unattributed.add(upstream.counters)
+    await upstream.destroy()
+  }
+
+  * values (): Generator<Upstream> {
+    yield * this.#known.values()
+    for (const balancer of this.#balancers.values()) yield * balancer.upstreamsOf(this)
+  }
+
+  async destroy (): Promise<void> {
+    clearImmediate(this.#forgetting)
+    this.#forgetting = undefined
+    await Promise.all([...this.#known.values()].map((upstream) => upstream.destroy()))
+  }
+}
+
+/** Waits for so many milliseconds; 0 is without end. */
+async function inTime<T> (answer: T | Promise<T>, timeout: number): Promise<T> {
+  if (typeof answer === 'string' || timeout === 0) return await answer
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => { timer = setTimeout(() => reject(new TimeoutError()), timeout) })
+  try {
+    return await Promise.race([answer, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
