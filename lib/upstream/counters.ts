@@ -28,19 +28,20 @@ export interface Histogram {
 
 export class HistogramCounter {
   readonly #bounds: readonly number[]
-  readonly #counts: number[]
+  /** Empty until there is a value: of a table of thousands of entries most have none. */
+  #counts: number[] = []
   #count = 0
   #sum = 0
 
   constructor (bounds: readonly number[]) {
     this.#bounds = bounds
-    this.#counts = bounds.map(() => 0)
   }
 
   observe (value: number): void {
     this.#count++
     this.#sum += value
     const bounds = this.#bounds
+    if (this.#counts.length === 0) this.#counts = bounds.map(() => 0)
     for (let i = 0; i < bounds.length; i++) {
       if (value <= (bounds[i] as number)) {
         (this.#counts[i] as number)++
@@ -52,18 +53,23 @@ export class HistogramCounter {
   add (other: HistogramCounter): void {
     this.#count += other.#count
     this.#sum += other.#sum
+    if (other.#counts.length === 0) return
+    if (this.#counts.length === 0) this.#counts = other.#counts.map(() => 0)
     for (let i = 0; i < this.#counts.length; i++) (this.#counts[i] as number) += other.#counts[i] as number
   }
 
   snapshot (): Histogram {
     let count = 0
     const buckets = this.#bounds.map((le, i) => {
-      count += this.#counts[i] as number
+      count += this.#counts[i] ?? 0
       return { le, count }
     })
     return { count: this.#count, sum: this.#sum, buckets }
   }
 }
+
+const noneClosed: Readonly<Record<TunnelReason, number>> = zeros(tunnelReasons)
+const noneRefused: Readonly<Record<RefusalStage, number>> = zeros(refusalStages)
 
 /** What is counted of the exchanges of one upstream, or of those of a route that never had one. */
 export class Counters {
@@ -72,8 +78,8 @@ export class Counters {
   active = 0
   suspended = 0
   opened = 0
-  readonly closed: Record<TunnelReason, number> = zeros(tunnelReasons)
-  readonly refused: Record<RefusalStage, number> = zeros(refusalStages)
+  readonly closed: Record<TunnelReason, number> = { ...noneClosed }
+  readonly refused: Record<RefusalStage, number> = { ...noneRefused }
   tunnelBytesFromClient = 0
   tunnelBytesFromUpstream = 0
   readonly handshake: HistogramCounter = new HistogramCounter(latencyBounds)
