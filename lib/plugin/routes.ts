@@ -12,6 +12,7 @@ import { forward } from '../proxy/forward.ts'
 import { upgrade } from '../proxy/upgrade.ts'
 import { decide, type Decision } from '../routing/decision.ts'
 import { isTruncated, readFacts } from '../routing/request-facts.ts'
+import { hostOf } from '../routing/route-strategy.ts'
 import type { RouteTable } from '../routing/route-table.ts'
 import { addRoutes } from './entry-routes.ts'
 import type { Resolved } from './resolve-options.ts'
@@ -41,12 +42,12 @@ export function routes (scope: FastifyInstance, state: ServerState, table: Route
 }
 
 /** What to do with a request that the router has given to an entry. */
-function decisionOn (state: ServerState, target: Target, { raw, host }: FastifyRequest): Decision {
+function decisionOn (state: ServerState, target: Target, { raw }: FastifyRequest): Decision {
   const { rules } = state
   const facts = readFacts(raw, rules)
   const matched = facts.path === undefined ? undefined : prefixLength(target.prefix, facts.path, rules)
   // The router has not read the same path.
-  if (facts.path !== undefined && (matched === undefined || state.isAmbiguous(facts.path, target, host))) return refusal(target, raw, new BadPathError())
+  if (facts.path !== undefined && (matched === undefined || state.isAmbiguous(facts.path, target, hostOf(raw)))) return refusal(target, raw, new BadPathError())
   const decision = decide([target], facts, matched)
   if (decision.kind === 'none') return decision
   if (isTruncated(raw, state.server as Server)) return refusal(target, raw, new TooManyHeadersError())

@@ -63,7 +63,8 @@ export class Candidate {
   }
 }
 
-function hostOf ({ headers }: IncomingMessage): string {
+/** The host by which the router tells entries apart, whatever `trustProxy` makes of `request.host`. */
+export function hostOf ({ headers }: Pick<IncomingMessage, 'headers'>): string {
   return headers.host ?? String(headers[':authority'] ?? '')
 }
 

@@ -229,6 +229,15 @@ test('a path is read by the entries of other registrations, too, but not by thos
   ], ['400', '400', '200 A /hosted%2Fx', '200 A /x%2Fother'])
 })
 
+test('with trustProxy, too, a path is read by the entries of the host that the router saw', async (t) => {
+  const proxy = await two(t, (A) => [{ path: '/internal/', upstream: false, constraints: { host: 'a.example' } }, { path: '/', upstream: A.httpUrl }], { trustProxy: true })
+  const ask = async (host: string, forwarded: string): Promise<string> => {
+    const { status, told } = await exchange(t, proxy, requestHead('GET', '/internal%2fs', { Host: host, 'X-Forwarded-Host': forwarded }))
+    return `${status} ${told}`.trim()
+  }
+  assert.deepEqual([await ask('a.example', 'b.example'), await ask('b.example', 'a.example')], ['400', '200 A /internal%2fs'])
+})
+
 for (const [what, fastify, options, rows] of [
   ['a prefix beyond ASCII', {}, { prefix: '/café' }, [['/caf%C3%A9/x%C3%A9', '/x%C3%A9'], ['/caf%c3%a9', '/']]],
   ['ignoreDuplicateSlashes', { routerOptions: { ignoreDuplicateSlashes: true } }, { path: '/t/' }, [['/t//x//y', '/x//y'], ['//t/x', '/x'], ['/t/x', '/x']]],
