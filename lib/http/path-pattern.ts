@@ -27,10 +27,12 @@ export interface RouterRules {
   readonly ignoreDuplicateSlashes: boolean
   /** Whether a `;` begins the query. */
   readonly useSemicolonDelimiter: boolean
+  /** Characters of a parameter's decoded value; a longer one is none, and the router goes on to another pattern. */
+  readonly maxParamLength: number
 }
 
 export const defaultRules: RouterRules = Object.freeze({
-  caseSensitive: true, ignoreTrailingSlash: false, ignoreDuplicateSlashes: false, useSemicolonDelimiter: false
+  caseSensitive: true, ignoreTrailingSlash: false, ignoreDuplicateSlashes: false, useSemicolonDelimiter: false, maxParamLength: 100
 })
 
 export function parsePrefix (text: string): PathPrefix {

@@ -5,7 +5,8 @@ import type { Target } from '../config/target.ts'
 import { markMustClose, mustClose } from '../downstream/must-close.ts'
 import { guard, isHeadWritten, pendingUpgradeOf, UpgradeResponse } from '../downstream/upgrade-response.ts'
 import { BadPathError, BadRequestError, TooManyHeadersError, UpgradeRequiredError, type WstunnelError } from '../errors.ts'
-import { prefixLength } from '../http/path-pattern.ts'
+import { prefixLength, type RouterRules } from '../http/path-pattern.ts'
+import { parseTarget } from '../http/request-target.ts'
 import { isHttp2 } from '../http/version.ts'
 import { sendError } from '../proxy/client-response.ts'
 import { forward } from '../proxy/forward.ts'
@@ -47,7 +48,7 @@ function decisionOn (state: ServerState, target: Target, { raw }: FastifyRequest
   const facts = readFacts(raw, rules)
   const matched = facts.path === undefined ? undefined : prefixLength(target.prefix, facts.path, rules)
   // The router has not read the same path.
-  if (facts.path !== undefined && (matched === undefined || state.isAmbiguous(facts.path, target, hostOf(raw)))) return refusal(target, raw, new BadPathError())
+  if (facts.path !== undefined && (matched === undefined || state.isAmbiguous(uncutPath(raw.url ?? '', rules) ?? facts.path, target, hostOf(raw)))) return refusal(target, raw, new BadPathError())
   const decision = decide([target], facts, matched)
   if (decision.kind === 'none') return decision
   if (isTruncated(raw, state.server as Server)) return refusal(target, raw, new TooManyHeadersError())
@@ -62,6 +63,11 @@ function decisionOn (state: ServerState, target: Target, { raw }: FastifyRequest
   if (decision.kind === 'forward' && offered && facts.body) return refusal(target, raw, new BadRequestError('an upgrade with a body'))
   if (decision.kind === 'refuse' && !(decision.error instanceof UpgradeRequiredError)) markMustClose(raw)
   return decision
+}
+
+/** The path with what the router has cut off at a semicolon: to an upstream that may be a parameter, and the path goes on behind it. */
+function uncutPath (url: string, rules: RouterRules): string | undefined {
+  return rules.useSemicolonDelimiter ? parseTarget(url, { ...rules, useSemicolonDelimiter: false })?.path : undefined
 }
 
 function refusal (target: Target, raw: FastifyRequest['raw'], error: WstunnelError): Decision {

@@ -9,7 +9,7 @@ import type { Target } from '../config/target.ts'
 import { logging } from '../config/user-function.ts'
 import { isIdle } from '../downstream/upgrade-response.ts'
 import { InvalidOptionsError, type WstunnelError } from '../errors.ts'
-import { defaultRules, patternKey, type RouterRules } from '../http/path-pattern.ts'
+import { defaultRules, parsePrefix, patternKey, type RouterRules, segmentKey } from '../http/path-pattern.ts'
 import { Registry } from '../lifecycle/registry.ts'
 import { TunnelLimits } from '../lifecycle/tunnel-limits.ts'
 import type { TunnelSession } from '../lifecycle/tunnel-session.ts'
@@ -90,8 +90,10 @@ export class ServerState {
    * @throws InvalidOptionsError where another one has them already
    */
   claim (scope: FastifyInstance, placements: readonly Placement[]): void {
+    const { segments, slash } = parsePrefix(scope.prefix)
+    const outer = segments.map((segment) => `/${segmentKey(segment, this.rules)}`).join('') + (slash ? '/' : '')
     for (const { pattern, groups } of placements) {
-      const path = `${scope.prefix}${patternKey(pattern, this.rules)}`
+      const path = `${outer}${patternKey(pattern, this.rules)}`
       for (const { constraints, candidates } of groups) {
         const known = this.#claims.get(path) ?? []
         // A host that is a RegExp is none of the group's constraints: the candidate checks it.

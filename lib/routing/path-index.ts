@@ -4,7 +4,7 @@
  */
 import type { Target } from '../config/target.ts'
 import type { RouterRules } from '../http/path-pattern.ts'
-import { isDisputed, otherReadings, routerSegments } from './path-readings.ts'
+import { decode, isDisputed, otherReadings, routerSegments } from './path-readings.ts'
 import { PrefixTree } from './prefix-tree.ts'
 
 /** An entry, and where it stands. */
@@ -38,6 +38,7 @@ export class PathIndex<T> {
    * @param host as the router has seen it: an entry of another host is not concerned
    */
   isAmbiguous (path: string, found: Target, host: string): boolean {
+    if (path.length > this.#rules.maxParamLength && this.#isPassedOver(path, found, host)) return true
     if (!isDisputed(path)) return false
     const own = new Set(this.having(path).map(({ target }) => target))
     return otherReadings(path).some((segments) => {
@@ -46,6 +47,20 @@ export class PathIndex<T> {
       const stays = others.find(({ target }) => target === found)
       if (stays === undefined) return true
       return others.some(({ table, rank, target }) => !own.has(target) && (table !== stays.table || rank < stays.rank))
+    })
+  }
+
+  /** Whether the router has passed over an entry that would come first, since a parameter is too long for it. */
+  #isPassedOver (path: string, found: Target, host: string): boolean {
+    const { ignoreDuplicateSlashes, maxParamLength } = this.#rules
+    const segments = (ignoreDuplicateSlashes ? path.replace(/\/{2,}/g, '/') : path).slice(1).split('/')
+    const tooLong = segments.map((segment) => segment.length > maxParamLength && decode(segment).length > maxParamLength)
+    if (!tooLong.includes(true)) return false
+    const entries = this.having(path).filter(({ target }) => isOfHost(target, host))
+    const own = entries.find(({ target }) => target === found)
+    return entries.some(({ table, rank, target }) => {
+      const isBehind = own !== undefined && table === own.table && rank >= own.rank
+      return !isBehind && target.prefix.segments.some(({ kind }, i) => kind !== 'static' && tooLong[i] === true)
     })
   }
 }

@@ -30,7 +30,8 @@ export function otherReadings (path: string): string[][] {
   return [...texts].map((text) => text.slice(1).split('/'))
 }
 
-function decode (text: string): string {
+/** Decoded, a backslash as a slash. */
+export function decode (text: string): string {
   let decoded = text
   try {
     decoded = decodeURIComponent(text)

@@ -163,6 +163,14 @@ for (const order of ['first', 'last']) {
   })
 }
 
+for (const [first, second, caseSensitive] of [['/:a', '/:b', true], ['/App', '/app', false], ['/x/:a-:b', '/x/:c-:d', true]] as const) {
+  test(`${first} and ${second} are one path, where the router reads them as one`, async () => {
+    const app = Fastify({ routerOptions: { caseSensitive } })
+    for (const prefix of [first, second]) app.register(wstunnel, { prefix, upstream: 'http://127.0.0.1:9/' })
+    await assert.rejects(async () => await app.ready(), { code: 'FST_WSTUNNEL_INVALID_OPTIONS', message: /another registration/ })
+  })
+}
+
 // The host that hooks saw is the host that the upstream gets
 
 for (const preserveHost of [false, true]) {
@@ -236,6 +244,26 @@ test('with trustProxy, too, a path is read by the entries of the host that the r
     return `${status} ${told}`.trim()
   }
   assert.deepEqual([await ask('a.example', 'b.example'), await ask('b.example', 'a.example')], ['400', '200 A /internal%2fs'])
+})
+
+for (const [limit, options] of [[100, {}], [10, { routerOptions: { maxParamLength: 10 } }]] as Array<[number, FastifyServerOptions]>) {
+  test(`a parameter of more than ${limit} characters, for which the router passes over an entry, does not lead past its hooks`, async (t) => {
+    const proxy = await two(t, (A, B) => [
+      { path: '/:tenant/admin/', upstream: B.httpUrl, onRequest: authenticate }, { path: '/:tenant/internal/', upstream: false }, { path: '/', upstream: A.httpUrl },
+      { path: '/:tenant/behind/', upstream: B.httpUrl }
+    ], options)
+    const longest = 'x'.repeat(limit)
+    const ask = async (path: string): Promise<string> => (await get(t, proxy, path)).slice(0, 5)
+    assert.deepEqual([
+      await ask(`/${longest}/admin/y`), await ask(`/${longest}x/admin/y`), await ask(`/${longest}x/internal/y`), await ask(`/${longest}%2e/admin/y`), await ask(`/${'%61'.repeat(limit)}/admin/y`),
+      await ask(`/${longest}x/behind/y`), await ask(`/${longest}x/y`), await ask(`/y/${longest}x`)
+    ], ['401', '400', '400', '400', '401', '200 A', '200 A', '200 A'])
+  })
+}
+
+test('with useSemicolonDelimiter no path of another entry hides behind a semicolon', async (t) => {
+  const proxy = await two(t, (A) => [{ path: '/internal/', upstream: false }, { path: '/', upstream: A.httpUrl }], { routerOptions: { useSemicolonDelimiter: true } })
+  assert.deepEqual([await get(t, proxy, '/internal;/s'), await get(t, proxy, '/internal;x=1/s?y'), await get(t, proxy, '/x;y=1?z=/internal/')], ['400', '400', '200 A /x;y=1?z=/internal/'])
 })
 
 for (const [what, fastify, options, rows] of [
