@@ -152,7 +152,7 @@ function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: strin
   if (isRef(upstream) && !kinds.has(upstream.balancer)) issues.expected(`${at}upstream`, 'one of the balancers', own.upstream)
   const webSocket = isWebSocket(upstream, kinds)
   const upgrade = resolveUpgrade(own.upgrade, webSocket)
-  if (upgrade === undefined) bad('upgrade', `${expectedUpgrade} (h2c, h2 and TLS are never tunnelled)`, own.upgrade)
+  if (upgrade === undefined) bad('upgrade', `${expectedUpgrade} (HTTP in any version, h2c, h2, h3 and TLS are never tunnelled)`, own.upgrade)
   if (own.methods?.every((method) => everyMethod.includes(method)) === false) bad('methods', expectedMethods, own.methods.join(', '))
   const methods = own.methods === undefined ? undefined : Object.freeze([...own.methods])
   const fallbackToHttp = own.fallbackToHttp ?? true

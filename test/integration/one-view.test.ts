@@ -262,7 +262,7 @@ for (const [limit, options] of [[100, {}], [10, { routerOptions: { maxParamLengt
 }
 
 test('with useSemicolonDelimiter no path of another entry hides behind a semicolon', async (t) => {
-  const proxy = await two(t, (A) => [{ path: '/internal/', upstream: false }, { path: '/', upstream: A.httpUrl }], { routerOptions: { useSemicolonDelimiter: true } })
+  const proxy = await two(t, (A) => [{ path: '/internal/', upstream: false }, { path: '/', upstream: A.httpUrl }], { useSemicolonDelimiter: true })
   assert.deepEqual([await get(t, proxy, '/internal;/s'), await get(t, proxy, '/internal;x=1/s?y'), await get(t, proxy, '/x;y=1?z=/internal/')], ['400', '400', '200 A /x;y=1?z=/internal/'])
 })
 

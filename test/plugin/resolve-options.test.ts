@@ -332,7 +332,7 @@ describe('durations', () => {
 
 describe('other values', () => {
   const upgrade = "a protocol token, a list of them, 'ANY' or 'NONE'"
-  const notTunnelled = `${upgrade} (h2c, h2 and TLS are never tunnelled)`
+  const notTunnelled = `${upgrade} (HTTP in any version, h2c, h2, h3 and TLS are never tunnelled)`
   for (const value of ['', ' ', 'web socket', 'websocket,tcp', '"websocket"', 'a/b/c', 'a/', '/a', 'h2c', 'H2C', 'h2', 'TLS/1.2', 'tls', 'any', 'none', 'Any', '\r\n']) {
     bad('upgrade', value, notTunnelled, `'${value}'`)
   }
@@ -403,7 +403,7 @@ describe('several bad values are named in one error', () => {
       "routes[0].path: expected a path prefix such as '/ws/', without wildcards, query or dot segments, got 'a'",
       "routes[1].keepAlive: expected a duration such as '30s', got '2'",
       "routes[1].timeout: expected a duration such as '30s', got '1'",
-      "routes[2].upgrade: expected a protocol token, a list of them, 'ANY' or 'NONE' (h2c, h2 and TLS are never tunnelled), got 'h2c'"
+      "routes[2].upgrade: expected a protocol token, a list of them, 'ANY' or 'NONE' (HTTP in any version, h2c, h2, h3 and TLS are never tunnelled), got 'h2c'"
     ])
   })
 })
