@@ -135,7 +135,7 @@ export function mergedVary (values: readonly string[]): string {
 }
 
 // HTTP itself in any version, by its own name or that of ALPN, drafts too; and TLS, in which any of them may be.
-const carriesRequests = /^(?:https?|h[23]c?(?:-.*)?|hq(?:-.*)?|spdy|tls)$/
+const carriesRequests = /^(?:s?https?[\d.]*|h[23]c?(?:-.*)?|hq(?:-.*)?|quic|spdy|tls)$/
 
 /**
  * Whether a protocol of `Upgrade` (RFC 9110, 7.8: a name, perhaps with a version) is well-formed, and none that carries
