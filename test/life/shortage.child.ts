@@ -21,7 +21,8 @@ try {
 } catch {
   for (const descriptor of taken.splice(-Number(left))) closeSync(descriptor)
 }
-process.on('message', () => {
+process.on('message', (what) => {
+  if (what === 'connections') return app.server.getConnections((_, count) => process.send?.(count))
   process.send?.(['app', 'checked'].map((name) => app.wstunnel.balancer(name).members().map(({ state, failures }) => `${state} ${failures}`)))
 })
 process.on('disconnect', () => process.exit())

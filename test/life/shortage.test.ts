@@ -31,8 +31,13 @@ async function silent (t: TestContext): Promise<[RawUpstream, RawUpstream]> {
   return [await startRawUpstream(t), await startRawUpstream(t)]
 }
 
-async function answers (t: TestContext, port: number, heads: string[]): Promise<RawResponse[]> {
+async function answers (t: TestContext, child: ChildProcess, port: number, heads: string[]): Promise<RawResponse[]> {
   const clients = await Promise.all(heads.map(async () => await rawClient(t, port)))
+  // One that the process has not accepted yet would find no descriptor either, and get no answer at all.
+  for (let accepted = 0; accepted < clients.length;) {
+    child.send('connections')
+    ;[accepted] = await event<[number]>(child, 'message')
+  }
   const found: RawResponse[] = []
   clients.forEach((client, i) => {
     client.write(heads[i] as string)
@@ -46,7 +51,7 @@ for (const host of ['127.0.0.1', 'localhost']) {
   test(`a burst beyond the descriptors of the process takes no member out, where members are at ${host}`, async (t) => {
     const members = await silent(t)
     const { child, port } = await start(t, members.map((member) => `http://${host}:${member.port}/`))
-    const found = await answers(t, port, Array.from({ length: burst }, (_, i) => requestHead('GET', i % 2 === 0 ? '/app/' : '/checked/')))
+    const found = await answers(t, child, port, Array.from({ length: burst }, (_, i) => requestHead('GET', i % 2 === 0 ? '/app/' : '/checked/')))
     for (const { status, headers, body } of found) {
       assert.deepEqual([status, headers['retry-after'], JSON.parse(String(body)).code], [503, ['5'], 'FST_WSTUNNEL_SHORTAGE'])
     }
@@ -60,7 +65,7 @@ for (const host of ['127.0.0.1', 'localhost']) {
 test('upgrades beyond them are a 503, too, and take no member out', async (t) => {
   const members = await silent(t)
   const { child, port } = await start(t, members.map((member) => member.url))
-  const found = await answers(t, port, Array.from({ length: burst }, () => upgradeHead('/app/')))
+  const found = await answers(t, child, port, Array.from({ length: burst }, () => upgradeHead('/app/')))
   for (const { status } of found) assert.equal(status, 503)
   assert.deepEqual((await states(child))[0], ['up 0', 'up 0'])
 })
