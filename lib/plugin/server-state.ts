@@ -49,6 +49,8 @@ export class ServerState {
   /** How this server's router reads paths. */
   readonly rules: RouterRules
   readonly #index: PathIndex<RouteTable>
+  /** A target for each set of protocols that is accepted somewhere. */
+  readonly #acceptors: Map<string, Target> = new Map()
   readonly #claims: Map<string, Claim[]> = new Map()
   /** Whether the server has a `rewriteUrl`; `undefined` until a request has shown it. */
   #rewrites: boolean | undefined = undefined
@@ -77,6 +79,7 @@ export class ServerState {
     const table = new RouteTable(config.targets, this.balancers)
     this.#tables.push(table)
     this.#index.add(table, config.targets)
+    for (const target of config.targets) if (target.upstream !== false) this.#acceptors.set(String(target.upgrade), target)
     return table
   }
 
@@ -129,7 +132,7 @@ export class ServerState {
     if (found !== undefined) return isSwitch(found.decision) ? 'switch' : 'ordinary'
     // `rewriteUrl` may make any path one of ours.
     const mayBeOurs = alone && this.#rewrites !== false && !facts.body
-    return mayBeOurs && this.#tables.some(({ targets }) => targets.some((target) => acceptedToken(target, facts) !== undefined)) ? 'switch' : undefined
+    return mayBeOurs && [...this.#acceptors.values()].some((target) => acceptedToken(target, facts) !== undefined) ? 'switch' : undefined
   }
 
   /**

@@ -1,6 +1,8 @@
 /** Values by path prefix, segment by segment: which prefixes cover a path, or a pattern, and which of them cross a pattern. */
 import { type PathPattern, type PathPrefix, type RouterRules, type Segment, segmentKey } from '../http/path-pattern.ts'
 
+const none: readonly never[] = []
+
 interface Item<T> {
   readonly prefix: PathPrefix
   readonly value: T
@@ -14,16 +16,17 @@ interface Child<T, S extends Segment = Segment> {
 type Static = Segment & { readonly kind: 'static' }
 type Compound = Segment & { readonly kind: 'compound' }
 
+/** Most nodes of a large table are leaves, with one item: they have no map and no list of their own. */
 class Node<T> {
-  readonly statics: Map<string, Child<T, Static>> = new Map()
-  readonly compounds: Map<string, Child<T, Compound>> = new Map()
+  statics: Map<string, Child<T, Static>> | undefined = undefined
+  compounds: Map<string, Child<T, Compound>> | undefined = undefined
   parameter: Child<T> | undefined = undefined
-  readonly items: Array<Item<T>> = []
+  items: ReadonlyArray<Item<T>> = none
 }
 
 function * childrenOf<T> (node: Node<T>): Iterable<Child<T>> {
-  yield * node.statics.values()
-  yield * node.compounds.values()
+  yield * node.statics?.values() ?? none
+  yield * node.compounds?.values() ?? none
   if (node.parameter !== undefined) yield node.parameter
 }
 
@@ -46,14 +49,14 @@ export class PrefixTree<T> {
   add (prefix: PathPrefix, value: T): void {
     let node = this.#root
     for (const segment of prefix.segments) node = (this.#same(node, segment) ?? this.#grow(node, segment)).node
-    node.items.push({ prefix, value })
+    node.items = [...node.items, { prefix, value }]
   }
 
   #grow (parent: Node<T>, segment: Segment): Child<T> {
     const node = new Node<T>()
     const key = segmentKey(segment, this.#rules)
-    if (segment.kind === 'static') parent.statics.set(key, { segment, node })
-    else if (segment.kind === 'compound') parent.compounds.set(key, { segment, node })
+    if (segment.kind === 'static') (parent.statics ??= new Map()).set(key, { segment, node })
+    else if (segment.kind === 'compound') (parent.compounds ??= new Map()).set(key, { segment, node })
     else parent.parameter = { segment, node }
     return { segment, node }
   }
@@ -61,21 +64,21 @@ export class PrefixTree<T> {
   /** The child that stands for the same as a segment. */
   #same (node: Node<T>, segment: Segment): Child<T> | undefined {
     if (segment.kind === 'parameter') return node.parameter
-    return (segment.kind === 'static' ? node.statics : node.compounds).get(segmentKey(segment, this.#rules))
+    return (segment.kind === 'static' ? node.statics : node.compounds)?.get(segmentKey(segment, this.#rules))
   }
 
   /** The children that stand for a segment and for others. */
   * #wider (node: Node<T>, segment: Segment): Iterable<Child<T>> {
     if (segment.kind === 'parameter') return
-    if (segment.kind === 'static') for (const child of node.compounds.values()) if (child.segment.matches.test(segment.text)) yield child
+    if (segment.kind === 'static') for (const child of node.compounds?.values() ?? none) if (child.segment.matches.test(segment.text)) yield child
     if (node.parameter !== undefined) yield node.parameter
   }
 
   /** The children that stand for some of what a segment does. */
   * #narrower (node: Node<T>, segment: Segment): Iterable<Child<T>> {
     if (segment.kind === 'static') return
-    for (const child of node.statics.values()) if (segment.kind === 'parameter' || segment.matches.test(child.segment.text)) yield child
-    if (segment.kind === 'parameter') yield * node.compounds.values()
+    for (const child of node.statics?.values() ?? none) if (segment.kind === 'parameter' || segment.matches.test(child.segment.text)) yield child
+    if (segment.kind === 'parameter') yield * node.compounds?.values() ?? none
   }
 
   /** The values of all prefixes that have every path of a pattern. */

@@ -22,7 +22,10 @@ try {
   for (const descriptor of taken.splice(-Number(left))) closeSync(descriptor)
 }
 process.on('message', (what) => {
-  if (what === 'connections') return app.server.getConnections((_, count) => process.send?.(count))
+  if (what === 'connections') {
+    app.server.getConnections((_, count) => process.send?.(count))
+    return
+  }
   process.send?.(['app', 'checked'].map((name) => app.wstunnel.balancer(name).members().map(({ state, failures }) => `${state} ${failures}`)))
 })
 process.on('disconnect', () => process.exit())
