@@ -19,8 +19,7 @@ const maxRemembered = 1000
 
 /** The upstreams of one target: one, those of its balancer, or those that its function has named so far. */
 export class TargetUpstreams {
-  /** Counters of upstreams that were forgotten, and of exchanges that never had one. */
-  readonly unattributed: Counters = new Counters()
+  #unattributed: Counters | undefined = undefined
   readonly target: Target
   readonly #known: Map<string, Upstream> = new Map()
   readonly #balancers: ReadonlyMap<string, UpstreamSelector>
@@ -32,6 +31,11 @@ export class TargetUpstreams {
     this.#balancers = balancers
     const { upstream } = target
     if (typeof upstream === 'object' && 'label' in upstream) this.#remember(upstream)
+  }
+
+  /** Counters of upstreams that were forgotten, and of exchanges that never had one. */
+  get unattributed (): Counters {
+    return this.#unattributed ??= new Counters()
   }
 
   /**
