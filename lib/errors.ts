@@ -33,6 +33,10 @@ function define (code: string, message: string, statusCode: number, source: Erro
 export const InvalidOptionsError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_INVALID_OPTIONS', '%s', 500, 'internal')
 
+/** The plugin cannot work on this runtime: rejects `ready()`. */
+export const RuntimeError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_RUNTIME', 'Runtime not supported: %s', 500, 'internal')
+
 /** A malformed upgrade: method, Host, `Sec-WebSocket-Key`, `Sec-WebSocket-Version`, or a body where none may be. */
 export const BadRequestError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_BAD_REQUEST', 'Bad request: %s', 400, 'client')

@@ -6,6 +6,7 @@
 import type { FastifyRequest } from 'fastify'
 import { setTimeout } from 'node:timers/promises'
 import { withoutCredentials } from '../config/schema.ts'
+import { forName } from '../config/suggestions.ts'
 import { parseAddress } from '../config/upstream-url.ts'
 import { InvalidOptionsError, noMemberFor } from '../errors.ts'
 import { finish } from '../net/steps.ts'
@@ -184,9 +185,8 @@ export class Balancer implements UpstreamSelector, MemberPool {
     const label = labelOf(url)
     const found = this.#members.find((member) => member.url === label)
     if (found !== undefined) return found
-    const members = this.#members.map((member) => `'${member.url}'`).join(', ')
-    const expected = `expected a member of balancer ${this.config.name}, which has ${members === '' ? 'none' : members}`
-    throw new InvalidOptionsError(`url: ${expected}; got '${withoutCredentials(String(url))}'`)
+    const known = this.#members.map((member) => member.url)
+    throw new InvalidOptionsError(`url: expected a member of balancer ${this.config.name}, got '${withoutCredentials(String(url))}'${forName(String(url), known)}`)
   }
 
   /** Those that were taken out and have no exchange any more. */

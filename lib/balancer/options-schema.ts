@@ -20,7 +20,7 @@ const memberDefaults: Record<string, TSchema> = {
 }
 
 export const memberSchema: TSchema = strictObject({
-  ...memberDefaults, url: Type.String({ description: expectedAddress }), route: text(expectedRoute), redirect: text(expectedRoute)
+  ...memberDefaults, url: Type.Union([Type.String(), Type.Object({})], { description: expectedAddress }), route: text(expectedRoute), redirect: text(expectedRoute)
 }, 'a member')
 
 const { loadFactor, lbSet, max, status } = memberDefaults

@@ -33,7 +33,7 @@ export interface MemberDefaults extends MemberConnection {
 /** One upstream of a balancer. */
 export interface MemberOptions extends MemberDefaults {
   /** A ws, wss, http or https URL, or `unix:/path|URL`; its path comes before that of the request. */
-  url: string
+  url: string | URL
   /** What sticky sessions know it by. Default: none; with `stickyCookie` a short digest of the URL. httpd: `route=`. */
   route?: string
   /** The route that takes its sessions while it is unusable. httpd: `redirect=`. */

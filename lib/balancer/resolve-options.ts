@@ -1,7 +1,8 @@
 /** Checks the options of balancers, and those of members that join while the server runs. */
 import { isIP, isIPv4, isIPv6 } from 'node:net'
 import { parseDuration } from '../config/duration.ts'
-import { expectedDuration, fits, Issues } from '../config/schema.ts'
+import { expectedDuration, fits, Issues, soundPart } from '../config/schema.ts'
+import { forUpstream, forWord, namesUnset } from '../config/suggestions.ts'
 import type { ConnectionOverrides } from '../config/target.ts'
 import { tlsFault } from '../config/tls-options.ts'
 import { type Address, expectedAddress, parseAddress } from '../config/upstream-url.ts'
@@ -25,7 +26,10 @@ export function resolveBalancers (input: Readonly<Record<string, BalancerOptions
   for (const [name, options] of Object.entries(input ?? {})) {
     const at = `balancers.${name}`
     if (!/^[a-z0-9][a-z0-9_.-]*$/i.test(name)) issues.expected(at, 'a name of letters, digits and . _ -', name)
-    else if (fits(balancerSchema, options, at, issues)) resolved.push(resolveBalancer(name, options, at, issues))
+    else {
+      const sound = soundPart(balancerSchema, options, at, issues)
+      if (sound !== undefined) resolved.push(resolveBalancer(name, sound, at, issues))
+    }
   }
   return Object.freeze(resolved)
 }
@@ -81,15 +85,15 @@ function resolveMembers (list: readonly MemberOptions[], digests: boolean, at: s
   const members: MemberConfig[] = []
   list.forEach((options, i) => {
     const where = `${at}.members[${i}]`
-    if (!fits(memberSchema, options, where, issues)) return
-    const member = resolveMember(options, digests, where, issues)
+    const sound = soundPart(memberSchema, options, where, issues)
+    const member = sound === undefined ? undefined : resolveMember(sound, digests, where, issues)
     if (member === undefined) return
     checkBeside(member, members, where, issues)
     members.push(member)
   })
-  const routes = new Set(members.map(({ route }) => route))
+  const routes = members.flatMap(({ route }) => route ?? [])
   members.forEach(({ route, redirect }, i) => {
-    if (redirect !== undefined && (redirect === route || !routes.has(redirect))) issues.expected(`${at}.members[${i}].redirect`, 'the route of another member', redirect)
+    if (redirect !== undefined && (redirect === route || !routes.includes(redirect))) issues.expected(`${at}.members[${i}].redirect`, 'the route of another member', redirect, forWord(redirect, routes.filter((other) => other !== route)))
   })
   return members
 }
@@ -129,7 +133,8 @@ export function reconfigured (member: MemberConfig, changes: MemberChanges): Mem
  */
 export function joiningMember (options: MemberOptions, { webSocket, stickyCookie }: BalancerConfig, others: readonly MemberConfig[]): MemberConfig {
   const issues = new Issues()
-  const member = fits(memberSchema, options, '', issues) ? resolveMember(options, stickyCookie !== undefined, '', issues) : undefined
+  const sound = soundPart(memberSchema, options, '', issues)
+  const member = sound === undefined ? undefined : resolveMember(sound, stickyCookie !== undefined, '', issues)
   if (member !== undefined) {
     checkBeside(member, others, '', issues)
     if (member.address.webSocket !== webSocket) issues.note('url', `expected a ${webSocket ? 'ws or wss' : 'http or https'} URL, as the others`)
@@ -139,8 +144,9 @@ export function joiningMember (options: MemberOptions, { webSocket, stickyCookie
 }
 
 function resolveMember (own: MemberOptions, digests: boolean, at: string, issues: Issues): MemberConfig | undefined {
-  const address = parseAddress(own.url)
-  if (address === undefined) issues.expected(below(at, 'url'), expectedAddress, own.url)
+  const address = parseUrl(own.url)
+  if (address === undefined) issues.expected(below(at, 'url'), expectedAddress, own.url, forUpstream(own.url, [], isAddress))
+  else if (namesUnset(address.label)) issues.expected(below(at, 'url'), 'the host of an upstream', own.url, forUpstream(undefined, [], isAddress))
   for (const name of ['route', 'redirect'] as const) {
     const value = own[name]
     if (value !== undefined && !isRoute(value)) issues.expected(below(at, name), expectedRoute, value)
@@ -150,6 +156,15 @@ function resolveMember (own: MemberOptions, digests: boolean, at: string, issues
   // A digest is the same in every process, and does not show the address.
   const route = own.route ?? (digests ? hash32(address.label).toString(36) : undefined)
   return Object.freeze({ ...common, address, route, redirect: own.redirect })
+}
+
+function parseUrl (url: unknown): Address | undefined {
+  const text = url instanceof URL ? url.href : url
+  return typeof text === 'string' ? parseAddress(text) : undefined
+}
+
+function isAddress (text: string): boolean {
+  return parseAddress(text) !== undefined
 }
 
 function resolveDefaults (own: MemberDefaults, at: string, issues: Issues): Omit<MemberConfig, 'address' | 'route' | 'redirect'> {
@@ -205,16 +220,18 @@ function resolveDns (own: DnsMembers, at: string, issues: Issues): BalancerConfi
     issues.expected(at, "an array of members, or { dns: 'name' }", own)
     return undefined
   }
-  if (!fits(dnsSchema, own, at, issues)) return undefined
-  const { dns, type = 'A', scheme = 'ws', path = '', servers } = own
+  const sound = soundPart(dnsSchema, own, at, issues)
+  if (sound === undefined) return undefined
+  const { dns, type = 'A', scheme = 'ws', path = '', servers } = sound
+  if (typeof dns !== 'string') return undefined
   if (isIP(dns) !== 0 || parseAddress(`${scheme}://${dns}/`)?.hostname !== dns.toLowerCase()) issues.expected(`${at}.dns`, 'a name', dns)
   if (path !== '' && parseTarget(path)?.path !== path) issues.expected(`${at}.path`, "a path such as '/app'", path)
-  if (type === 'SRV' && own.port !== undefined) issues.note(`${at}.port`, 'expected none: SRV records bring it')
-  servers?.forEach((server, i) => {
-    if (!isDnsServer(server)) issues.expected(`${at}.servers[${i}]`, "an address such as '127.0.0.1:53'", server)
+  if (type === 'SRV' && sound.port !== undefined) issues.note(`${at}.port`, 'expected none: SRV records bring it')
+  servers?.forEach((server: string | undefined, i) => {
+    if (server !== undefined && !isDnsServer(server)) issues.expected(`${at}.servers[${i}]`, "an address such as '127.0.0.1:53'", server)
   })
-  const template = Object.freeze({ ...resolveDefaults(own, at, issues), scheme, port: own.port, path })
-  const refresh = durationAboveZero(own.refresh, 30_000, `${at}.refresh`, issues)
+  const template = Object.freeze({ ...resolveDefaults(sound, at, issues), scheme, port: sound.port, path })
+  const refresh = durationAboveZero(sound.refresh, 30_000, `${at}.refresh`, issues)
   return Object.freeze({ source: Object.freeze({ dns, type, refresh, servers }), template })
 }
 
@@ -247,7 +264,7 @@ export function discoveredMember ({ address, port, name, weight }: Endpoint, lbS
 function resolveHealthCheck (own: HealthCheckOptions, at: string, issues: Issues): HealthCheck {
   const uri = own.uri ?? '/'
   if (!isOriginForm(uri)) issues.expected(`${at}.uri`, "a path such as '/health'", uri)
-  const status = (own.status ?? ['200-399']).map((item) => {
+  const status = (own.status ?? ['200-399']).filter((item: unknown) => item !== undefined).map((item) => {
     const range = /^(\d{3})(?:-(\d{3}))?$/.exec(String(item))
     const [from, to] = [Number(range?.[1]), Number(range?.[2] ?? range?.[1])]
     if (!(from <= to)) issues.expected(`${at}.status`, "statuses and ranges such as [200, '300-399']", item)

@@ -3,6 +3,7 @@ import { type TSchema, Type } from '@sinclair/typebox'
 import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
 import { type ValueError, ValueErrorType } from '@sinclair/typebox/errors'
 import { InvalidOptionsError } from '../errors.ts'
+import { forOption } from './suggestions.ts'
 
 export const expectedDuration = "a duration such as '30s'"
 
@@ -40,8 +41,13 @@ export class Issues {
     if (!this.#findings.has(path)) this.#findings.set(path, finding)
   }
 
-  expected (path: string, expected: string, value: unknown): void {
-    this.note(path, `expected ${expected}, got ${show(value)}`)
+  /** @param hint what was most likely meant, with its own separator before it */
+  expected (path: string, expected: string, value: unknown, hint = ''): void {
+    this.note(path, `expected ${expected}, got ${show(value)}${hint}`)
+  }
+
+  has (path: string): boolean {
+    return this.#findings.has(path)
   }
 
   get areNone (): boolean {
@@ -59,25 +65,56 @@ const compiled = new Map<TSchema, TypeCheck<TSchema>>()
 
 /** Whether a value has the schema's shape; what is wrong with it is noted. */
 export function fits (schema: TSchema, value: unknown, at: string, issues: Issues): boolean {
-  let check = compiled.get(schema)
-  if (check === undefined) compiled.set(schema, check = TypeCompiler.Compile(schema))
-  return noteErrors(check.Errors(value), at, issues)
+  return faultsOf(schema, value, at, issues, []).length === 0
 }
 
-/** Notes what TypeBox found in the value at a path; whether that is nothing. */
-function noteErrors (errors: Iterable<ValueError>, at: string, issues: Issues): boolean {
-  let fine = true
-  for (const { path, schema, type, value } of errors) {
-    fine = false
-    if (type === ValueErrorType.ObjectAdditionalProperties) issues.note(pathOf(at, path), 'unknown option')
-    else issues.expected(pathOf(at, path), schema.description ?? 'another value', value)
+/**
+ * What of a value has the schema's shape; what has not is noted, and left out of a copy: the rest can be looked at further, so that
+ * one error names all that is wrong. An item of an array that is left out is `undefined`.
+ * @param atTop options of which it is to be said that they belong at the top
+ * @returns `undefined` where the value as a whole is not of that shape
+ */
+export function soundPart<T> (schema: TSchema, value: T, at: string, issues: Issues, atTop: readonly string[] = []): T | undefined {
+  return faultsOf(schema, value, at, issues, atTop).reduce<T | undefined>((rest, pointer) => without(rest, pointer.split('/').slice(1)) as T | undefined, value)
+}
+
+/** The pointers of what TypeBox finds wrong in the value at a path. */
+function faultsOf (schema: TSchema, value: unknown, at: string, issues: Issues, atTop: readonly string[]): string[] {
+  let check = compiled.get(schema)
+  if (check === undefined) compiled.set(schema, check = TypeCompiler.Compile(schema))
+  return [...check.Errors(value)].map((error) => {
+    note(error, at, issues, atTop)
+    return error.path
+  })
+}
+
+function note ({ path, schema, type, value }: ValueError, at: string, issues: Issues, atTop: readonly string[]): void {
+  if (type === ValueErrorType.ObjectAdditionalProperties) {
+    const name = unescaped(path.slice(path.lastIndexOf('/') + 1))
+    const { properties = {} } = schema as { properties?: object }
+    issues.note(pathOf(at, path), `unknown option${forOption(name, Object.keys(properties), atTop)}`)
+  } else {
+    issues.expected(pathOf(at, path), schema.description ?? 'another value', value)
   }
-  return fine
+}
+
+/** A value without what a pointer leads to; only what is on the way there is copied. */
+function without (value: unknown, [key, ...rest]: readonly string[]): unknown {
+  if (key === undefined || typeof value !== 'object' || value === null) return undefined
+  const name = unescaped(key)
+  if (Array.isArray(value)) return value.map((item: unknown, i) => String(i) === name ? without(item, rest) : item)
+  const inner = without((value as Record<string, unknown>)[name], rest)
+  return Object.fromEntries(Object.entries(value).flatMap(([each, old]) => each !== name ? [[each, old]] : inner === undefined ? [] : [[each, inner]]))
+}
+
+/** RFC 6901, 3. */
+function unescaped (key: string): string {
+  return key.replaceAll('~1', '/').replaceAll('~0', '~')
 }
 
 /** `/routes/1/idleTimeout` → `routes[1].idleTimeout`. */
 function pathOf (at: string, pointer: string): string {
-  return pointer.split('/').slice(1).reduce((path, key) => path + (/^\d+$/.test(key) ? `[${key}]` : path === '' ? key : `.${key}`), at)
+  return pointer.split('/').slice(1).reduce((path, key) => path + (/^\d+$/.test(key) ? `[${key}]` : `${path === '' ? '' : '.'}${unescaped(key)}`), at)
 }
 
 function show (value: unknown): string {

@@ -13,7 +13,7 @@ import type { Address, BalancerRef } from './upstream-url.ts'
  * @param signal aborts when the client leaves, or `connectTimeout` is over
  * @returns an upstream as a string, in any form that the `upstream` option takes; later than `connectTimeout` it is a 504
  */
-export type UpstreamFunction = (request: FastifyRequest, signal: AbortSignal) => string | Promise<string>
+export type UpstreamFunction = (request: FastifyRequest, signal: AbortSignal) => string | URL | Promise<string | URL>
 
 /** A live tunnel. */
 export interface TunnelInfo {
@@ -91,7 +91,7 @@ export interface ReverseOptions {
 /** What can be set per route, and at the top as a default for all routes. */
 export interface CommonOptions {
   /** Where to, by URL, per request, or `false`: not proxied. httpd: ProxyPass, `!`. */
-  upstream?: string | UpstreamFunction | false
+  upstream?: string | URL | UpstreamFunction | false
   /**
    * Which methods the route serves. Default: all that Node parses, but CONNECT and TRACE; of a route for WebSockets only
    * (`fallbackToHttp: false`), GET.

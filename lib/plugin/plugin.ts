@@ -7,7 +7,7 @@ import { keepFreedMemory } from '../compat/node20-malloc.ts'
 import { type Duration, parseDuration } from '../config/duration.ts'
 import type { TunnelInfo } from '../config/target.ts'
 import { listen } from '../downstream/upgrade-listener.ts'
-import { InvalidOptionsError } from '../errors.ts'
+import { InvalidOptionsError, RuntimeError } from '../errors.ts'
 import type { MetricsSnapshot } from '../observability/metrics-snapshot.ts'
 import type { WstunnelOptions } from './options.ts'
 import { resolveOptions } from './resolve-options.ts'
@@ -48,10 +48,10 @@ declare module 'fastify' {
 const states = new WeakMap<object, ServerState>()
 
 async function wstunnel (app: FastifyInstance, options: WstunnelOptions): Promise<void> {
-  const { prefix, ...own } = options
-  const base = join(app.prefix, prefix)
+  refuseOtherRuntimes(process.versions)
+  const { prefix } = options
   const state = stateOf(app)
-  const config = resolveOptions(own, base, state.balancers, state.rules)
+  const config = resolveOptions(options, join(app.prefix, prefix), state.balancers, state.rules)
   if (!app.hasDecorator('wstunnel')) app.decorate('wstunnel', decorator(state))
   for (const warning of config.warnings) app.log.warn(warning)
   const table = state.add(config)
@@ -110,12 +110,27 @@ function healthRoute (scope: FastifyInstance, state: ServerState, url: string): 
   })
 }
 
-function join (outer: string, inner: string | undefined): string {
-  if (inner === undefined) return outer
+function join (outer: string, inner: unknown): string {
+  if (typeof inner !== 'string') return outer // none, or one that the options' check refuses
   return outer.replace(/\/$/, '') + (inner.startsWith('/') ? inner : `/${inner}`)
 }
 
-const plugin: (app: FastifyInstance, options: WstunnelOptions) => Promise<void> =
-  fastifyPlugin(wstunnel, { fastify: '5.x', name: 'fastify-wstunnel' })
+/** @throws RuntimeError on Bun, which has an undici and an HTTP server of its own */
+export function refuseOtherRuntimes ({ bun }: Readonly<Record<string, string | undefined>>): void {
+  if (bun !== undefined) throw new RuntimeError(`Bun ${bun} puts its own module in the place of undici and cannot forward requests: run it with Node or Deno`)
+}
 
-export default plugin
+/** The plugin: what `import` gives by default and by name, and what `require()` gives, which has itself by the same names. */
+export interface WstunnelPlugin {
+  (app: FastifyInstance, options: WstunnelOptions): Promise<void>
+  readonly default: WstunnelPlugin
+  readonly wstunnel: WstunnelPlugin
+  readonly fastifyWstunnel: WstunnelPlugin
+}
+
+// The lowest Fastify is that of peerDependencies.
+const plugin = fastifyPlugin(wstunnel, { fastify: '^5.8.5', name: 'fastify-wstunnel' })
+
+const wstunnelPlugin: WstunnelPlugin = Object.assign(plugin, { default: plugin, wstunnel: plugin, fastifyWstunnel: plugin }) as unknown as WstunnelPlugin
+
+export default wstunnelPlugin

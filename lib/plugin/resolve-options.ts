@@ -6,8 +6,9 @@ import type { BalancerConfig } from '../balancer/options.ts'
 import { resolveBalancers } from '../balancer/resolve-options.ts'
 import { parseDuration } from '../config/duration.ts'
 import {
-  anyObject, anything, count, duration, expectedDuration, fits, flag, func, hook, Issues, maybe, oneOf, some, strictObject, text
+  anyObject, anything, count, duration, expectedDuration, flag, func, hook, Issues, maybe, oneOf, some, soundPart, strictObject, text
 } from '../config/schema.ts'
+import { forName, forPath, forUpgrade, forUpstream, namesUnset } from '../config/suggestions.ts'
 import type { CommonOptions, Durations, FastifyRouteSettings, Limits, ReverseOptions, Target } from '../config/target.ts'
 import { tlsFault, tlsOptionNames } from '../config/tls-options.ts'
 import { type BalancerRef, expectedUpstream, parseAddress, parseBalancerRef } from '../config/upstream-url.ts'
@@ -58,9 +59,11 @@ const reverseSchema: TSchema = strictObject({
   cookiePath: flag,
   cookieDomain: flag
 }, expectedReverse)
+const expectedTarget = `${expectedUpstream}, a function, or false`
 
 const common: Record<string, TSchema> = {
-  upstream: some(`${expectedUpstream}, a function, or false`, Type.String(), func, Type.Literal(false as unknown as string)),
+  // Of objects only a URL is one, which no schema can say.
+  upstream: some(expectedTarget, Type.String(), func, Type.Literal(false as unknown as string), Type.Object({})),
   methods: maybe(Type.Array(Type.String(), { minItems: 1, description: expectedMethods })),
   upgrade: some(expectedUpgrade, Type.String(), Type.Array(Type.String())),
   fallbackToHttp: flag,
@@ -88,14 +91,15 @@ const common: Record<string, TSchema> = {
   path: text("a path prefix such as '/ws/'")
 }
 
-const schema: TSchema = strictObject({
-  ...common,
+const topOnly: Record<string, TSchema> = {
   prefix: text("Fastify's prefix"),
   drainTimeout: duration,
   balancers: balancersSchema,
   healthPath: text("a path such as '/health'"),
   routes: maybe(Type.Array(strictObject(common, 'an object'), { description: 'an array of routes' }))
-}, 'an object')
+}
+
+const schema: TSchema = strictObject({ ...common, ...topOnly }, 'an object')
 
 export interface Resolved extends Config {
   /** The routes that Fastify is to have. */
@@ -111,19 +115,22 @@ export interface Resolved extends Config {
  */
 export function resolveOptions (input: WstunnelOptions, base: string, others: Balancers = new Map(), rules: RouterRules = defaultRules): Resolved {
   const issues = new Issues()
-  fits(schema, input, '', issues)
-  issues.throwIfAny()
-
-  const { routes, prefix, drainTimeout, balancers: own, healthPath, ...defaults } = input
+  const sound = soundPart(schema, input, '', issues, Object.keys(topOnly)) ?? {}
+  const { routes, prefix, drainTimeout, balancers: own, healthPath, ...defaults } = sound
   const balancers = resolveBalancers(own, issues)
   for (const { name } of balancers) if (others.has(name)) issues.note(`balancers.${name}`, 'expected a name of its own on this server')
-  if (healthPath !== undefined && !isPrefix(healthPath)) issues.expected('healthPath', "a path such as '/health'", healthPath)
+  if (healthPath !== undefined && !isPrefix(healthPath)) issues.expected('healthPath', "a path such as '/health'", healthPath, forPath(healthPath))
   const kinds: Kinds = new Map([
     ...Object.keys(own ?? {}).map((name) => [name, false] as const), // also those with findings of their own
     ...[...[...others.values()].map(({ config }) => config), ...balancers].map(({ name, webSocket }) => [name, webSocket] as const)
   ])
-  const entries = routes ?? (input.upstream === undefined ? [] : [{}])
-  const targets = entries.map((entry, i) => resolveTarget(entry, defaults, base, routes === undefined ? '' : `routes[${i}].`, issues, kinds, rules))
+  checkPresence(input, issues)
+  // What every entry overrides, or none is there to have, is looked at as well.
+  resolveTarget({ upstream: false }, defaults, base, '', issues, kinds, rules)
+  const targets = entriesOf(sound).map(({ entry, at }) => {
+    checkPrefixTwice(prefix, entry.path ?? defaults.path, Object.hasOwn(entry, 'path') ? at : '', issues)
+    return resolveTarget(entry, defaults, base, at, issues, kinds, rules)
+  })
   const placements = issues.areNone ? placeRoutes(targets, rules) : undefined
   if (placements?.fault !== undefined) issues.note('routes', placements.fault)
   const drain = parseDuration(drainTimeout ?? drainTimeoutDefault)
@@ -140,20 +147,54 @@ export function resolveOptions (input: WstunnelOptions, base: string, others: Ba
   })
 }
 
+/** The entries of the table that are objects, each with where it stands. */
+function entriesOf ({ routes, upstream }: WstunnelOptions): Array<{ entry: RouteOptions, at: string }> {
+  if (routes === undefined) return upstream === undefined ? [] : [{ entry: {}, at: '' }]
+  return routes.flatMap((entry: RouteOptions | undefined, i) => entry === undefined ? [] : [{ entry, at: `routes[${i}].` }])
+}
+
+/** An upstream that is there by name only is most likely an environment variable that is unset: nothing would be registered. */
+function checkPresence (input: WstunnelOptions, issues: Issues): void {
+  if (typeof input !== 'object' || input === null) return
+  const { upstream, routes } = input
+  if (upstream !== undefined) return
+  const names = (Object.keys(input) as Array<keyof WstunnelOptions>).filter((name) => input[name] !== undefined)
+  const needing = names.filter((name) => Object.hasOwn(common, name))
+  if (names.every((name) => name === 'prefix' || needing.includes(name))) needing.unshift(...names.filter((name) => name === 'prefix'))
+  if (Object.hasOwn(input, 'upstream')) issues.expected('upstream', expectedTarget, upstream, forUpstream(upstream, [], isUpstream))
+  else if (routes === undefined && needing.length > 0) {
+    issues.note('upstream', `expected ${expectedTarget}, or routes, beside ${needing.join(', ')}, got neither${forUpstream(undefined, [], isUpstream)}`)
+  }
+}
+
+/** Fastify puts its prefix before the path. */
+function checkPrefixTwice (prefix: string | undefined, path: string | undefined, at: string, issues: Issues): void {
+  const outer = prefix?.replace(/^\/?/, '/').replace(/\/$/, '') ?? ''
+  if (outer === '' || path === undefined || !`${path}/`.startsWith(`${outer}/`)) return
+  issues.note(`${at}path`, `expected a path below the prefix, got '${path}', which repeats the prefix '${prefix}': it would be served at ${outer}${path}, did you mean '${path.slice(outer.length) || '/'}'?`)
+}
+
 function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: string, at: string, issues: Issues, kinds: Kinds, rules: RouterRules): Target {
   const own: CommonOptions & RouteOptions = { ...defaults, ...entry }
   const where = (name: string): string => `${Object.hasOwn(entry, name) ? at : ''}${name}`
-  const bad = (name: string, expected: string, value: unknown): void => issues.expected(where(name), expected, value)
+  const bad = (name: string, expected: string, value: unknown, hint?: string): void => issues.expected(where(name), expected, value, hint)
 
   const path = own.path ?? '/'
-  if (!isPrefix(path)) bad('path', "a path prefix such as '/ws/', without wildcards, query or dot segments", path)
+  if (!isPrefix(path)) bad('path', "a path prefix such as '/ws/', without wildcards, query or dot segments", path, forPath(path))
   const upstream = resolveUpstream(own.upstream)
-  if (upstream === undefined) issues.expected(`${at}upstream`, `${expectedUpstream}, a function, or false`, own.upstream)
-  if (isRef(upstream) && !kinds.has(upstream.balancer)) issues.expected(`${at}upstream`, 'one of the balancers', own.upstream)
+  const names = [...kinds.keys()]
+  if (upstream === undefined) {
+    const inherited = !Object.hasOwn(entry, 'upstream')
+    if (!inherited || !issues.has('upstream')) issues.expected(`${at}upstream`, expectedTarget, own.upstream, forUpstream(own.upstream, names, isUpstream))
+  } else if (isRef(upstream)) {
+    if (!kinds.has(upstream.balancer)) issues.expected(`${at}upstream`, 'one of the balancers', own.upstream, forUpstream(own.upstream, names, () => false) || forName('', names))
+  } else if (typeof upstream === 'object' && namesUnset(upstream.label)) {
+    issues.expected(`${at}upstream`, 'the host of an upstream', own.upstream, forUpstream(undefined, [], isUpstream))
+  }
   const webSocket = isWebSocket(upstream, kinds)
   const upgrade = resolveUpgrade(own.upgrade, webSocket)
-  if (upgrade === undefined) bad('upgrade', `${expectedUpgrade} (HTTP in any version, h2c, h2, h3 and TLS are never tunnelled)`, own.upgrade)
-  if (own.methods?.every((method) => everyMethod.includes(method)) === false) bad('methods', expectedMethods, own.methods.join(', '))
+  if (upgrade === undefined) bad('upgrade', `${expectedUpgrade} (HTTP in any version, h2c, h2, h3 and TLS are never tunnelled)`, own.upgrade, forUpgrade(own.upgrade))
+  if (own.methods?.every((method: string | undefined) => method === undefined || everyMethod.includes(method)) === false) bad('methods', expectedMethods, own.methods.join(', '), forMethods(own.methods))
   const methods = own.methods === undefined ? undefined : Object.freeze([...own.methods])
   const fallbackToHttp = own.fallbackToHttp ?? true
   // RFC 6455, 4.1: a WebSocket is asked for by GET. Other protocols may be by any method.
@@ -167,7 +208,7 @@ function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: strin
   }
   const fault = tlsFault(own.tls)
   if (fault !== undefined) issues.note(where('tls'), fault)
-  const origins = own.allowedOrigins?.map((origin) => resolveOrigin(origin))
+  const origins = own.allowedOrigins?.filter((origin: string | undefined) => origin !== undefined).map((origin) => resolveOrigin(origin))
   if (origins?.includes(undefined) === true) bad('allowedOrigins', "origins such as 'https://app.example'", own.allowedOrigins)
 
   // A prefix of Fastify's own has no slash at its end; the root of a registration is the whole of it.
@@ -228,7 +269,18 @@ function pathOf (path: string, base: string): PathPrefix {
 }
 
 function resolveUpstream (upstream: CommonOptions['upstream']): Target['upstream'] | undefined {
-  return typeof upstream === 'string' ? parseBalancerRef(upstream) ?? parseAddress(upstream) : upstream
+  if (upstream instanceof URL) return resolveUpstream(upstream.href)
+  if (typeof upstream === 'string') return parseBalancerRef(upstream) ?? parseAddress(upstream)
+  return typeof upstream === 'function' || upstream === false ? upstream : undefined
+}
+
+function isUpstream (text: string): boolean {
+  return resolveUpstream(text) !== undefined
+}
+
+function forMethods (methods: readonly string[]): string {
+  const upper = methods.map((method) => method.toUpperCase())
+  return upper.every((method) => everyMethod.includes(method)) ? `, did you mean ${upper.join(', ')}?` : ''
 }
 
 type Balancers = ReadonlyMap<string, { readonly config: BalancerConfig }>

@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { Balancer, type MemberChange } from '../balancer/balancer.ts'
 import { controlOf } from '../balancer/control.ts'
 import type { BalancerControl } from '../balancer/options.ts'
+import { forName } from '../config/suggestions.ts'
 import type { Target } from '../config/target.ts'
 import { logging } from '../config/user-function.ts'
 import { isIdle } from '../downstream/upgrade-response.ts'
@@ -103,7 +104,7 @@ export class ServerState {
         for (const { target: { route, constraints: own }, methods } of candidates) {
           const told = { ...constraints, ...own }
           const other = known.find((claim) => claim.scope !== scope && isDeepStrictEqual(claim.constraints, told) && claim.methods.some((method) => methods.includes(method)))
-          if (other !== undefined) throw new InvalidOptionsError(`${route}: expected paths of its own, got ${path}, which another registration on this server has; put both into one table of routes, or tell them apart by prefix, methods or constraints`)
+          if (other !== undefined) throw new InvalidOptionsError(`${route}: registered twice: an earlier registration of this plugin on the same server has ${path} already. Give each a prefix or path of its own, put both into one routes table (the first entry that matches decides), or tell them apart by methods or constraints`)
           known.push({ scope, constraints: told, methods })
         }
         this.#claims.set(path, known)
@@ -176,7 +177,7 @@ export class ServerState {
   /** @throws InvalidOptionsError */
   control (name: string): BalancerControl {
     const balancer = this.balancers.get(name)
-    if (balancer === undefined) throw new InvalidOptionsError(`name: expected a balancer, got '${name}'`)
+    if (balancer === undefined) throw new InvalidOptionsError(`name: expected a balancer, got '${name}'${forName(name, [...this.balancers.keys()])}`)
     return controlOf(balancer, this.registry)
   }
 

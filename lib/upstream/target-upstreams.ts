@@ -58,7 +58,8 @@ export class TargetUpstreams {
   }
 
   async #ask (choose: UpstreamFunction, request: FastifyRequest, signal: AbortSignal): Promise<Choice> {
-    const text: unknown = await inTime(choose(request, signal), this.target.connectTimeout)
+    const chosen: unknown = await inTime(choose(request, signal), this.target.connectTimeout)
+    const text = chosen instanceof URL ? chosen.href : chosen
     if (typeof text !== 'string') throw new InvalidUpstreamError()
     const known = this.#known.get(text)
     if (known !== undefined) {

@@ -98,7 +98,7 @@ describe('a bad balancer', () => {
   bad('with no members', { members: [] }, '.members: expected at least one member, got an array')
   bad('with a text for members', { members: 'a' }, ".members: expected an array of members, or { dns: 'name' }, got 'a'")
   bad('with null for members', { members: null }, ".members: expected an array of members, or { dns: 'name' }, got null")
-  bad('with an unknown option', { members: [member], lbmethod: 'hash' }, '.lbmethod: unknown option')
+  bad('with an unknown option', { members: [member], lbmethod: 'hash' }, '.lbmethod: unknown option, did you mean lbMethod?')
   bad('lbMethod', { members: [member], lbMethod: 'heartbeat' }, `.lbMethod: expected ${methods}, got 'heartbeat'`)
   bad('hashBy', { members: [member], hashBy: 'cookie:' }, `.hashBy: expected ${name}, got 'cookie:'`)
   bad('retry', { members: [member], retry: '60' }, ".retry: expected a duration such as '30s', got '60'")
@@ -111,7 +111,13 @@ describe('a bad balancer', () => {
   bad('stickyCookie with a path that ends it', sticky({ stickyCookie: { path: '/;x' } }), '.stickyCookie: expected attributes that can be written, got an object')
   bad('stickyCookie with a line break', sticky({ stickyCookie: { domain: 'a\r\nb' } }), '.stickyCookie: expected attributes that can be written, got an object')
   bad('stickyCookie.sameSite', sticky({ stickyCookie: { sameSite: 'Lax' } }), ".stickyCookie.sameSite: expected one of 'lax', 'strict', 'none', got 'Lax'")
-  bad('several at once', { members: [member], retry: 'x', noFailover: 1 }, '.noFailover: expected true or false, got 1')
+  test('several at once, whatever is wrong with each', () => {
+    const app = { members: [{ ...member, url: 'a' }, { url: 5, loadFactor: 0, status: 'Q' }], retry: 'x', noFailover: 1 }
+    assert.deepEqual(findings(() => resolveOptions({ balancers: { app } } as never, '')).map((finding) => finding.split(': ')[0]).sort(), [
+      'balancers.app.members[0].url', 'balancers.app.members[1].loadFactor', 'balancers.app.members[1].status', 'balancers.app.members[1].url',
+      'balancers.app.noFailover', 'balancers.app.retry'
+    ])
+  })
 
   test('a name that a URL cannot hold', () => {
     const options = { balancers: { 'a b': { members: [member] } } }
@@ -120,7 +126,7 @@ describe('a bad balancer', () => {
 
   test('that a route misses', () => {
     const options = { routes: [{ upstream: 'balancer://nope/' }] }
-    assert.deepEqual(findings(() => resolveOptions(options, '')), ["routes[0].upstream: expected one of the balancers, got 'balancer://nope/'"])
+    assert.deepEqual(findings(() => resolveOptions(options, '')), ["routes[0].upstream: expected one of the balancers, got 'balancer://nope/' (there are none)"])
   })
 
   test('whose name another registration has', () => {
@@ -139,7 +145,7 @@ describe('a bad member', () => {
   bad('without a URL', { members: [{}] }, `.members[0].url: expected ${url}, got undefined`)
   bad('url', withMember({ url: 'ftp://10.0.0.2/' }), `.members[1].url: expected ${url}, got 'ftp://10.0.0.2/'`)
   bad('that is no object', { members: ['ws://10.0.0.1/'] }, ".members[0]: expected a member, got 'ws://10.0.0.1/'")
-  bad('with an unknown option', withMember({ loadfactor: 1 }), '.members[1].loadfactor: unknown option')
+  bad('with an unknown option', withMember({ loadfactor: 1 }), '.members[1].loadfactor: unknown option, did you mean loadFactor?')
   for (const loadFactor of [0, 0.5, 101, '2', NaN]) {
     bad(`loadFactor ${loadFactor}`, withMember({ loadFactor }), `.members[1].loadFactor: expected a number from 1 to 100, got ${typeof loadFactor === 'string' ? `'${loadFactor}'` : loadFactor}`)
   }

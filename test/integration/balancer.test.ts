@@ -262,6 +262,6 @@ describe('registration', () => {
     await assert.rejects(startProxy(t, { balancers: { app }, upstream: 'balancer://app/' }, {
       after: (server) => server.register(wstunnel, { prefix: '/b', balancers: { app } })
     }), { code: 'FST_WSTUNNEL_INVALID_OPTIONS', message: 'balancers.app: expected a name of its own on this server' })
-    assert.throws(() => proxy.app.wstunnel.balancer('nope'), { code: 'FST_WSTUNNEL_INVALID_OPTIONS', message: "name: expected a balancer, got 'nope'" })
+    assert.throws(() => proxy.app.wstunnel.balancer('nope'), { code: 'FST_WSTUNNEL_INVALID_OPTIONS', message: "name: expected a balancer, got 'nope' (known: app)" })
   })
 })

@@ -326,7 +326,7 @@ describe('durations', () => {
   test('drainTimeout, which is the registration\'s', () => {
     assert.deepEqual(findings({ upstream, drainTimeout: '10' }), ["drainTimeout: expected a duration such as '30s', got '10'"])
     assert.deepEqual(findings({ drainTimeout: -1 }), ["drainTimeout: expected a duration such as '30s', got -1"])
-    assert.deepEqual(findings({ routes: [{ upstream, drainTimeout: '10s' }] }), ['routes[0].drainTimeout: unknown option'])
+    assert.deepEqual(findings({ routes: [{ upstream, drainTimeout: '10s' }] }), ['routes[0].drainTimeout: unknown option, it belongs at the top'])
   })
 })
 
@@ -389,7 +389,7 @@ describe('several bad values are named in one error', () => {
   test('of the wrong type', () => {
     assert.deepEqual(findings({ upstream: 1, via: 'yes', routes: [{ async: 'no' }, { idleTimeuot: 1 }] }).sort(), [
       "routes[0].async: expected true or false, got 'no'",
-      'routes[1].idleTimeuot: unknown option',
+      'routes[1].idleTimeuot: unknown option, did you mean idleTimeout?',
       'upstream: expected a ws:, wss:, http: or https: URL without credentials, query and fragment, or unix:/path|URL, or balancer://name/path, a function, or false, got 1',
       "via: expected one of 'off', 'on', 'full', 'block', got 'yes'"
     ])
@@ -408,15 +408,75 @@ describe('several bad values are named in one error', () => {
   })
 })
 
+describe('all bad values are named in one error', () => {
+  test('whatever kind each is: a type, an unknown option, a URL, a duration, a path, a balancer, an origin', () => {
+    const found = findings({
+      drainTimeout: '1',
+      idleTimeout: '30',
+      via: 'yes',
+      limits: { maxTunnels: '5' },
+      routes: [
+        { upstream: 'localhost:4000', async: 'no', timeout: '5' },
+        'ws://x/',
+        { upstream: 'balancer://ap/', path: 'b', upgraed: 'any', allowedOrigins: ['x', 5] },
+        { upstream: 5, methods: ['get', 7] }
+      ],
+      balancers: { app: { members: [{ url: 'ws://a/' }, { url: 'b:1' }], retry: 'x', sticky: true } }
+    })
+    assert.deepEqual(found.map((finding) => finding.split(': ')[0]).sort(), [
+      'balancers.app.members[1].url', 'balancers.app.retry', 'balancers.app.sticky', 'drainTimeout', 'idleTimeout', 'limits.maxTunnels',
+      'routes[0].async', 'routes[0].timeout', 'routes[0].upstream', 'routes[1]', 'routes[2].allowedOrigins', 'routes[2].allowedOrigins[1]',
+      'routes[2].path', 'routes[2].upgraed', 'routes[2].upstream', 'routes[3].methods', 'routes[3].methods[1]', 'routes[3].upstream', 'via'
+    ])
+  })
+  test('what every route overrides is looked at, too', () => {
+    assert.deepEqual(findings({ idleTimeout: '30', routes: [{ upstream, idleTimeout: '30s' }] }), ["idleTimeout: expected a duration such as '30s', got '30'"])
+  })
+  test('what is wrong once is named once', () => {
+    assert.deepEqual(findings({ upstream: 'localhost', routes: [{ path: '/a' }, { path: '/b' }] }).map((finding) => finding.split(': ')[0]),
+      ['routes[0].upstream', 'routes[1].upstream'])
+    assert.deepEqual(findings({ upstream: 5, routes: [{ path: '/a' }, { path: '/b' }] }).length, 1)
+  })
+})
+
+describe('an upstream that is missing', () => {
+  for (const options of [{ upstream: undefined }, { prefix: '/ws', upstream: undefined }, { upstream: undefined, routes: undefined }, { path: '/ws' }, { prefix: '/ws' }, { idleTimeout: '5m', limits: {} }]) {
+    test(`${Object.keys(options).join(', ')}: said, with a thought of the environment`, () => {
+      const [finding = '', ...others] = findings(options)
+      assert.deepEqual(others, [])
+      assert.match(finding, /^upstream: .*is an environment variable unset\?/)
+    })
+  }
+  test('of one route', () => {
+    assert.match(findings({ upstream, routes: [{ path: '/a' }, { path: '/b', upstream: undefined }] }).join(), /^routes\[1\]\.upstream: .*got undefined \(is an environment variable unset\?\)$/)
+    assert.match(findings({ routes: [{ path: '/a' }] }).join(), /^routes\[0\]\.upstream: .*unset/)
+  })
+  for (const options of [{}, { drainTimeout: '5s' }, { healthPath: '/health' }, { prefix: '/p', healthPath: '/health' }, { balancers: { app: { members: [{ url: 'ws://a/' }] } } }, { idleTimeout: undefined }, { upstream, routes: undefined }]) {
+    test(`is none of: ${Object.keys(options).join(', ') || 'nothing'}`, () => { resolve(options) })
+  }
+})
+
+test('a URL object is taken as its text', () => {
+  assert.equal((target({ upstream: new URL('ws://up.example:9080/app') }).upstream as Address).label, 'ws://up.example:9080/app')
+  assert.match(findings({ upstream: { href: 'ws://a/' } }).join(), /^upstream: expected .*got an object$/)
+  assert.match(findings({ upstream: new URL('ftp://a/') }).join(), /^upstream: expected /)
+})
+
+test('a prefix that the path repeats is an error, which says what was meant', () => {
+  assert.match(findings({ upstream, prefix: '/ws', path: '/ws' }, '/ws').join(), /^path: .*served at \/ws\/ws, did you mean '\/'\?$/)
+  assert.match(findings({ upstream, prefix: '/ws/', routes: [{ path: '/ws/a/' }] }, '/ws').join(), /^routes\[0\]\.path: .*served at \/ws\/ws\/a\/, did you mean '\/a\/'\?$/)
+  for (const [prefix, path] of [['/ws', '/wsx'], ['/ws/a', '/ws'], ['/', '/ws'], ['/ws', '/']]) resolve({ upstream, prefix, path }, prefix)
+})
+
 describe('unknown options', () => {
-  test('at the top', () => assert.deepEqual(findings({ upstream, idletimeout: '5m' }), ['idletimeout: unknown option']))
-  test('of a route', () => assert.deepEqual(findings({ routes: [{ upstream, target: 'x' }] }), ['routes[0].target: unknown option']))
+  test('at the top', () => assert.deepEqual(findings({ upstream, idletimeout: '5m' }), ['idletimeout: unknown option, did you mean idleTimeout?']))
+  test('of a route', () => assert.deepEqual(findings({ routes: [{ upstream, target: 'x' }] }), ['routes[0].target: unknown option (here: upstream)']))
   test('of a route: those of the registration', () => {
     assert.deepEqual(findings({ routes: [{ upstream, prefix: '/a' }, { upstream, routes: [] }] }),
-      ['routes[0].prefix: unknown option', 'routes[1].routes: unknown option'])
+      ['routes[0].prefix: unknown option, it belongs at the top', 'routes[1].routes: unknown option, it belongs at the top'])
   })
-  test('of limits', () => assert.deepEqual(findings({ upstream, limits: { maxTunnel: 1 } }), ['limits.maxTunnel: unknown option']))
-  test('of tls', () => assert.deepEqual(findings({ upstream, tls: { rejectUnauthorised: false } }), ['tls.rejectUnauthorised: unknown option']))
+  test('of limits', () => assert.deepEqual(findings({ upstream, limits: { maxTunnel: 1 } }), ['limits.maxTunnel: unknown option, did you mean maxTunnels?']))
+  test('of tls', () => assert.deepEqual(findings({ upstream, tls: { rejectUnauthorised: false } }), ['tls.rejectUnauthorised: unknown option, did you mean rejectUnauthorized?']))
   test('but config, constraints and serializers are the user\'s own', () => {
     assert.deepEqual(target({ upstream, config: { anything: { at: 'all' } } }).settings, { config: { anything: { at: 'all' } } })
   })

@@ -1,0 +1,161 @@
+/** "Did you mean": what a user most likely wanted to write, told from what stands there. Pure; each hint begins with its own separator. */
+
+/** Options of other Node proxies (@fastify/http-proxy, its replyOptions, http-proxy, httpxy), and what does their work here. */
+const elsewhere: Readonly<Record<string, string>> = Object.freeze(Object.assign(Object.create(null), {
+  websocket: "not needed here: a ws: or wss: upstream takes WebSockets, an http: or https: one with upgrade: 'websocket'",
+  ws: "not needed here: a ws: or wss: upstream takes WebSockets, an http: or https: one with upgrade: 'websocket'",
+  wsUpstream: 'here one upstream serves both: give it as upstream, with ws: or wss:',
+  wsServerOptions: 'here nothing of a WebSocket is parsed: see limits and allowedOrigins',
+  wsClientOptions: 'here: rewriteRequestHeaders and tls',
+  wsReconnect: 'here tunnels are never dialled again',
+  wsHooks: 'here: onTunnelOpen and onTunnelClose',
+  rewritePrefix: "here the upstream's own path takes the place of the prefix: upstream: 'ws://host/path/'",
+  replyOptions: 'here its options stand beside upstream: rewriteRequestHeaders, rewriteHeaders',
+  httpMethods: 'here: methods',
+  proxyPayloads: 'not needed here: bodies are always streamed',
+  internalRewriteLocationHeader: 'here upstreams are told to clients by rewriteHeaders',
+  getUpstream: 'here upstream may be a function of the request',
+  fromParameters: 'here upstream may be a function of the request',
+  queryString: 'here upstream may be a function of the request',
+  http: 'here: connectTimeout, timeout and tls',
+  undici: 'here: connectTimeout, timeout and tls',
+  globalAgent: 'here each upstream has a pool of its own',
+  base: 'here: upstream',
+  target: 'here: upstream',
+  agent: 'here each upstream has a pool of its own',
+  changeOrigin: "not needed here: Host is the upstream's, unless preserveHost is true",
+  xfwd: "here: forwarded: 'x-forwarded', the default",
+  secure: 'here: tls: { rejectUnauthorized: false }',
+  ssl: 'here: tls',
+  https: 'here: tls',
+  proxyTimeout: 'here: timeout',
+  requestTimeout: 'here: timeout',
+  sessionTimeout: 'here: timeout and idleTimeout',
+  pathRewrite: "here the upstream's own path takes the place of the prefix: upstream: 'ws://host/path/'",
+  headers: 'here: rewriteRequestHeaders',
+  maxRetriesOn503: 'here members of a balancer are tried, with failOnStatus',
+  retryMethods: 'here members of a balancer are tried',
+  retryDelay: 'here members of a balancer are tried, at once',
+  balancedPoolOptions: 'here: balancers',
+  beforeHandler: 'here: preHandler',
+  preRewrite: 'here: upstream may be a function of the request',
+  retriesCount: 'here members of a balancer are tried, with maxAttempts',
+  onResponse: "here: Fastify's hook, or rewriteHeaders",
+  onError: "here: Fastify's error handler",
+  disableRequestLogging: "here: logLevel, or Fastify's own option of that name"
+}))
+
+/** For an option that does not exist. `known`: those that do at its place; `atTop`: those that only exist at the top. */
+export function forOption (name: string, known: readonly string[], atTop: readonly string[] = []): string {
+  if (atTop.includes(name) && !known.includes(name)) return ', it belongs at the top'
+  const other = elsewhere[name]
+  const closest = nearest(name, known)
+  // A letter's case is nearer than another library.
+  if (other !== undefined && closest?.toLowerCase() !== name.toLowerCase()) return ` (${other})`
+  return closest === undefined ? '' : `, did you mean ${closest}?`
+}
+
+/** For a word that is none of a list: the nearest. */
+export function forWord (word: string, known: readonly string[]): string {
+  const closest = nearest(word, known)
+  return closest === undefined ? '' : `, did you mean '${closest}'?`
+}
+
+/** For a name that nothing has: the nearest of those that there are, or all of them. */
+export function forName (name: string, known: readonly string[]): string {
+  const closest = forWord(name, known)
+  if (closest !== '') return closest
+  return known.length === 0 ? ' (there are none)' : ` (known: ${known.slice(0, 20).join(', ')})`
+}
+
+/** For what is neither a token nor a list of them. */
+export function forUpgrade (value: unknown): string {
+  if (typeof value === 'string' && /^(any|none)$/i.test(value)) return `, did you mean '${value.toUpperCase()}'?`
+  if (value === true) return ", did you mean 'websocket'?"
+  if (Array.isArray(value) && value.some((token) => typeof token === 'string' && /^(any|none)$/i.test(token))) return ", 'ANY' and 'NONE' stand alone"
+  return ''
+}
+
+/** For a path that is no prefix. */
+export function forPath (value: unknown): string {
+  if (typeof value !== 'string') return ''
+  const bare = value.trim().replace(/\*+$/, '').replace(/\/{2,}/g, '/')
+  const path = bare.startsWith('/') ? bare : `/${bare}`
+  return path !== value && /^\/[\w/.:~-]*$/.test(path) && !/\/\.{1,2}(\/|$)/.test(path) ? `, did you mean '${path}'?` : ''
+}
+
+const unset = ' (is an environment variable unset?)'
+const schemes = ['ws', 'wss', 'http', 'https', 'balancer', 'unix']
+
+/**
+ * For what is no upstream.
+ * @param isUpstream whether a text is one
+ */
+export function forUpstream (value: unknown, balancers: readonly string[], isUpstream: (text: string) => boolean): string {
+  if (value === undefined || value === null) return unset
+  if (typeof value === 'number') return did(`ws://127.0.0.1:${value}/`, isUpstream)
+  if (value === true) return ''
+  if (Array.isArray(value)) return ' (several upstreams are a balancer: see balancers)'
+  if (typeof value !== 'string') return ''
+  const text = value.trim().replace(/^(["'`])(.*)\1$/, '$2')
+  if (text === '' || namesUnset(text)) return unset
+  if (text !== value && isUpstream(text)) return did(text, isUpstream)
+  const name = nearest(text.replace(/^balancer:\/*|\/.*$/gi, ''), balancers)
+  if (name !== undefined && (text.startsWith('balancer:') || !text.includes(':'))) return `, did you mean 'balancer://${name}/'?`
+  if (/^\/(?!\/)/.test(text)) return text.endsWith('.sock') ? `, did you mean 'unix:${text}|ws://localhost/'?` : ' (a path alone names no host)'
+  // `host:4000` has, for a URL, the scheme `host:`.
+  const [, scheme = '', rest = ''] = /^([a-z][a-z\d+.-]*):\/*(.*)$/i.exec(text) ?? []
+  if (scheme !== '' && !/^\d+(\/|$)/.test(rest)) return forScheme(scheme, rest, text, isUpstream)
+  return did(`ws://${text.replace(/^\/\//, '')}`, isUpstream, ' (or http://)')
+}
+
+function forScheme (scheme: string, rest: string, text: string, isUpstream: (text: string) => boolean): string {
+  if (!schemes.includes(scheme.toLowerCase())) {
+    const meant = nearest(scheme, schemes)
+    return meant === undefined ? '' : did(`${meant}://${rest}`, isUpstream)
+  }
+  if (!URL.canParse(text)) return did(`${scheme}://${rest}`, isUpstream)
+  const url = new URL(text)
+  const parts = [
+    ...url.username !== '' || url.password !== '' ? ['credentials: rewriteRequestHeaders can set Authorization'] : [],
+    ...url.search !== '' ? ["a query: the client's is sent on"] : [],
+    ...url.hash !== '' ? ['a fragment'] : []
+  ]
+  return parts.length === 0 ? did(`${scheme}://${rest}`, isUpstream) : ` (without ${parts.join(', and without ')})`
+}
+
+/** Whether a text was made with a variable that had no value: `ws://undefined:4000/`. */
+export function namesUnset (text: string): boolean {
+  return /(^|[/:@|])(undefined|null|NaN|\[object \w+\])(?=[/:]|$)/.test(text)
+}
+
+function did (text: string, isUpstream: (text: string) => boolean, or = ''): string {
+  return isUpstream(text) ? `, did you mean '${text}'${or}?` : ''
+}
+
+/** The nearest of some words, if one is near: case aside, a third of the letters may differ. */
+function nearest (word: string, known: readonly string[]): string | undefined {
+  const wanted = word.toLowerCase()
+  const bound = Math.floor(Math.max(wanted.length, 3) / 3)
+  let best: { name: string, distance: number } | undefined
+  for (const name of known) {
+    const distance = distanceOf(wanted, name.toLowerCase())
+    if (distance <= bound && (best === undefined || distance < best.distance)) best = { name, distance }
+  }
+  return best?.name
+}
+
+/** Letters to change, to add, to take away, or to swap with their neighbour. */
+function distanceOf (a: string, b: string): number {
+  let [before, last, row]: [number[], number[], number[]] = [[], [], Array.from({ length: b.length + 1 }, (_, i) => i)]
+  for (let i = 1; i <= a.length; i++) {
+    [before, last, row] = [last, row, [i]]
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1]
+      let cost = Math.min((last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (last[j - 1] ?? 0) + (same ? 0 : 1))
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) cost = Math.min(cost, (before[j - 2] ?? 0) + 1)
+      row[j] = cost
+    }
+  }
+  return row[b.length] ?? 0
+}
