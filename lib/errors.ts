@@ -114,6 +114,22 @@ export const InvalidResponseError: WstunnelErrorConstructor =
 export const TimeoutError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_UPSTREAM_TIMEOUT', 'The upstream did not answer in time', 504, 'upstream')
 
+/** Which of the options' timers expired. */
+export type TimerName = 'connectTimeout' | 'handshakeTimeout' | 'timeout'
+
+const timers = new WeakMap<object, TimerName>()
+
+/** A timeout that remembers its timer: for the log, not for what a client is sent. */
+export function timedOut (timer: TimerName, cause?: unknown): WstunnelError {
+  const error = new TimeoutError(cause === undefined ? undefined : { cause })
+  timers.set(error, timer)
+  return error
+}
+
+export function timerOf (error: unknown): TimerName | undefined {
+  return typeof error === 'object' && error !== null ? timers.get(error) : undefined
+}
+
 /** Anything else that went wrong with the upstream. */
 export const UpstreamError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_UPSTREAM_FAILED', 'The upstream failed', 502, 'upstream')
@@ -201,6 +217,7 @@ export function toProxyError (cause: unknown): WstunnelError {
   if (code === 'UND_ERR_SOCKET' && (message === 'bad upgrade' || message === 'bad response')) {
     return new InvalidResponseError({ cause })
   }
+  if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') return timedOut('timeout', cause)
   const Known = byCode[code]
   if (Known !== undefined) return new Known({ cause })
   if (code.startsWith('ERR_TLS_') || code.startsWith('ERR_SSL_') || code.startsWith('CERT_')) return new TlsError({ cause })

@@ -3,7 +3,7 @@ import fastify from 'fastify'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { describe, expect, test } from 'tstyche'
 import wstunnel, { fastifyWstunnel, wstunnel as named } from '../lib/index.ts'
-import type { BalancerControl, BalancerOptions, DnsMembers, MemberInfo, MemberOptions, TunnelInfo, TunnelOutcome, WstunnelOptions } from '../lib/index.ts'
+import type { BalancerControl, BalancerOptions, DnsMembers, Duration, MemberInfo, MemberOptions, TunnelInfo, TunnelOutcome, WstunnelOptions } from '../lib/index.ts'
 
 const app = fastify()
 const upstream = 'ws://backend/'
@@ -12,6 +12,9 @@ describe('the exports', () => {
   test('are one plugin, by default and by name', () => {
     expect(named).type.toBe<typeof wstunnel>()
     expect(fastifyWstunnel).type.toBe<typeof wstunnel>()
+    expect(wstunnel.wstunnel).type.toBe<typeof wstunnel>()
+    expect(wstunnel.default).type.toBe<typeof wstunnel>()
+    expect(wstunnel.fastifyWstunnel).type.toBe<typeof wstunnel>()
   })
 
   test('register on any kind of server', () => {
@@ -110,6 +113,8 @@ describe('the options', () => {
     expect(app.register).type.not.toBeCallableWith(wstunnel, { upstream, idleTimeout: true })
     expect(app.register).type.not.toBeCallableWith(wstunnel, { upstream, idleTimeout: new Date() })
     expect(app.register).type.not.toBeCallableWith(wstunnel, { upstream, drainTimeout: null })
+    expect<Duration>().type.toBeAssignableWith('1.5s' as const)
+    for (const bad of ['30', '3 s', 's', '3sec', '1.5', '1.5 s'] as const) expect<Duration>().type.not.toBeAssignableWith(bad)
   })
 
   test('take the rest of a route', () => {

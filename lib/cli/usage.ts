@@ -1,6 +1,6 @@
 /** The command line: what may be on it, and what is wrong with it. */
 import { parseArgs } from 'node:util'
-import type { RouteOptions } from '../index.ts'
+import type { Duration, RouteOptions } from '../index.ts'
 
 export const help: string = `Usage: fastify-wstunnel [options] [PATH=]UPSTREAM ...
 
@@ -80,10 +80,11 @@ export function readArguments (args: readonly string[]): Command | string[] {
     port,
     host: values.host,
     anyHost: values['any-host'],
+    // Whether they are durations, the registration says.
     defaults: {
       ...values['preserve-host'] ? { preserveHost: true } : {},
-      ...values['idle-timeout'] === undefined ? {} : { idleTimeout: values['idle-timeout'] },
-      ...values.timeout === undefined ? {} : { timeout: values.timeout }
+      ...values['idle-timeout'] === undefined ? {} : { idleTimeout: values['idle-timeout'] as Duration },
+      ...values.timeout === undefined ? {} : { timeout: values.timeout as Duration }
     }
   }
 }

@@ -1,5 +1,11 @@
-/** A number of milliseconds, or a string with its unit: `'500ms'`, `'30s'`, `'5m'`, `'1h'`. */
-export type Duration = number | string
+type Digit = '0' | '1' | '2' | '3' | '4' | '5' | '6' | '7' | '8' | '9'
+type Unit = 'ms' | 's' | 'm' | 'h'
+
+/**
+ * A number of milliseconds, or a string with its unit: `'500ms'`, `'30s'`, `'1.5m'`, `'1h'`. A string without a unit, or with a space before
+ * it, is an error, in types and at registration. `${number}` would take the space.
+ */
+export type Duration = number | `${bigint}${Unit}` | `${bigint}.${Digit}${bigint | ''}${Unit}`
 
 /** Milliseconds in each unit. A bare numeric string has no unit and is refused: httpd takes `500ms` for 500 s. */
 const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }

@@ -1,4 +1,5 @@
 /** The `key=value` parameters of ProxyPass, BalancerMember and ProxySet. */
+import type { Duration } from '../index.ts'
 import type { Notes, Place } from './notes.ts'
 import { shorten } from './notes.ts'
 
@@ -68,11 +69,12 @@ export function timeWithUnit (text: string, byDefault: 's' | 'ms', name: string,
 }
 
 /** A duration as a person writes it. */
-export function duration (ms: number): string | number {
+export function duration (ms: number): Duration {
   if (ms === 0) return 0
-  if (ms % 3_600_000 === 0) return `${ms / 3_600_000}h`
-  if (ms % 60_000 === 0) return `${ms / 60_000}m`
-  return ms % 1000 === 0 ? `${ms / 1000}s` : `${ms}ms`
+  const whole = BigInt(ms)
+  if (whole % 3_600_000n === 0n) return `${whole / 3_600_000n}h`
+  if (whole % 60_000n === 0n) return `${whole / 60_000n}m`
+  return whole % 1000n === 0n ? `${whole / 1000n}s` : `${whole}ms`
 }
 
 /** `On` or `Off`. */

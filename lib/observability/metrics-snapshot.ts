@@ -22,7 +22,7 @@ export interface TunnelMetrics {
   bytesFromClient: number
   /** Bytes after the switch, upstream to client. */
   bytesFromUpstream: number
-  /** Milliseconds from the dial to the verified 101. */
+  /** Milliseconds from the dial to the upstream's answer, of whatever kind, or to giving up on it; only where a connection stood. */
   handshake: Histogram
   /** Milliseconds from the switch to the end. */
   lifetime: Histogram

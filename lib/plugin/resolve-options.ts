@@ -6,7 +6,7 @@ import type { BalancerConfig } from '../balancer/options.ts'
 import { resolveBalancers } from '../balancer/resolve-options.ts'
 import { parseDuration } from '../config/duration.ts'
 import {
-  anyObject, anything, count, duration, expectedDuration, flag, func, hook, Issues, maybe, oneOf, some, soundPart, strictObject, text
+  anyObject, anything, count, duration, expectedDuration, fits, flag, func, hook, Issues, maybe, oneOf, some, soundPart, strictObject, text
 } from '../config/schema.ts'
 import { forName, forPath, forUpgrade, forUpstream, namesUnset } from '../config/suggestions.ts'
 import type { CommonOptions, Durations, FastifyRouteSettings, Limits, ReverseOptions, Target } from '../config/target.ts'

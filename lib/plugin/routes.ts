@@ -8,6 +8,7 @@ import { BadPathError, BadRequestError, TooManyHeadersError, UpgradeRequiredErro
 import { prefixLength, type RouterRules } from '../http/path-pattern.ts'
 import { parseTarget } from '../http/request-target.ts'
 import { isHttp2 } from '../http/version.ts'
+import { warnOnce } from '../observability/failure-lines.ts'
 import { sendError } from '../proxy/client-response.ts'
 import { forward } from '../proxy/forward.ts'
 import { upgrade } from '../proxy/upgrade.ts'
@@ -103,6 +104,7 @@ function handleRequest (state: ServerState, table: RouteTable, request: Decided,
   switch (decision.kind) {
     case 'forward': {
       const { target, matched } = decision
+      warnOfOffer(request, target)
       forward({ request, reply, target, matched, upstreams: table.upstreamsOf(target), registry: state.registry, gate: state.limits })
       return
     }
@@ -116,6 +118,12 @@ function handleRequest (state: ServerState, table: RouteTable, request: Decided,
     case 'none':
       reply.callNotFound()
   }
+}
+
+/** A browser's WebSocket that becomes a plain request fails there, and nobody would say why. */
+function warnOfOffer ({ raw, log }: FastifyRequest, target: Target): void {
+  if (raw.headers.upgrade === undefined || raw.headers['sec-websocket-key'] === undefined || target.upgrade.length > 0) return
+  warnOnce(log, target, "a WebSocket was offered, and forwarded as a plain request: the entry needs upgrade: 'websocket', or a ws: or wss: upstream")
 }
 
 function refuse (state: ServerState, table: RouteTable, request: FastifyRequest, reply: FastifyReply, decision: Extract<Decision, { kind: 'refuse' }>): void {

@@ -12,6 +12,7 @@ import { isHttp2 } from '../http/version.ts'
 import type { Breakable, Registry } from '../lifecycle/registry.ts'
 import type { TunnelLimits } from '../lifecycle/tunnel-limits.ts'
 import { monotonicNow } from '../net/clock.ts'
+import { logAborted, logFailure } from '../observability/failure-lines.ts'
 import type { Counters, StatusClass } from '../upstream/counters.ts'
 import type { TargetUpstreams } from '../upstream/target-upstreams.ts'
 import type { Choice } from '../upstream/upstream.ts'
@@ -278,7 +279,8 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
     const error = readable(cause)
     this.#failed = isProxyError(error) && error.source === 'upstream'
     this.#pending = undefined
-    const { request, reply } = this.#options
+    const { request, reply, target } = this.#options
+    logFailure(request.log, this.#body === undefined ? 'forward' : 'body', target, this.#choice?.upstream.label, error)
     if (this.#body === undefined) {
       if (!reply.sent) sendError(request, reply, error)
       return
@@ -293,7 +295,7 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
     this.#finished = true
     this.#unwatch?.()
     this.#release?.()
-    const { request, reply: { raw }, registry } = this.#options
+    const { request, reply: { raw }, registry, target } = this.#options
     registry.untrack('forward', this)
     const counters = this.#counters
     if (this.#inFlight) counters.inFlight--
@@ -303,7 +305,10 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
     if (!this.#answered) this.#break(new ClientGoneError())
     this.#body?.destroy()
     if (!isComplete(raw)) {
-      if (!this.#failed) counters.aborted++
+      if (this.#failed) return
+      counters.aborted++
+      const own = this.#broken !== undefined && !(this.#broken instanceof ClientGoneError) // a drain, or a client that took nothing
+      if (!own) logAborted(request.log, target, this.#choice?.upstream.label, monotonicNow() - this.#startedAt)
       return
     }
     counters.status[`${Math.trunc(raw.statusCode / 100)}xx` as StatusClass]++

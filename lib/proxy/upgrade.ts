@@ -14,6 +14,7 @@ import type { Breakable } from '../lifecycle/registry.ts'
 import type { TunnelSlot } from '../lifecycle/tunnel-limits.ts'
 import { monotonicNow } from '../net/clock.ts'
 import { keepAlive } from '../net/socket.ts'
+import { logAborted, logFailure, warnOnce } from '../observability/failure-lines.ts'
 import { closeReporter, emitOpen, warnOfHost } from '../observability/tunnel-events.ts'
 import type { ServerState } from '../plugin/server-state.ts'
 import type { Decision } from '../routing/decision.ts'
@@ -54,6 +55,7 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
   #choice: Choice | undefined = undefined
   #exchange: Http1Exchange | undefined = undefined
   #startedAt = 0
+  readonly #begunAt: number = monotonicNow()
   /** Where the exchange counts as under way. */
   #upstream: Upstream | undefined = undefined
   /** The refusal that is being relayed. */
@@ -131,7 +133,10 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
   /** No answer: the next upstream is asked, where there is one. */
   onError (error: unknown): void {
     const sent = this.#exchange?.connected === true
-    if (sent) this.#stage = 'handshake'
+    if (sent) {
+      this.#stage = 'handshake'
+      this.#choice?.upstream.counters.handshake.observe(monotonicNow() - this.#startedAt)
+    }
     const again = !sent || isIdempotent(this.#request.method)
     let next: Choice | undefined
     try {
@@ -148,7 +153,7 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
     const choice = this.#choice as Choice
     this.#stage = 'handshake'
     try {
-      if (answer.framing === undefined) choice.upstream.counters.handshake.observe(monotonicNow() - this.#startedAt)
+      choice.upstream.counters.handshake.observe(monotonicNow() - this.#startedAt)
       choice.answered(answer.head.status)
       this.#client.inProgress = undefined
       if (this.#isAnswered) throw new ClientGoneError() // by someone else, meanwhile
@@ -185,6 +190,9 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
     this.#countRefusal(error)
     const reply = this.#reply
     const { socket, hasEarlyData } = this.#pendingUpgrade
+    const { target } = this.#decision
+    if (error instanceof ClientGoneError) logAborted(this.#request.log, target, this.#upstream?.label, monotonicNow() - this.#begunAt)
+    else if (!(error instanceof HeadWrittenError)) logFailure(this.#request.log, 'upgrade', target, this.#upstream?.label, error)
     if (error instanceof HeadWrittenError) {
       this.#request.log.error({ err: error }, error.message)
       return abortReply(reply, socket, error.statusCode)
@@ -262,10 +270,13 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
     const { timeout } = this.#upstream as Upstream
     const { head, stream, transport, received, headEnd } = answer
     const raw = kind === 'upgrade-raw'
+    const { label } = this.#upstream as Upstream
+    if (head.status < 300) warnOnce(this.#request.log, target, `the upstream answered an upgrade with ${head.status}: does it take WebSockets at this path?`, label)
     const takeBack = raw ? undefined : applyResponseHead(this.#request, reply, target, head, origin)
     const rest = received.subarray(headEnd)
     const body = new RawResponseBody({ stream, transport, framing, rest, timeout, raw })
     this.#body = body
+    body.once('error', (error) => logFailure(this.#request.log, 'body', target, label, error))
     keepAlive(transport, target.keepAlive)
     const over = (): void => this.#untrack()
     reply.raw.once('close', over).once('finish', over)

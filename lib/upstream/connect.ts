@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { tlsDefaults, type TlsOptions } from '../config/tls-options.ts'
 import type { Address } from '../config/upstream-url.ts'
-import { ClosedError, NameError, ShortageError, TimeoutError, TlsError, toProxyError } from '../errors.ts'
+import { ClosedError, NameError, ShortageError, timedOut, TlsError, toProxyError } from '../errors.ts'
 import { OnReadReader } from '../net/onread-reader.ts'
 import { ignoreErrors } from '../net/socket.ts'
 
@@ -53,7 +53,7 @@ export function dial (
     return () => clearImmediate(soon)
   }
   const ready = address.secure ? 'secureConnect' : 'connect'
-  const timer = connectTimeout > 0 && connectTimeout < callerTimeout ? setTimeout(() => finish(new TimeoutError()), connectTimeout) : undefined
+  const timer = connectTimeout > 0 && connectTimeout < callerTimeout ? setTimeout(() => finish(timedOut('connectTimeout')), connectTimeout) : undefined
 
   let connected = false
   const onConnect = (): void => { connected = true }

@@ -5,7 +5,7 @@
 import { hash } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { ClosedError, InvalidResponseError, TimeoutError, toProxyError } from '../errors.ts'
+import { ClosedError, InvalidResponseError, timedOut, toProxyError } from '../errors.ts'
 import { type Framing, responseFraming } from '../http/body-reader.ts'
 import { fieldValue, tokens } from '../http/header-list.ts'
 import { parseHead, type ResponseHead } from '../http/response-head.ts'
@@ -147,14 +147,18 @@ export class Http1Exchange {
         this.#start = headEnd
       }
     } catch (cause) {
-      this.abort(new InvalidResponseError({ cause }))
+      // A TLS record, of the type alert or handshake: a plain upstream would have begun with `HTTP/`.
+      const isTls = (received[0] === 0x15 || received[0] === 0x16) && received[1] === 3
+      this.abort(new InvalidResponseError({ cause: isTls ? new Error('the upstream answered with TLS') : cause }))
       return undefined
     }
   }
 
   /** @internal The upstream has ended. */
   ended (): void {
-    this.abort(this.#received.length === 0 ? new ClosedError() : new InvalidResponseError())
+    const [type, version] = this.#received
+    const cause = (type === 0x15 || type === 0x16) && version === 3 ? { cause: new Error('the upstream answered with TLS') } : undefined
+    this.abort(this.#received.length === 0 ? new ClosedError() : new InvalidResponseError(cause))
   }
 
   /**
@@ -187,7 +191,7 @@ function acceptFor (key: string): string {
 function done (): void {}
 
 function onTimeout (exchange: Http1Exchange): void {
-  exchange.abort(new TimeoutError())
+  exchange.abort(timedOut('handshakeTimeout'))
 }
 
 function onData (this: Stream, chunk: Buffer): void {

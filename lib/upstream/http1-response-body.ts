@@ -1,7 +1,7 @@
 /** The body of an upstream's answer that is no switch: read off the handshake's connection, which ends with it. */
 import type { Socket } from 'node:net'
 import { type Duplex, Readable } from 'node:stream'
-import { ClosedError, InvalidResponseError, TimeoutError } from '../errors.ts'
+import { ClosedError, InvalidResponseError, timedOut } from '../errors.ts'
 import { BodyReader, type Framing } from '../http/body-reader.ts'
 import { ignoreErrors } from '../net/socket.ts'
 import { wasReset } from './connect.ts'
@@ -81,7 +81,7 @@ export class RawResponseBody extends Readable {
   }
 
   #await (): void {
-    if (this.#timeout > 0) this.#timer ??= setTimeout(() => this.destroy(new TimeoutError()), this.#timeout)
+    if (this.#timeout > 0) this.#timer ??= setTimeout(() => this.destroy(timedOut('timeout')), this.#timeout)
   }
 
   #stopAwaiting (): void {

@@ -1,0 +1,105 @@
+/** Log lines of exchanges that fail, and of routes that are not meant as they stand. None holds a header field, or a URL of a client. */
+import type { FastifyBaseLogger } from 'fastify'
+import type { Target } from '../config/target.ts'
+import { isProxyError, timerOf } from '../errors.ts'
+
+/** What failed: a forward, an upgrade, or a response's body that breaks off. */
+export type FailedExchange = 'forward' | 'upgrade' | 'body'
+
+/**
+ * One line: `info` for a client's fault, `warn` for an upstream's, `error` for ours. A limit and a drain are no failures.
+ * @param upstream its URL, or that of its balancer's member; `undefined` where none was chosen
+ */
+export function logFailure (log: FastifyBaseLogger, kind: FailedExchange, target: Target, upstream: string | undefined, err: unknown): void {
+  const known = isProxyError(err)
+  const source = known ? err.source : 'internal'
+  if (known && source !== 'upstream' && err.retryAfter !== undefined) return
+  const { code: ours } = detailsOf(err)
+  const cause = rootCause(err)
+  const timer = timerOf(err)
+  const hint = hintFor(cause, upstream)
+  const line = {
+    route: target.route,
+    upstream: upstream ?? null,
+    ...(ours === undefined ? {} : { code: ours }),
+    ...(timer === undefined ? {} : { timer }),
+    ...(cause === err ? {} : { cause }),
+    ...(hint === undefined ? {} : { hint }),
+    ...(source === 'internal' ? { err } : {})
+  }
+  log[source === 'client' ? 'info' : source === 'upstream' ? 'warn' : 'error'](line, `${kind} failed`)
+}
+
+/** A client has left before it had all of its response. */
+export function logAborted (log: FastifyBaseLogger, { route }: Target, upstream: string | undefined, duration: number): void {
+  log.info({ route, upstream: upstream ?? null, duration }, 'request aborted by its client')
+}
+
+const said = new WeakMap<Target, Set<string>>()
+
+/** One line at `warn`, once for each entry. */
+export function warnOnce (log: FastifyBaseLogger, target: Target, text: string, upstream?: string): void {
+  const known = said.get(target) ?? new Set()
+  said.set(target, known)
+  if (known.has(text)) return
+  known.add(text)
+  log.warn({ route: target.route, ...(upstream === undefined ? {} : { upstream }) }, text)
+}
+
+interface Details {
+  readonly code?: string | undefined
+  readonly message?: string
+}
+
+function detailsOf (error: unknown): Details {
+  if (typeof error !== 'object' || error === null) return {}
+  const { code, name, message } = error as { code?: unknown, name?: unknown, message?: unknown }
+  return {
+    code: typeof code === 'string' ? code : typeof name === 'string' && name !== 'Error' ? name : undefined,
+    message: typeof message === 'string' ? message : ''
+  }
+}
+
+/** The innermost cause, plain; of the addresses of one name that all failed, the first. The error itself where it has none. */
+function rootCause (error: unknown): unknown {
+  let inner = error
+  for (let depth = 0; depth < 8; depth++) {
+    const { cause, errors } = (inner ?? {}) as { cause?: unknown, errors?: unknown }
+    const next = cause ?? (Array.isArray(errors) ? errors[0] as unknown : undefined)
+    if (next === undefined) break
+    inner = next
+  }
+  if (inner === error) return error
+  const details = detailsOf(inner)
+  return details.code === undefined && details.message === undefined ? { message: String(inner) } : { ...details, ...beginningOf(inner) }
+}
+
+/** undici keeps what it could not parse. A TLS record of the type alert or handshake begins with its type and version. */
+function beginningOf (error: unknown): { tls?: true } {
+  const { data } = (error ?? {}) as { data?: unknown }
+  return typeof data === 'string' && /^[\x15\x16]\x03/.test(data) ? { tls: true } : {}
+}
+
+const hints: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nothing listens there: is the upstream running, and is this its port?',
+  ENOTFOUND: 'no such name: is it spelled right, and known where this server runs?',
+  ENOENT: 'no such unix socket: is the upstream running, and is this its path?',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'the certificate is self-signed: trust it with tls: { ca }',
+  SELF_SIGNED_CERT_IN_CHAIN: "the certificate's authority is not known: trust it with tls: { ca }",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "the certificate's authority is not known: trust it with tls: { ca }",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "the certificate's authority is not known: trust it with tls: { ca }",
+  CERT_HAS_EXPIRED: 'the certificate has expired: renew it at the upstream',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'the certificate is for another name: see tls: { servername }',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'the upstream speaks no TLS there: is its scheme ws: or http:?',
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'the upstream speaks no TLS there: is its scheme ws: or http:?'
+}
+
+function hintFor (cause: unknown, upstream: string | undefined): string | undefined {
+  const { code, message = '' } = detailsOf(cause)
+  const secure = /^(unix:.*\|)?(wss|https):/.test(upstream ?? '')
+  if (!secure && ((cause as { tls?: true } | null)?.tls === true || message === speaksTls)) return 'the upstream speaks TLS there: is its scheme wss: or https:?'
+  return code === undefined || !Object.hasOwn(hints, code) ? undefined : hints[code]
+}
+
+/** Message of the cause where an upgrade was answered with a TLS record. */
+const speaksTls = 'the upstream answered with TLS'
