@@ -218,6 +218,7 @@ export function toProxyError (cause: unknown): WstunnelError {
     return new InvalidResponseError({ cause })
   }
   if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') return timedOut('timeout', cause)
+  if (code === '' && cause instanceof Error && cause.name === 'HTTPParserError') return new InvalidResponseError({ cause }) // undici 7 gives it no code
   const Known = byCode[code]
   if (Known !== undefined) return new Known({ cause })
   if (code.startsWith('ERR_TLS_') || code.startsWith('ERR_SSL_') || code.startsWith('CERT_')) return new TlsError({ cause })

@@ -68,7 +68,7 @@ test('the interfaces know every option of the schema', () => {
   const source = ts.createSourceFile('resolve.ts', read('lib/plugin/resolve-options.ts'), ts.ScriptTarget.ES2023, true)
   const names = new Set<string>()
   const collect = (node: ts.Node): void => {
-    if (ts.isVariableDeclaration(node) && ['common', 'schema', 'durationDefaults'].includes(node.name.getText())) properties(node)
+    if (ts.isVariableDeclaration(node) && ['common', 'topOnly', 'durationDefaults'].includes(node.name.getText())) properties(node)
     ts.forEachChild(node, collect)
   }
   const properties = (declaration: ts.VariableDeclaration): void => {
