@@ -2,7 +2,7 @@
 // `require`, in JavaScript and in TypeScript, each compiled and run. What is missing from the tarball fails here.
 //
 //   npm run test:package          the newest TypeScript of each kind of module
-//   npm run test:package:all      every version that is supported
+//   npm run test:package:all      every version that is supported (`-- CommonJS`: of the kinds whose name has this word)
 
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const all = process.argv.includes('--all')
+const word = process.argv.slice(2).find((argument) => !argument.startsWith('--')) ?? ''
 const maxBytes = 250_000
 
 interface Manifest { version: string, types?: string, exports: Record<string, string | Record<string, string>>, typesVersions?: Record<string, Record<string, string[]>> }
@@ -120,9 +121,11 @@ function checkExports ({ exports, typesVersions }: Manifest): void {
 }
 
 function checkTypeScript (project: string): void {
-  const wanted = [...new Set(kinds.flatMap(({ versions }) => all ? versions : versions.slice(-1)))]
+  const chosen = kinds.filter(({ name }) => name.includes(word))
+  if (chosen.length === 0) throw new Error(`no kind of module has '${word}' in its name`)
+  const wanted = [...new Set(chosen.flatMap(({ versions }) => all ? versions : versions.slice(-1)))]
   run('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--prefer-offline', '@types/node@20', ...wanted.map((version) => `ts${version}@npm:typescript@~${version}.0`)], project)
-  for (const { name, type, options, versions, sources } of kinds) {
+  for (const { name, type, options, versions, sources } of chosen) {
     for (const version of all ? versions : versions.slice(-1)) {
       for (const [style, source] of Object.entries(sources)) {
         const folder = join(project, `${name} ${version} ${style}`.replace(/[^\w.]+/g, '-'))

@@ -9,9 +9,13 @@ import type { HashSource, Stickiness, StickyCookie } from './session-affinity.ts
 
 /** What may differ from the route's own option for one member. */
 export interface MemberConnection {
+  /** TLS towards this member, instead of the route's. Default: the route's. */
   tls?: TlsOptions
+  /** For a connection to it, TLS included; 0 is none. Default: the route's. httpd: `connectiontimeout=`. */
   connectTimeout?: Duration
+  /** For its response head, and for more of its body; 0 is none. Default: the route's. httpd: `timeout=`. */
   timeout?: Duration
+  /** From the dial to a verified 101; 0 is none. Default: the route's. */
   handshakeTimeout?: Duration
 }
 
@@ -26,6 +30,7 @@ export interface MemberDefaults extends MemberConnection {
   /**
    * Letters, each with an optional `+`: `D` disabled, `S` stopped, `I` never put in error, `R` spare, `H` hot standby, `N` drain;
    * `-` takes one away again. httpd: `status=`.
+   * Default: none.
    */
   status?: string
 }
@@ -36,7 +41,7 @@ export interface MemberOptions extends MemberDefaults {
   url: string | URL
   /** What sticky sessions know it by. Default: none; with `stickyCookie` a short digest of the URL. httpd: `route=`. */
   route?: string
-  /** The route that takes its sessions while it is unusable. httpd: `redirect=`. */
+  /** The route that takes its sessions while it is unusable. httpd: `redirect=`. Default: none. */
   redirect?: string
 }
 
@@ -74,7 +79,7 @@ export interface HealthCheckOptions {
   fails?: number
   /** Which statuses pass, as numbers and ranges: `[200, '300-399']`. Default: 200 to 399. */
   status?: ReadonlyArray<number | string>
-  /** What the first 64 KiB of the body must hold or match. For GET. httpd: `hcexpr=`. */
+  /** What the first 64 KiB of the body must hold or match. For GET. httpd: `hcexpr=`. Default: any. */
   body?: string | RegExp
 }
 
@@ -96,6 +101,7 @@ export interface BalancerOptions {
   stickySessionSep?: string
   /** Sets that cookie ourselves, on responses and on the 101. Default: not. httpd: a Header directive, which misses the 101. */
   stickyCookie?: StickyCookie
+  /** Its upstreams, one by one or by DNS. httpd: BalancerMember. */
   members: readonly MemberOptions[] | DnsMembers
   /** How long a failed member is left out, doubled with each failure in a row up to eight times. Default: 60s. httpd: `retry=`. */
   retry?: Duration
@@ -109,6 +115,7 @@ export interface BalancerOptions {
   noFailover?: boolean
   /** Whether all members are tried again at once when all are in error. Default: false, 503 with Retry-After. httpd: `forcerecovery=`, On. */
   forceRecovery?: boolean
+  /** Active checks of each member. Default: none. */
   healthCheck?: HealthCheckOptions
   /** How long a member that joins or comes back takes to get its full share. Default: 0. */
   slowStart?: Duration
@@ -126,16 +133,23 @@ export type MemberState = 'up' | 'error' | 'unhealthy' | 'draining' | 'disabled'
 
 /** A member, its state and its counters. Plain; a fresh object each time. */
 export interface MemberInfo {
+  /** Its URL. */
   url: string
+  /** What sticky sessions know it by, or null. */
   route: string | null
+  /** The route that takes its sessions while it is unusable, or null. */
   redirect: string | null
+  /** Whether it may be chosen. */
   state: MemberState
   /** Since when, in milliseconds since the epoch. */
   since: number
   /** The status letters that are set. */
   status: string
+  /** Its share of the work. */
   loadFactor: number
+  /** The set that it belongs to; the lowest usable is chosen from. */
   lbSet: number
+  /** The most exchanges at a time; null: no bound. */
   max: number | null
   /** Exchanges now: requests, upgrades under way and live tunnels. */
   busy: number
@@ -153,10 +167,13 @@ export interface MemberInfo {
 
 /** A balancer and its members, as metrics show them. */
 export interface BalancerMetrics {
+  /** Its name. */
   balancer: string
+  /** Its policy; `custom` for a function. */
   lbMethod: string
   /** Members that may be chosen now. */
   up: number
+  /** In the order of their configuration. */
   members: MemberInfo[]
 }
 

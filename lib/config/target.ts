@@ -33,7 +33,9 @@ export interface TunnelInfo {
   readonly age: number
   /** `suspended` once it has been quiet for `asyncDelay` with `async: true`: its request is complete and released. */
   readonly state: 'active' | 'suspended'
+  /** Bytes after the switch, client to upstream. */
   readonly bytesFromClient: number
+  /** Bytes after the switch, upstream to client. */
   readonly bytesFromUpstream: number
   /** Destroys both connections. The outcome's reason is `killed`, and its detail the text given here. */
   close (reason?: string): void
@@ -41,17 +43,21 @@ export interface TunnelInfo {
 
 /** How a tunnel ended. */
 export interface TunnelOutcome {
+  /** The first cause of its end, the same as in metrics and log. */
   readonly reason: TunnelReason
   /** Who ended it. */
   readonly by: 'client' | 'upstream' | 'proxy'
   /** Milliseconds since the switch. */
   readonly duration: number
+  /** Bytes after the switch, client to upstream. */
   readonly bytesFromClient: number
+  /** Bytes after the switch, upstream to client. */
   readonly bytesFromUpstream: number
   /** The code of the first WebSocket Close frame that passed; 1005 for one without a code. */
   readonly closeCode?: number
   /** The text given to `close(reason)`. */
   readonly detail?: string
+  /** What broke, where something did. */
   readonly error?: Error
 }
 
@@ -90,7 +96,7 @@ export interface ReverseOptions {
 
 /** What can be set per route, and at the top as a default for all routes. */
 export interface CommonOptions {
-  /** Where to, by URL, per request, or `false`: not proxied. httpd: ProxyPass, `!`. */
+  /** Where to, by URL, per request, or `false`: not proxied. httpd: ProxyPass, `!`. Default: none; it has to be given. */
   upstream?: string | URL | UpstreamFunction | false
   /**
    * Which methods the route serves. Default: all that Node parses, but CONNECT and TRACE; of a route for WebSockets only
@@ -139,29 +145,40 @@ export interface CommonOptions {
   /** The Via field, both ways. Default: `'off'`. httpd: ProxyVia. */
   via?: 'off' | 'on' | 'full' | 'block'
   /**
-   * Changes the headers of a request or an upgrade just before they are written. Answers at once: a promise, also that of an async function, is
-   * not waited for and is a 500 (FST_WSTUNNEL_FUNCTION); what takes time belongs into a hook. httpd: RequestHeader.
+   * Changes the headers of a request or an upgrade just before they are written. It returns them at once: a promise, also that of an
+   * async function, is a 500 (FST_WSTUNNEL_FUNCTION). What takes time belongs into a hook. httpd: RequestHeader. Default: none.
    */
   rewriteRequestHeaders?: (request: FastifyRequest, headers: HeaderMap) => HeaderMap
-  /** Changes the headers of a response, a 101 too. Answers at once, as `rewriteRequestHeaders` does. Not for `fallbackToHttp: false`, which relays bytes. httpd: Header. */
+  /**
+   * Changes the headers of a response, a 101 too, and returns them at once, as `rewriteRequestHeaders` does. Not for
+   * `fallbackToHttp: false`, which relays bytes. httpd: Header. Default: none.
+   */
   rewriteHeaders?: (headers: HeaderMap, request: FastifyRequest) => HeaderMap
-  /** TLS towards the upstream. httpd: SSLProxy*. */
+  /** TLS towards the upstream. httpd: SSLProxy*. Default: `{}`, verification on, TLS 1.2 or later. */
   tls?: TlsOptions
   /** Exact origins (`https://app.example`) that may open a WebSocket. Default: any. Others, and none: 403. */
   allowedOrigins?: readonly string[]
+  /** Bounds, limit by limit over those at the top. Default: see each. httpd: `max=`. */
   limits?: Limits
   /** Whether each forward has a connection of its own, which ends with it. Default: false. httpd: `disablereuse=`. */
   disableReuse?: boolean
+  /** Which requests the route is for, as Fastify's route option. Default: none. httpd: `<VirtualHost>`. */
   constraints?: Record<string, unknown>
+  /** What hooks find in `request.routeOptions.config`. Default: none. httpd: `<Location>`. */
   config?: Record<string, unknown>
+  /** The level of the route's own log lines. Default: the scope's. httpd: LogLevel. */
   logLevel?: NonNullable<RegisterOptions['logLevel']>
+  /** How values are logged. Default: the scope's. */
   logSerializers?: NonNullable<RegisterOptions['logSerializers']>
+  /** Hooks before the decision is acted on; those of the scope come first. Default: none. httpd: `<Location>`. */
   onRequest?: onRequestHookHandler | onRequestHookHandler[]
+  /** Hooks after `onRequest`. Default: none. httpd: `<Location>`. */
   preValidation?: preValidationHookHandler | preValidationHookHandler[]
+  /** Hooks just before the upstream is dialled. Default: none. httpd: `<Location>`. */
   preHandler?: preHandlerHookHandler | preHandlerHookHandler[]
-  /** Called after the switch. */
+  /** Called after the switch. What it throws is logged. Default: none. */
   onTunnelOpen?: (tunnel: TunnelInfo, request: FastifyRequest) => void
-  /** Called once both connections are closed. */
+  /** Called once both connections are closed. What it throws is logged. Default: none. httpd: CustomLog. */
   onTunnelClose?: (tunnel: TunnelInfo, outcome: TunnelOutcome) => void
 }
 

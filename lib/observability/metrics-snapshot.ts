@@ -29,6 +29,7 @@ export interface TunnelMetrics {
 }
 
 export interface ForwardMetrics {
+  /** Sent to an upstream and not finished. */
   inFlight: number
   /** Finished forwards, by the class of the status that the client was sent. */
   status: Record<StatusClass, number>
@@ -47,15 +48,20 @@ export interface ForwardMetrics {
 export interface UpstreamMetrics {
   /** Its URL; never credentials. */
   upstream: string
+  /** Its tunnels. */
   tunnels: TunnelMetrics
+  /** Its forwards. */
   forwards: ForwardMetrics
 }
 
 export interface RouteMetrics {
   /** Its full path. Entries of the table that share one are one route here. */
   route: string
+  /** Of all its upstreams. */
   tunnels: TunnelMetrics
+  /** Of all its upstreams. */
   forwards: ForwardMetrics
+  /** In the order of their first exchange. */
   upstreams: UpstreamMetrics[]
 }
 

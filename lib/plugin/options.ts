@@ -10,11 +10,11 @@ export interface RouteOptions extends CommonOptions {
 }
 
 export interface WstunnelOptions extends RouteOptions {
-  /** Fastify's prefix. */
+  /** Fastify's prefix. Default: none. */
   prefix?: string
-  /** The table: the first entry that matches decides. Without it, the options at the top are the one entry. */
+  /** The table: the first entry that matches decides. Without it, the options at the top are the one entry. Default: none. */
   routes?: readonly RouteOptions[]
-  /** Sets of upstreams by name, for `balancer://name/path`. A name stands for the whole server. httpd: `<Proxy balancer://name>`. */
+  /** Sets of upstreams by name, for `balancer://name/path`. A name stands for the whole server. httpd: `<Proxy balancer://name>`. Default: none. */
   balancers?: Readonly<Record<string, BalancerOptions>>
   /** A path that tells, as JSON, whether the server is ready, draining, and how many members are up: 200 or 503. Default: none. */
   healthPath?: string
