@@ -77,7 +77,7 @@ function rootCause (error: unknown): unknown {
 /** undici keeps what it could not parse. A TLS record of the type alert or handshake begins with its type and version. */
 function beginningOf (error: unknown): { tls?: true } {
   const { data } = (error ?? {}) as { data?: unknown }
-  return typeof data === 'string' && /^[\x15\x16]\x03/.test(data) ? { tls: true } : {}
+  return typeof data === 'string' && ['\x15\x03', '\x16\x03'].includes(data.slice(0, 2)) ? { tls: true } : {}
 }
 
 const hints: Readonly<Record<string, string>> = {

@@ -156,7 +156,7 @@ describe('changes while it runs', () => {
       [() => control.set(url, { status: '+Z' }), /^status: expected letters/],
       [() => control.set(url, { loadFactor: 2, max: 0 }), /^max: /],
       [() => control.set(url, { route: 'b' } as never), 'route: unknown option'],
-      [() => control.drain(url, { closeTunnels: '30' }), "closeTunnels: expected a duration such as '30s', got '30'"],
+      [() => control.drain(url, { closeTunnels: '30' as never }), "closeTunnels: expected a duration such as '30s', got '30'"],
       [() => control.remove(url, { closeTunnels: 'soon' as never }), "closeTunnels: expected a duration such as '30s', got 'soon'"]
     ]
     for (const [act, message] of rows) await assert.rejects(async () => { await act() }, { code: 'FST_WSTUNNEL_INVALID_OPTIONS', message })

@@ -32,7 +32,7 @@ async function start (t: TestContext, setup: (app: FastifyInstance, round: numbe
   let round = 0
   const app = await restartable(async (create) => {
     const made = create({})
-    await made.register(wstunnel, { routes: [{ path: '/ws/', upstream: `${upstream.url}/` }, { path: '/http/', upstream: `${http.url}/` }], drainTimeout })
+    await made.register(wstunnel, { routes: [{ path: '/ws/', upstream: `${upstream.url}/` }, { path: '/http/', upstream: `${http.url}/` }], drainTimeout: drainTimeout as `${bigint}s` })
     await setup(made, round++)
     return made
   }, {}, fastify) as unknown as Restartable['app']

@@ -499,7 +499,7 @@ test('without a route the plugin just decorates', async (t) => {
 })
 
 test('a bad option rejects ready() and names its path', async (t) => {
-  await assert.rejects(startProxy(t, { routes: [{ upstream: 'ws://127.0.0.1:9/' }, { path: '/x', upstream: 'ws://127.0.0.1:9/', idleTimeout: '30' }] }), {
+  await assert.rejects(startProxy(t, { routes: [{ upstream: 'ws://127.0.0.1:9/' }, { path: '/x', upstream: 'ws://127.0.0.1:9/', idleTimeout: '30' as never }] }), {
     code: 'FST_WSTUNNEL_INVALID_OPTIONS',
     message: /routes\[1\]\.idleTimeout/
   })
