@@ -45,6 +45,8 @@ const answered: Record<string, string> = {
   'balancer/balancer.ts': 'members, discovery and probes of one balancer; its metrics go when snapshots have a place of their own',
   'balancer/options.ts': 'types and their documentation, no code',
   'balancer/resolve-options.ts': 'one pass over one shape, members by hand and by DNS',
+  'config/target.ts': 'types and their documentation, no code',
+  'errors.ts': 'every error of the plugin with its status, and the one map from causes to them',
   'plugin/resolve-options.ts': 'one pass over one shape',
   'plugin/server-state.ts': 'is to be taken apart: tables, re-entered sockets, health and member events',
   'proxy/forward.ts': 'one exchange from its beginning to its one end; recorders will take its counters',

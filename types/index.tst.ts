@@ -225,7 +225,7 @@ describe('balancers', () => {
 
   test('have members by URL or by DNS', () => {
     expect<BalancerOptions>().type.toBeAssignableWith({ members })
-    expect<BalancerOptions>().type.toBeAssignableWith({ members: { dns: 'backend.internal', type: 'SRV' as const, refresh: '10s', servers: ['127.0.0.1:53'] } })
+    expect<BalancerOptions>().type.toBeAssignableWith({ members: { dns: 'backend.internal', type: 'SRV' as const, refresh: '10s' as const, servers: ['127.0.0.1:53'] } })
     expect<BalancerOptions>().type.not.toBeAssignableWith({ members: 'backend.internal' })
     expect<MemberOptions>().type.not.toBeAssignableWith({ loadFactor: 1 })
     expect<MemberOptions>().type.not.toBeAssignableWith({ url: 'ws://a/', loadfactor: 1 })

@@ -186,7 +186,7 @@ export class Balancer implements UpstreamSelector, MemberPool {
     const found = this.#members.find((member) => member.url === label)
     if (found !== undefined) return found
     const known = this.#members.map((member) => member.url)
-    throw new InvalidOptionsError(`url: expected a member of balancer ${this.config.name}, got '${withoutCredentials(String(url))}'${forName(String(url), known)}`)
+    throw new InvalidOptionsError(`url: expected a member of balancer ${this.config.name}, got '${withoutCredentials(String(url))}'${forName('', known)}`)
   }
 
   /** Those that were taken out and have no exchange any more. */

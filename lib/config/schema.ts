@@ -43,7 +43,9 @@ export class Issues {
 
   /** @param hint what was most likely meant, with its own separator before it */
   expected (path: string, expected: string, value: unknown, hint = ''): void {
-    this.note(path, `expected ${expected}, got ${show(value)}${hint}`)
+    // What is meant is made of what was given: as long, and as discreet.
+    const meant = hint.replace(/'[^']*'/g, (quoted) => show(quoted.slice(1, -1)))
+    this.note(path, `expected ${expected}, got ${show(value)}${meant}`)
   }
 
   has (path: string): boolean {

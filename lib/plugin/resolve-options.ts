@@ -194,8 +194,9 @@ function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: strin
   const webSocket = isWebSocket(upstream, kinds)
   const upgrade = resolveUpgrade(own.upgrade, webSocket)
   if (upgrade === undefined) bad('upgrade', `${expectedUpgrade} (HTTP in any version, h2c, h2, h3 and TLS are never tunnelled)`, own.upgrade, forUpgrade(own.upgrade))
-  if (own.methods?.every((method: string | undefined) => method === undefined || everyMethod.includes(method)) === false) bad('methods', expectedMethods, own.methods.join(', '), forMethods(own.methods))
-  const methods = own.methods === undefined ? undefined : Object.freeze([...own.methods])
+  // Those that are no strings have findings already, and are left out here.
+  const methods = own.methods === undefined ? undefined : Object.freeze(own.methods.filter((method: string | undefined) => method !== undefined))
+  if (methods?.every((method) => everyMethod.includes(method)) === false) bad('methods', expectedMethods, methods.join(', '), forMethods(methods))
   const fallbackToHttp = own.fallbackToHttp ?? true
   // RFC 6455, 4.1: a WebSocket is asked for by GET. Other protocols may be by any method.
   const webSocketsOnly = webSocket && !fallbackToHttp && Array.isArray(upgrade) && upgrade.every((token) => token === 'websocket')

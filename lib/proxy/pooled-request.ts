@@ -1,7 +1,7 @@
 /** A forward's request at one upstream: the connection that carries it, and the time that it is given. */
 import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
-import { ClosedError, InvalidResponseError, TimeoutError, toProxyError, type WstunnelError } from '../errors.ts'
+import { ClosedError, InvalidResponseError, timedOut, toProxyError, type WstunnelError } from '../errors.ts'
 import type { HeaderList } from '../http/header-list.ts'
 import { authenticatesConnection } from '../http/hop-by-hop.ts'
 import type { Borrower, ConnectionPool, Ticket } from '../upstream/connection-pool.ts'
@@ -213,7 +213,7 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
   }
 
   upstreamIsLate (): void {
-    const error = new TimeoutError()
+    const error = timedOut('timeout')
     if (this.#controller !== undefined) this.#controller.abort(error) // which has undici tell us of it
     else void this.#connection?.destroy(error) // it has not even sent the request
   }

@@ -2,7 +2,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { Target, UpstreamFunction } from '../config/target.ts'
 import { type Address, type BalancerRef, parseAddress, parseBalancerRef } from '../config/upstream-url.ts'
-import { InvalidUpstreamError, TimeoutError } from '../errors.ts'
+import { InvalidUpstreamError, timedOut } from '../errors.ts'
 import { Counters } from './counters.ts'
 import { type Choice, Upstream } from './upstream.ts'
 
@@ -35,7 +35,8 @@ export class TargetUpstreams {
 
   /** Counters of upstreams that were forgotten, and of exchanges that never had one. */
   get unattributed (): Counters {
-    return this.#unattributed ??= new Counters()
+    this.#unattributed ??= new Counters()
+    return this.#unattributed
   }
 
   /**
@@ -117,7 +118,7 @@ export class TargetUpstreams {
 async function inTime<T> (answer: T | Promise<T>, timeout: number): Promise<T> {
   if (typeof answer === 'string' || timeout === 0) return await answer
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => { timer = setTimeout(() => reject(new TimeoutError()), timeout) })
+  const late = new Promise<never>((_resolve, reject) => { timer = setTimeout(() => reject(timedOut('connectTimeout')), timeout) })
   try {
     return await Promise.race([answer, late])
   } finally {

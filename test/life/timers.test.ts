@@ -166,7 +166,7 @@ test('handshakeTimeout is a 504 on time, and the dial is destroyed', async (t) =
 test('a tunnel with a short timer is on time beside one that has long ones only', async (t) => {
   const upstream = await startRawUpstream(t)
   const record = recordTunnels()
-  const routes = [{ path: '/long/', upstream: upstream.url }, { path: '/', upstream: upstream.url, maxLifetime: '400ms' }]
+  const routes = [{ path: '/long/', upstream: upstream.url }, { path: '/', upstream: upstream.url, maxLifetime: '400ms' as const }]
   const proxy = await startProxy(t, { routes, ...record.hooks })
   const lag = watchLag(t)
   await openTunnel(t, proxy, upstream, '/long/')

@@ -32,10 +32,15 @@ function findings (options: unknown, base = ''): string[] {
   return message.split('; ')
 }
 
+/** What was found, and a hint of what may have been meant behind it. */
+function begin (found: readonly string[], expected: readonly string[]): void {
+  assert.deepEqual(found.map((finding, i) => finding.slice(0, expected[i]?.length)), expected)
+}
+
 function bad (option: string, value: unknown, expected: string, got: string): void {
   test(`${option}: ${got}`, () => {
-    assert.deepEqual(findings({ upstream, [option]: value }), [`${option}: expected ${expected}, got ${got}`])
-    assert.deepEqual(findings({ routes: [{ upstream }, { upstream, path: '/b', [option]: value }] }),
+    begin(findings({ upstream, [option]: value }), [`${option}: expected ${expected}, got ${got}`])
+    begin(findings({ routes: [{ upstream }, { upstream, path: '/b', [option]: value }] }),
       [`routes[1].${option}: expected ${expected}, got ${got}`])
   })
 }
@@ -140,7 +145,7 @@ describe('defaults', () => {
   })
   test('no option at all is no route at all', () => {
     assert.deepEqual(resolve({}).targets, [])
-    assert.deepEqual(resolve({ idleTimeout: '5m' }).targets, [])
+    assert.deepEqual(resolve({ drainTimeout: '5s' }).targets, [])
     assert.deepEqual(resolve({ routes: [] }).targets, [])
     assert.deepEqual(resolve({ routes: [], upstream }).targets, [])
   })
@@ -284,7 +289,7 @@ describe('paths', () => {
   for (const path of ['', 'ws', 'ws/', '*', '/*', '/a/*', '/a?b', '/a#b', '/a\\b', '/a b', '/\x7f', '/a%20b', '/a//b', '//', '/./a', '/a/.',
     '/a/..', '/../a', '/a/../b', '/a(b)', '/a\n']) {
     test(`${JSON.stringify(path)} is none`, () => {
-      assert.deepEqual(findings({ path, upstream }),
+      begin(findings({ path, upstream }),
         [`path: expected a path prefix such as '/ws/', without wildcards, query or dot segments, got '${path}'`])
     })
   }
@@ -302,7 +307,7 @@ describe('upstreams', () => {
   bad('upstream', { host: 'up.example' }, expected, 'an object')
   bad('upstream', ['ws://up.example/'], expected, 'an array')
   test('none', () => {
-    assert.deepEqual(findings({ routes: [{ path: '/a' }] }), [`routes[0].upstream: expected ${expected}, got undefined`])
+    begin(findings({ routes: [{ path: '/a' }] }), [`routes[0].upstream: expected ${expected}, got undefined`])
   })
 })
 
@@ -373,7 +378,7 @@ describe('other values', () => {
   }
   test('a long text is cut, not repeated', () => {
     const [finding] = findings({ upstream: 'x'.repeat(10_000) })
-    assert.ok((finding as string).length < 300)
+    assert.ok((finding as string).length < 400)
   })
   for (const value of [null, 'ws://up.example/', 5, []]) {
     test(`${JSON.stringify(value)} instead of options`, () => assert.match(findings(value).join(), /expected an object/))
@@ -400,7 +405,7 @@ describe('several bad values are named in one error', () => {
       routes: [{ upstream, path: 'a' }, { upstream, path: '/b', timeout: '1', keepAlive: '2' }, { upstream, path: '/c', upgrade: 'h2c' }]
     }).sort(), [
       "drainTimeout: expected a duration such as '30s', got '1'",
-      "routes[0].path: expected a path prefix such as '/ws/', without wildcards, query or dot segments, got 'a'",
+      "routes[0].path: expected a path prefix such as '/ws/', without wildcards, query or dot segments, got 'a', did you mean '/a'?",
       "routes[1].keepAlive: expected a duration such as '30s', got '2'",
       "routes[1].timeout: expected a duration such as '30s', got '1'",
       "routes[2].upgrade: expected a protocol token, a list of them, 'ANY' or 'NONE' (HTTP in any version, h2c, h2, h3 and TLS are never tunnelled), got 'h2c'"
@@ -545,7 +550,7 @@ describe('entries that share a path', () => {
 describe('methods', () => {
   const expected = 'methods that Node parses, in upper case, but not CONNECT and TRACE'
   for (const value of ['get', 'CONNECT', 'TRACE', 'FROB', '']) {
-    test(`${JSON.stringify(value)} is none`, () => assert.deepEqual(findings({ upstream, methods: ['GET', value] }), [`methods: expected ${expected}, got 'GET, ${value}'`]))
+    test(`${JSON.stringify(value)} is none`, () => begin(findings({ upstream, methods: ['GET', value] }), [`methods: expected ${expected}, got 'GET, ${value}'`]))
   }
   test('none at all is an error', () => assert.deepEqual(findings({ upstream, methods: [] }), [`methods: expected ${expected}, got an array`]))
   test('of an entry for WebSockets only are GET, which alone can ask for one', () => {
