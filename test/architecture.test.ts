@@ -65,6 +65,7 @@ const touched: Record<string, Record<string, string>> = {
     'route.handler =': 'documented for onRoute hooks: @fastify/websocket has put its own around ours'
   },
   'proxy/client-response.ts': {
+    'reply.log =': 'Fastify logs every 5xx as an error; a refusal for a limit is none',
     'reply.raw.statusMessage =': 'documented',
     'Object.defineProperty(raw)': 'the reason phrase of an upstream is for its own status, and a hook may change that until the head is written',
     'raw.writeHead =': 'the same for the fields of its content'

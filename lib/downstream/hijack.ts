@@ -5,6 +5,7 @@ import type { Socket } from 'node:net'
 import { type Duplex, pipeline } from 'node:stream'
 import { reset } from '../net/socket.ts'
 import type { RawResponseBody } from '../upstream/http1-response-body.ts'
+import { closeInStages } from './staged-close.ts'
 import { dropPendingUpgrade, isGuard, UpgradeResponse } from './upgrade-response.ts'
 
 /** Takes the connection out of Fastify's and Node's hands. */
@@ -42,9 +43,9 @@ export function relayRaw (reply: FastifyReply, request: FastifyRequest, socket: 
   const complete = completeRequest(reply.raw, status, socket)
   body.once('error', () => reset(socket)) // a mere end may be the message's
   pipeline(body, socket, (error) => {
-    if (error !== undefined && error !== null) socket.destroy()
-    else request.raw.socket.destroySoon()
     complete()
+    if (error !== undefined && error !== null) socket.destroy()
+    else closeInStages(request.raw.socket)
   })
 }
 

@@ -1,7 +1,4 @@
-/**
- * The client's socket while it waits for its answer: early bytes are kept up to a limit, and its leaving is noticed. What comes
- * behind an answer that is whole goes back into the socket.
- */
+/** The client's socket while it waits for its response: early bytes are kept up to a limit, and its leaving is noticed. */
 import type { Duplex } from 'node:stream'
 import { ClientGoneError } from '../errors.ts'
 import type { PendingUpgrade } from './upgrade-response.ts'
@@ -11,23 +8,17 @@ export interface Abortable {
 }
 
 export class PendingClient {
-  readonly #pendingUpgrade: PendingUpgrade
   readonly #socket: Duplex
   readonly #limit: number
   #gone: Error | undefined = undefined
   #controller: AbortController | undefined = undefined
   #early: Buffer[]
-  #late: Buffer[] = []
   #size: number
   #watching = false
-  /** Who works for it: aborted when it leaves, or is to wait no more. */
+  /** What is done for it: aborted when it leaves, or is to wait no more. */
   inProgress: Abortable | undefined = undefined
-  /** Whether the client may have all of its answer: its next request may come before Node says that the response has finished. */
-  isAnswered: (() => boolean) | undefined = undefined
 
-  constructor (pendingUpgrade: PendingUpgrade, limit: number) {
-    const { socket, head } = pendingUpgrade
-    this.#pendingUpgrade = pendingUpgrade
+  constructor ({ socket, head }: PendingUpgrade, limit: number) {
     this.#socket = socket
     this.#limit = limit
     this.#early = head.length > 0 ? [head] : []
@@ -86,8 +77,6 @@ export class PendingClient {
       socket.off('data', this.#onData)
       socket.off('end', this.#onGone)
       socket.off('close', this.#onGone)
-      if (this.#late.length > 0 && !socket.destroyed && !socket.readableEnded) socket.unshift(Buffer.concat(this.#late))
-      this.#late = []
     }
     const early = this.#early.length === 1 ? this.#early[0] as Buffer : Buffer.concat(this.#early)
     this.#early = []
@@ -95,11 +84,7 @@ export class PendingClient {
   }
 
   readonly #onData = (chunk: Buffer): void => {
-    if (this.isAnswered?.() === true) this.#late.push(chunk)
-    else {
-      this.#pendingUpgrade.hasEarlyData = true
-      this.#early.push(chunk)
-    }
+    this.#early.push(chunk)
     this.#size += chunk.length
     if (this.#size >= this.#limit) this.#socket.pause()
   }

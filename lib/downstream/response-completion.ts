@@ -5,7 +5,7 @@ import { reset } from '../net/socket.ts'
 import { whenClosed } from './pipelining.ts'
 import { isHeadWritten } from './upgrade-response.ts'
 
-type Response = FastifyReply['raw'] & { readonly stream?: { readonly destroyed: boolean, readonly rstCode?: number } }
+type Response = FastifyReply['raw'] & { readonly stream?: { readonly destroyed: boolean, readonly rstCode?: number, destroy (error: Error): void } }
 
 /**
  * Calls back when the response is finished, and when its connection is closed.
@@ -37,7 +37,13 @@ export function isComplete (raw: Response): boolean {
   return raw.writableFinished && (raw.stream?.rstCode ?? 0) === 0
 }
 
-/** HTTP/1.0 has no chunks: a body of no length that just ends is a whole one (RFC 9112, 8). */
-export function truncateResponse (raw: FastifyReply['raw']): void {
-  if (raw.req.httpVersion === '1.0' && isHeadWritten(raw) && raw.socket !== null) reset(raw.socket)
+/**
+ * Ends a response that is not whole so that its client can tell. HTTP/1.0 has no chunks: a body of no length that just ends is a whole one
+ * (RFC 9112, 8). Over HTTP/2 Node resets a destroyed response with NO_ERROR, which clients take for the end of a whole one; after an error it is
+ * INTERNAL_ERROR (RFC 9113, 8.1).
+ */
+export function truncateResponse (raw: Response): void {
+  if (!isHeadWritten(raw)) return
+  if (raw.stream !== undefined) raw.stream.destroy(new Error('the response broke off'))
+  else if (raw.req.httpVersion === '1.0' && raw.socket !== null) reset(raw.socket)
 }

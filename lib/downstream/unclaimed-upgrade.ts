@@ -8,7 +8,8 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { monotonicNow } from '../net/clock.ts'
-import { guard, isGuard, isIdle } from './upgrade-response.ts'
+import { isIdle } from './pipelining.ts'
+import { guard, isGuard } from './upgrade-response.ts'
 
 /** How long an owner may take to touch an upgrade, in milliseconds. */
 const patience = 1000

@@ -3,16 +3,20 @@
  * every request that asks for an upgrade here; those that will not switch are given back, and become plain requests.
  */
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { takeAllUpgrades } from '../compat/node24-upgrade-callback.ts'
 import { DrainingError, TooManyHeadersError, type WstunnelError } from '../errors.ts'
 import { reinjectedToken, replaceUpgradeToken } from '../http/hop-by-hop.ts'
+import { isHttp2 } from '../http/version.ts'
 import type { ServerState } from '../plugin/server-state.ts'
 import { isTruncated, readFacts } from '../routing/request-facts.ts'
 import type { RefusalStage } from '../upstream/counters.ts'
 import { instancesOn, isAlone, isInCharge, removeInstance } from './instances.ts'
-import { keepResponse, whenIdle } from './pipelining.ts'
+import { connectionsOf, keepConnections } from './connections.ts'
+import { isLastRequest, keepResponse, whenIdle } from './pipelining.ts'
 import { reinject, serializeRequest } from './reinject.ts'
+import { closeInStages, isAnswered } from './staged-close.ts'
 import { type ForeignUpgrades, foreignUpgradesOf, isTaken, traceOf, UnclaimedUpgrades } from './unclaimed-upgrade.ts'
 import {
   assignUpgradeResponse, dropPendingUpgrade, guard, isGuard, isHeadWritten, keepPendingUpgrade, type PendingUpgrade,
@@ -38,7 +42,7 @@ interface Context {
 
 export function listen (state: ServerState): Listening {
   const server = state.server as Server
-  const { peers } = instancesOn(server, takeAllUpgrades)
+  const { peers } = instancesOn(server, takeServer)
   peers.push(state)
   const foreign = foreignUpgradesOf(server)
   const unclaimed = new UnclaimedUpgrades(foreign, ({ request, stream, head }) => answerUnclaimed(state, request, stream, head))
@@ -47,7 +51,10 @@ export function listen (state: ServerState): Listening {
   const onUpgrade = function onWstunnelUpgrade (request: IncomingMessage, socket: Duplex, head: Buffer): void {
     if (isInCharge(peers, state)) accept(context, request, socket, head)
   }
-  const onRequest = function onWstunnelRequest (request: IncomingMessage, response: ServerResponse): void { keepResponse(request, response) }
+  const onRequest = function onWstunnelRequest (request: IncomingMessage, response: ServerResponse): void {
+    if (!isHttp2(request)) keepResponse(request, response)
+    if (isInCharge(peers, state) && isLastRequest(request, server.maxRequestsPerSocket)) response.setHeader('connection', 'close')
+  }
   const onContinue = guard(function onWstunnelCheckContinue (request: IncomingMessage, response: ServerResponse): void {
     checkContinue(server, onContinue, request, response)
   })
@@ -55,23 +62,39 @@ export function listen (state: ServerState): Listening {
   server.prependListener('upgrade', onUpgrade)
   server.prependListener('request', onRequest)
   server.on('checkContinue', onContinue)
+  // Before Fastify's own listener, which writes a response.
+  const onClientError = function onWstunnelClientError (_: Error, socket: Socket): void { if (isAnswered(socket)) socket.destroy() }
+  server.prependListener('clientError', onClientError)
   let end: NodeJS.Timeout | undefined
+  // A turn after the drain: what that has just answered goes out first.
+  const endAll = (): void => {
+    foreign.destroy()
+    connectionsOf(server)?.destroy()
+  }
   return {
     get isReplaced () {
       return peers.some((peer) => peer.isReady && !peer.registry.closing && peer.routing !== state.routing)
     },
     close () {
-      // A turn later: what the drain itself has just answered goes out first.
-      if (!this.isReplaced) end ??= setTimeout(() => setImmediate(() => foreign.destroy()), state.drainTimeout).unref()
+      if (this.isReplaced) return
+      connectionsOf(server)?.goAway()
+      end ??= setTimeout(() => setImmediate(endAll), state.drainTimeout).unref()
     },
     stop () {
       clearTimeout(end)
       server.off('upgrade', onUpgrade)
       server.off('request', onRequest)
       server.off('checkContinue', onContinue)
+      server.off('clientError', onClientError)
       removeInstance(server, state)
     }
   }
+}
+
+/** What the first instance on a server does to it. */
+function takeServer (server: Server, peers: readonly ServerState[]): () => void {
+  const untakes = [takeAllUpgrades(server, peers), keepConnections(server)]
+  return () => { for (const untake of untakes) untake() }
 }
 
 /** What Node does by itself, but for a response behind one that is not finished: it would put the `100` into its body. */
@@ -80,7 +103,12 @@ function checkContinue (server: Server, own: (...args: never[]) => void, request
   // Of several instances or copies of this package one answers; where there is a listener of the user's own, that one does.
   if (listeners[0] !== own || !listeners.every(isGuard)) return
   if (response.socket !== null) response.writeContinue()
+  else response.once('socket', continueInTurn)
   server.emit('request', request, response)
+}
+
+function continueInTurn (this: ServerResponse): void {
+  if (!isHeadWritten(this)) this.writeContinue()
 }
 
 /** @param stream the connection; on Node 26, what comes behind a body that is still to be read */
@@ -109,7 +137,7 @@ function accept (context: Context, request: IncomingMessage, stream: Duplex, hea
   }
   const facts = readFacts(request, state.rules)
   // An empty head is a part of all that was read with the request, and would keep that.
-  const pendingUpgrade = { socket, head: head.length > 0 ? head : nothing, hasEarlyData: head.length > 0 || facts.body }
+  const pendingUpgrade = { socket, head: head.length > 0 ? head : nothing }
   keepPendingUpgrade(request, pendingUpgrade)
   const fate = state.previewDecision(facts, alone)
   // Fastify would answer this one itself, without a word about when to come back.
@@ -133,9 +161,8 @@ function refuse (state: ServerState, response: UpgradeResponse, request: Incomin
   const { code, message, statusCode, retryAfter } = error
   state.refusedUnrouted(request, stage, error)
   const body = JSON.stringify({ statusCode, code, error: STATUS_CODES[statusCode], message })
-  response.once('finish', () => request.socket.destroySoon())
+  response.once('finish', () => closeInStages(request.socket))
   response.writeHead(statusCode, {
-    connection: 'close',
     'content-type': 'application/json; charset=utf-8',
     'content-length': String(Buffer.byteLength(body)),
     ...(retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) })
@@ -149,13 +176,12 @@ function route (state: ServerState, response: UpgradeResponse, request: Incoming
 }
 
 function trackUpgrade (state: ServerState, response: UpgradeResponse, request: IncomingMessage, pendingUpgrade: PendingUpgrade): void {
-  if (pendingUpgrade.hasEarlyData || asksToClose(request)) response.setHeader('connection', 'close')
   const { registry } = state
   const exchange = { index: -1, abort: () => setImmediate(abortUnanswered, response, pendingUpgrade, untrack) }
   const untrack = (): void => registry.untrack('upgrade', exchange)
   registry.track('upgrade', exchange)
   response.on('finish', () => {
-    afterResponse(state, response, request, pendingUpgrade)
+    afterResponse(response, request, pendingUpgrade)
     untrack()
   })
   response.on('close', untrack)
@@ -170,13 +196,12 @@ function abortUnanswered (response: UpgradeResponse, { socket }: PendingUpgrade,
   else socket.destroy()
 }
 
-/** After an ordinary response: the connection is HTTP again, or it is closed. */
-function afterResponse (state: ServerState, response: UpgradeResponse, request: IncomingMessage, { socket, hasEarlyData }: PendingUpgrade): void {
+/** After an ordinary response the connection closes: Node's parser has let go of it, and bytes of the other protocol may be on their way. */
+function afterResponse (response: UpgradeResponse, request: IncomingMessage, { socket }: PendingUpgrade): void {
   if (!isHeadWritten(response)) return // hijacked, for the tunnel
   response.detachSocket(socket as IncomingMessage['socket'])
-  const over = hasEarlyData || response.closes || state.registry.closing || asksToClose(request)
-  if (over || request.httpVersion !== '1.1' || !request.complete) request.socket.destroySoon()
-  else reinjectConnection(state, request, nothing)
+  request.resume() // Node 26 reads a body into it
+  closeInStages(request.socket)
 }
 
 /** Nobody else has taken an upgrade of no path of ours. `rewriteUrl` may make it one of ours; else it becomes a plain request. */
@@ -200,7 +225,7 @@ function serveInPlace (state: ServerState, request: IncomingMessage, behind: Dup
   const { socket, headers: { expect }, httpVersion } = request
   const response = assignUpgradeResponse(request, socket)
   if (response === undefined) return
-  trackUpgrade(state, response, request, { socket, head: nothing, hasEarlyData: true })
+  trackUpgrade(state, response, request, { socket, head: nothing })
   // Not before: to read what is behind the body is to read the body.
   request.once('end', () => behind.once('end', endToo).resume())
   const waits = httpVersion === '1.1' && expect !== undefined && /^100-continue$/i.test(expect)
@@ -216,14 +241,9 @@ function reinjectConnection (state: ServerState, request: IncomingMessage, bytes
   // Node would wait for the end that has come already, and ends what a client has ended at once.
   if (socket.readableEnded) return socket.destroySoon()
   socket.off('error', onSocketError)
-  state.returned(socket)
   reinject(state.server, socket, bytes)
 }
 
 const onSocketError = guard(function onUpgradeSocketError (this: Duplex): void {
   this.destroy()
 })
-
-function asksToClose ({ headers }: IncomingMessage): boolean {
-  return /\bclose\b/i.test(headers.connection ?? '')
-}

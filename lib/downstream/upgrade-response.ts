@@ -1,17 +1,14 @@
 /** The response of an upgrade: one that we put on its socket ourselves, and what came with it. */
 import { IncomingMessage, OutgoingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { withClose } from './must-close.ts'
+import { responseLeft } from './pipelining.ts'
 
 /** An upgrade's socket, and what the client sent on it after the request's head. */
 export interface PendingUpgrade {
   readonly socket: Duplex
   /** Bytes after the head, read by Node's parser. */
   readonly head: Buffer
-  /**
-   * Whether the client has sent more without waiting for an answer. That may be of a protocol that is not spoken now: after
-   * an ordinary response the connection ends.
-   */
-  hasEarlyData: boolean
 }
 
 const kPendingUpgrade: unique symbol = Symbol('fastify-wstunnel.pending-upgrade')
@@ -47,11 +44,8 @@ export function isHeadWritten (response: { readonly headersSent: boolean }): boo
   return response instanceof OutgoingMessage ? Reflect.get(OutgoingMessage.prototype, 'headersSent', response) as boolean : response.headersSent
 }
 
-/** The response of an upgrade that is answered as an ordinary request. */
+/** The response of an upgrade that is answered as an ordinary request. It is the last one on its connection, and its head says so. */
 export class UpgradeResponse extends ServerResponse {
-  /** Whether its head said `Connection: close`. */
-  closes = false
-
   constructor (request: IncomingMessage) {
     super(request)
     // Express gives a response another prototype: what is overridden here must be its own.
@@ -74,16 +68,27 @@ export class UpgradeResponse extends ServerResponse {
   override detachSocket (socket: IncomingMessage['socket']): void {
     socket.off('drain', this.#onDrain)
     super.detachSocket(socket)
+    responseLeft(socket)
   }
 
   readonly #onDrain = (): void => { this.emit('drain') }
 
   override writeHead (...args: unknown[]): this {
     const headers = args.at(-1)
-    const connection = typeof headers === 'object' && headers !== null && 'connection' in headers
-      ? headers.connection
-      : this.getHeader('connection')
-    this.closes = /\bclose\b/i.test(String(connection))
+    let given: unknown
+    if (Array.isArray(headers)) {
+      const kept: unknown[] = []
+      for (let i = 0; i < headers.length; i += 2) {
+        if (/^connection$/i.test(String(headers[i]))) given = headers[i + 1]
+        else kept.push(headers[i], headers[i + 1])
+      }
+      args[args.length - 1] = kept
+    } else if (typeof headers === 'object' && headers !== null) {
+      const kept = Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'connection')
+      given = Object.entries(headers).find(([name]) => name.toLowerCase() === 'connection')?.[1]
+      args[args.length - 1] = Object.fromEntries(kept)
+    }
+    this.setHeader('connection', withClose(given ?? this.getHeader('connection')))
     return super.writeHead(...args as Parameters<ServerResponse['writeHead']>)
   }
 }
@@ -98,11 +103,4 @@ export function assignUpgradeResponse (request: IncomingMessage, socket: Duplex)
     if ((error as NodeJS.ErrnoException).code === 'ERR_HTTP_SOCKET_ASSIGNED') return undefined
     throw error
   }
-}
-
-/** Whether no response is pending on the socket. */
-export function isIdle (socket: Duplex): boolean {
-  const response = assignUpgradeResponse(new IncomingMessage(socket as IncomingMessage['socket']), socket)
-  response?.detachSocket(socket as IncomingMessage['socket'])
-  return response !== undefined
 }

@@ -3,7 +3,6 @@ import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { BalancerControl } from '../balancer/options.ts'
 import { shareHiddenClasses } from '../compat/node20-hidden-classes.ts'
-import { keepFreedMemory } from '../compat/node20-malloc.ts'
 import { type Duration, parseDuration } from '../config/duration.ts'
 import type { TunnelInfo } from '../config/target.ts'
 import { listen } from '../downstream/upgrade-listener.ts'
@@ -59,7 +58,6 @@ async function wstunnel (app: FastifyInstance, options: WstunnelOptions): Promis
   if (healthPath !== undefined) await app.register(async function wstunnelHealth (scope) { healthRoute(scope, state, healthPath) }, prefix === undefined ? {} : { prefix })
   if (config.targets.length === 0) return
   shareHiddenClasses() // before there is a socket
-  keepFreedMemory()
   // Encapsulated: the prefix, the parser and the hooks of this registration stay in here.
   await app.register(async function wstunnelRoutes (scope) { routes(scope, state, table, config) }, prefix === undefined ? {} : { prefix })
 }
@@ -71,7 +69,7 @@ function stateOf (app: FastifyInstance): ServerState {
   states.set(app.routing, state)
   const listening = listen(state)
   const close = (): void => {
-    state.close(listening.isReplaced)
+    state.close()
     listening.close()
   }
   // Begun before the listener closes, since that waits for tunnels; awaited after, since Fastify cuts `preClose` hooks off.

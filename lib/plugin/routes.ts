@@ -2,7 +2,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Server, ServerResponse } from 'node:http'
 import type { Target } from '../config/target.ts'
-import { markMustClose, mustClose } from '../downstream/must-close.ts'
+import { wstunnelOnSend } from '../downstream/early-response.ts'
+import { isBehindLast, markMustClose } from '../downstream/must-close.ts'
+import { closeInStages, isUnread } from '../downstream/staged-close.ts'
 import { guard, isHeadWritten, pendingUpgradeOf, UpgradeResponse } from '../downstream/upgrade-response.ts'
 import { BadPathError, BadRequestError, TooManyHeadersError, UpgradeRequiredError, type WstunnelError } from '../errors.ts'
 import { prefixLength, type RouterRules } from '../http/path-pattern.ts'
@@ -33,10 +35,11 @@ export function routes (scope: FastifyInstance, state: ServerState, table: Route
   const handle = function wstunnelHandler (request: FastifyRequest, reply: FastifyReply): void { handleRequest(state, table, request, reply) }
   // After all others', and so after @fastify/websocket's, which puts a handler around ours that would switch the upgrade itself.
   scope.addHook('onRoute', function wstunnelOnRoute (route) { route.handler = handle })
+  // After those of all outer scopes: also where one of their hooks answers in our place.
+  scope.addHook('onSend', wstunnelOnSend)
   addRoutes(scope, state, table, placements, {
-    decide (target, request: Decided, reply) {
+    decide (target, request: Decided) {
       request[kDecision] = decisionOn(state, target, request)
-      if (mustClose(request.raw)) reply.header('connection', 'close') // also where a later hook answers in our place
     },
     preHandlersOf: preHandlersFor,
     handle
@@ -54,7 +57,7 @@ function decisionOn (state: ServerState, target: Target, { raw }: FastifyRequest
   if (decision.kind === 'none') return decision
   if (isTruncated(raw, state.server as Server)) return refusal(target, raw, new TooManyHeadersError())
   // RFC 9112, 9.6: nothing that comes behind the request whose answer says `close` is to be processed.
-  if (mustClose(raw)) return refusal(target, raw, new BadRequestError('behind a request that was refused'))
+  if (isBehindLast(raw)) return refusal(target, raw, new BadRequestError('behind a request that was refused'))
   const offered = pendingUpgradeOf(raw) !== undefined
   // It did not come by an upgrade of Node's: by `inject()`, or with an offer that Node did not see (20: `Connection: Upgrade<TAB>`).
   if ((decision.kind === 'upgrade-raw' || decision.kind === 'upgrade') && !offered) {
@@ -62,7 +65,7 @@ function decisionOn (state: ServerState, target: Target, { raw }: FastifyRequest
   }
   // It did, was foreseen to switch, and so Node has not read its body.
   if (decision.kind === 'forward' && offered && facts.body) return refusal(target, raw, new BadRequestError('an upgrade with a body'))
-  if (decision.kind === 'refuse' && !(decision.error instanceof UpgradeRequiredError)) markMustClose(raw)
+  if (decision.kind === 'refuse' && !(decision.error instanceof UpgradeRequiredError)) markMustClose(raw, 'invalid')
   return decision
 }
 
@@ -72,7 +75,7 @@ function uncutPath (url: string, rules: RouterRules): string | undefined {
 }
 
 function refusal (target: Target, raw: FastifyRequest['raw'], error: WstunnelError): Decision {
-  markMustClose(raw)
+  markMustClose(raw, 'invalid')
   return { kind: 'refuse', target, error }
 }
 
@@ -87,7 +90,7 @@ function preHandlersFor ({ settings }: Target): NonNullable<Target['settings']['
  */
 function wstunnelPreHandler (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
   if (pendingUpgradeOf(request.raw) !== undefined && !UpgradeResponse.is(reply.raw)) {
-    reply.header('connection', 'close')
+    markMustClose(request.raw, 'upgrade')
     reply.raw.once('finish', endConnection)
     if ('ws' in request) request.ws = false
   }
@@ -95,7 +98,7 @@ function wstunnelPreHandler (request: FastifyRequest, reply: FastifyReply, done:
 }
 
 const endConnection = guard(function endConnection (this: ServerResponse): void {
-  if (isHeadWritten(this)) this.req.socket.destroySoon()
+  if (isHeadWritten(this)) closeInStages(this.req.socket)
 })
 
 /** The handler: acts on the decision, after every hook of the user's has agreed. */
@@ -131,11 +134,13 @@ function refuse (state: ServerState, table: RouteTable, request: FastifyRequest,
   if (request.raw.headers.upgrade !== undefined) {
     state.refused(target, 'decision', table.upstreamsOf(target).unattributed, error, request)
   }
-  const { httpVersion } = request.raw
   const http1 = !isHttp2(request.raw)
   if (http1 && error instanceof UpgradeRequiredError && protocols !== undefined) {
     // RFC 9110, 15.5.22.
-    reply.header('upgrade', protocols).header('connection', httpVersion === '1.0' ? 'Upgrade, close' : 'Upgrade')
-  } else if (http1) reply.header('connection', 'close')
+    reply.header('upgrade', protocols).header('connection', 'Upgrade')
+    if (request.raw.httpVersion === '1.0') markMustClose(request.raw, 'client')
+    // What comes behind an offer may be of the protocol that was offered, whatever its length says.
+    if (request.raw.headers.upgrade !== undefined && isUnread(request.raw)) markMustClose(request.raw, 'upgrade')
+  } else markMustClose(request.raw, 'invalid')
   sendError(request, reply, error)
 }

@@ -1,6 +1,5 @@
 /** One state per server: what every registration on it shares, from wherever it is called. */
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
-import type { Duplex } from 'node:stream'
 import { isDeepStrictEqual } from 'node:util'
 import { Balancer, type MemberChange } from '../balancer/balancer.ts'
 import { controlOf } from '../balancer/control.ts'
@@ -8,7 +7,6 @@ import type { BalancerControl } from '../balancer/options.ts'
 import { forName } from '../config/suggestions.ts'
 import type { Target } from '../config/target.ts'
 import { logging } from '../config/user-function.ts'
-import { isIdle } from '../downstream/upgrade-response.ts'
 import { InvalidOptionsError, type WstunnelError } from '../errors.ts'
 import { defaultRules, parsePrefix, patternKey, type RouterRules, segmentKey } from '../http/path-pattern.ts'
 import { Registry } from '../lifecycle/registry.ts'
@@ -33,8 +31,6 @@ interface Claim {
   readonly methods: readonly string[]
 }
 
-const returned = new WeakMap<object, Set<Duplex>>()
-
 export class ServerState {
   readonly server: FastifyInstance['server']
   /** Puts a request through Fastify's router. */
@@ -55,8 +51,6 @@ export class ServerState {
   readonly #claims: Map<string, Claim[]> = new Map()
   /** Whether the server has a `rewriteUrl`; `undefined` until a request has shown it. */
   #rewrites: boolean | undefined = undefined
-  /** Connections that were given back to Node, by any instance on this server. */
-  readonly #returned: Set<Duplex>
   readonly #startedAt: number = monotonicNow()
   #closing: Promise<void> | undefined = undefined
   /** Whether the application is ready to take what comes. */
@@ -68,8 +62,6 @@ export class ServerState {
     this.server = app.server
     this.routing = app.routing
     this.#log = app.log
-    this.#returned = returned.get(app.server) ?? new Set()
-    returned.set(app.server, this.#returned)
   }
 
   add (config: Config): RouteTable {
@@ -221,23 +213,9 @@ export class ServerState {
     this.refused(target, stage, table.upstreamsOf(target).unattributed, error, undefined)
   }
 
-  /**
-   * Keeps a connection that was given back to Node, until it closes. To Node it is one that has not sent its first request,
-   * and so not idle: a closing server would wait for it.
-   */
-  returned (socket: Duplex): void {
-    if (this.#returned.has(socket)) return
-    this.#returned.add(socket)
-    socket.once('close', () => this.#returned.delete(socket))
-  }
-
-  /**
-   * Begins the drain of an application that closes. Returns at once; `closed` waits for it.
-   * @param replaced whether another application goes on with the server
-   */
-  close (replaced: boolean): void {
+  /** Begins the drain of an application that closes. Returns at once; `closed` waits for it. */
+  close (): void {
     this.registry.closing = true
-    if (!replaced) for (const socket of this.#returned) if (isIdle(socket)) socket.destroy()
     this.#closing ??= this.registry.drain(this.drainTimeout, true)
   }
 

@@ -4,8 +4,8 @@ import { STATUS_CODES } from 'node:http'
 import type { Target } from '../config/target.ts'
 import { immediate, readable } from '../config/user-function.ts'
 import { isHeadWritten } from '../downstream/upgrade-response.ts'
-import { InvalidHeaderError, InvalidResponseError, isProxyError } from '../errors.ts'
-import { announcesBody, fieldValue, type HeaderList, tokens } from '../http/header-list.ts'
+import { InvalidHeaderError, InvalidResponseError, isProxyError, type WstunnelError } from '../errors.ts'
+import { fieldValue, type HeaderList, tokens } from '../http/header-list.ts'
 import { fromMap, toMap } from '../http/header-map.ts'
 import { mergedVary, responseHeaders } from '../http/hop-by-hop.ts'
 import { leadBack, type Origin } from './reverse.ts'
@@ -45,10 +45,7 @@ export function applyResponseHead (request: FastifyRequest, reply: FastifyReply,
   if (request.raw.httpVersionMajor === 1) {
     keepReason(reply.raw, head)
     const upgrade = advertised(target, head)
-    if (upgrade !== undefined) fields.set('upgrade', upgrade)
-    // Answered before the request's body was read: the rest of it is not waited for.
-    if (isUnread(request)) fields.set('connection', upgrade === undefined ? 'close' : 'Upgrade, close')
-    else if (upgrade !== undefined) fields.set('connection', 'Upgrade')
+    if (upgrade !== undefined) fields.set('upgrade', upgrade).set('connection', 'Upgrade')
   }
   if (head.status === 204) fields.delete('content-length') // RFC 9110, 8.6
   const vary = reply.getHeader('vary') // of a hook: @fastify/cors
@@ -129,16 +126,18 @@ function groupHeaders (list: HeaderList): Map<string, string | string[]> {
   return fields
 }
 
-/**
- * Sends an error instead of a response, through Fastify's error handler. Where the framing of what the client sends on
- * can no longer be trusted, the connection ends with it.
- */
+/** Refusals that are no failure of anybody's. */
+const refusals: ReadonlySet<string> = new Set(['FST_WSTUNNEL_LIMIT', 'FST_WSTUNNEL_CLIENT_LIMIT', 'FST_WSTUNNEL_DRAINING'])
+
+/** Sends an error instead of a response, through Fastify's error handler. */
 export function sendError (request: FastifyRequest, reply: FastifyReply, cause: unknown): void {
   // Fastify takes what is no Error for a payload, and a user's function may throw anything.
   const error = readable(cause)
   resetReason(request, reply)
-  if (isProxyError(error) && error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter))
-  if (isUnread(request)) reply.header('connection', reply.hasHeader('upgrade') ? 'Upgrade, close' : 'close')
+  if (isProxyError(error) && error.retryAfter !== undefined) {
+    reply.header('retry-after', String(error.retryAfter))
+    if (refusals.has(error.code)) logAsRefusal(reply, error)
+  }
   deliver(reply, error)
 }
 
@@ -166,6 +165,16 @@ export function deliver (reply: FastifyReply, payload?: unknown): void {
   }
 }
 
+/**
+ * A refusal for a limit, or because of a drain, is no failure of the server's: Fastify logs every 5xx as an error with its stack, and thousands of them
+ * are just what a limit is for.
+ */
+function logAsRefusal (reply: FastifyReply, error: WstunnelError): void {
+  const { log } = reply
+  delete error.stack
+  reply.log = Object.create(log, { error: { value: log.info.bind(log) } }) as typeof log
+}
+
 /** Bytes on the wire. Undici bounds only names and values, and so lets any number of short fields pass. */
 function sizeOf (headers: HeaderList): number {
   let size = headers.length / 2 * ': \r\n'.length
@@ -176,11 +185,6 @@ function sizeOf (headers: HeaderList): number {
 /** The reason phrase of an upstream's response does not fit an error that takes its place. */
 function resetReason ({ raw }: FastifyRequest, reply: FastifyReply): void {
   if (raw.httpVersionMajor === 1 && !isHeadWritten(reply.raw)) reply.raw.statusMessage = ''
-}
-
-/** Whether a body is still to come that will not be read: HTTP/1.1 could not go on behind it. */
-function isUnread ({ raw }: FastifyRequest): boolean {
-  return raw.httpVersionMajor === 1 && raw.complete === false && announcesBody(raw.headers)
 }
 
 /** The protocols that a 426 must tell of (RFC 9110, 15.5.22), where the route would accept one of them. */

@@ -5,7 +5,10 @@ import { Readable } from 'node:stream'
 import type { Target } from '../config/target.ts'
 import { readable } from '../config/user-function.ts'
 import { type ClientProgress, watchClient } from '../downstream/client-timeout.ts'
+import { markMustClose } from '../downstream/must-close.ts'
+import { whenTurn } from '../downstream/pipelining.ts'
 import { isClientGone, isComplete, truncateResponse, watchEnd } from '../downstream/response-completion.ts'
+import { closeBehind } from '../downstream/staged-close.ts'
 import { ClientGoneError, DrainingError, isProxyError, type WstunnelError } from '../errors.ts'
 import type { HeaderList } from '../http/header-list.ts'
 import { isHttp2 } from '../http/version.ts'
@@ -39,6 +42,16 @@ export function forward (options: ForwardOptions): void {
   if (exchange.over) return
   try {
     exchange.admit()
+  } catch (error) {
+    return exchange.fail(error)
+  }
+  // Behind another response on its connection it waits: it has its place and is tracked, so that it counts, and a drain ends it.
+  whenTurn(options.request.raw, options.reply.raw, () => begin(options, exchange))
+}
+
+function begin (options: ForwardOptions, exchange: Forward): void {
+  if (exchange.over) return
+  try {
     const choice = options.upstreams.choose(options.request, () => exchange.signal())
     if (choice instanceof Promise) choice.then((chosen) => exchange.start(chosen)).catch((error) => exchange.fail(error))
     else exchange.start(choice)
@@ -179,6 +192,7 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
   }
 
   clientSendsNothing (error: Error): void {
+    markMustClose(this.#options.request.raw, 'timeout')
     this.fail(error)
     this.#break(error)
   }
@@ -254,7 +268,7 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
       this.#takeBack = applyResponseHead(request, reply, target, head, { choice, matched })
       const { cookie } = choice
       if (cookie !== undefined) reply.header('set-cookie', cookie)
-      if (registry.closing && request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
+      if (registry.closing) markMustClose(request.raw, 'draining')
       return chunks
     } catch (cause) {
       const error = readable(cause)
@@ -313,7 +327,7 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
     }
     counters.status[`${Math.trunc(raw.statusCode / 100)}xx` as StatusClass]++
     // Node closes idle connections when a server begins to close; this one was not idle then.
-    if (registry.closing && request.raw.httpVersionMajor === 1) request.raw.socket.destroySoon?.() // inject() has no such socket
+    if (registry.closing && request.raw.socket instanceof Socket && request.raw.httpVersionMajor === 1) closeBehind(request.raw)
   }
 }
 

@@ -189,7 +189,7 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
     this.#settle()
     this.#countRefusal(error)
     const reply = this.#reply
-    const { socket, hasEarlyData } = this.#pendingUpgrade
+    const { socket } = this.#pendingUpgrade
     const { target } = this.#decision
     if (error instanceof ClientGoneError) logAborted(this.#request.log, target, this.#upstream?.label, monotonicNow() - this.#begunAt)
     else if (!(error instanceof HeadWrittenError)) logFailure(this.#request.log, 'upgrade', target, this.#upstream?.label, error)
@@ -199,7 +199,6 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
     }
     if (this.#isAnswered) return
     if (socket.destroyed || error instanceof ClientGoneError) return abortReply(reply, socket)
-    if (hasEarlyData) reply.header('connection', 'close')
     sendError(this.#request, reply, error)
   }
 
@@ -283,13 +282,11 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
     // The client may leave, or a drain be over, while the upstream is silent.
     const { socket } = this.#pendingUpgrade
     this.#client.inProgress = { abort: () => socket.destroy() }
-    this.#client.isAnswered = () => isHeadWritten(reply.raw) && body.whole
     reply.raw.once('close', () => body.destroy())
     this.#stage = 'upstream'
     this.#countRefusal(undefined)
     if (head.status === 403) warnOfHost(this.#request, target)
     if (raw) return relayRaw(reply, this.#request, socket, received.subarray(0, headEnd), body, head.status)
-    if (this.#pendingUpgrade.hasEarlyData) reply.header('connection', 'close')
     if (takeBack !== undefined) body.once('error', takeBack) // an onSend hook may be at work before the head is written
     if (framing.kind !== 'none') deliver(reply, body)
     else {

@@ -951,12 +951,6 @@ export const differences: Readonly<Record<string, Pick<Scenario, 'differs' | 'ou
       '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example'
     ]
   },
-  'replies / no fallback / nobody listens': {
-    differs: 'keeps-connection',
-    ours: [
-      '< 503', '< kept'
-    ]
-  },
   'replies / no fallback / silence': {
     differs: 'off-timeouts',
     ours: [
@@ -1175,30 +1169,6 @@ export const differences: Readonly<Record<string, Pick<Scenario, 'differs' | 'ou
       '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example'
     ]
   },
-  'replies / upgrade / 400': {
-    differs: 'keeps-connection',
-    ours: [
-      '< 400 Bad Request', '  x-from: upstream', '  body "bad"', '< kept', 'A> GET /chat HTTP/1.1', '  connection: upgrade',
-      '  host: {A}', '  sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==', '  sec-websocket-version: 13', '  upgrade: websocket',
-      '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example'
-    ]
-  },
-  'replies / upgrade / 500': {
-    differs: 'keeps-connection',
-    ours: [
-      '< 500 Internal Server Error', '  x-from: upstream', '  body "oops"', '< kept', 'A> GET /chat HTTP/1.1',
-      '  connection: upgrade', '  host: {A}', '  sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==', '  sec-websocket-version: 13',
-      '  upgrade: websocket', '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example'
-    ]
-  },
-  'replies / upgrade / 503': {
-    differs: 'keeps-connection',
-    ours: [
-      '< 503 Service Unavailable', '  retry-after: 3', '  x-from: upstream', '  body "later"', '< kept', 'A> GET /chat HTTP/1.1',
-      '  connection: upgrade', '  host: {A}', '  sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==', '  sec-websocket-version: 13',
-      '  upgrade: websocket', '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example'
-    ]
-  },
   'replies / upgrade / HTTP/2 in the status line': {
     differs: 'no-http09',
     ours: [
@@ -1301,12 +1271,6 @@ export const differences: Readonly<Record<string, Pick<Scenario, 'differs' | 'ou
     differs: 'name-502',
     ours: [
       '< 502', '< kept'
-    ]
-  },
-  'replies / upgrade / nobody listens': {
-    differs: 'keeps-connection',
-    ours: [
-      '< 503', '< kept'
     ]
   },
   'replies / upgrade / silence': {

@@ -4,6 +4,8 @@ import { ask, handshake, head, http, httpUp, says, seen, willing, ws, wsOff, ok,
 
 const tables = { ws, 'ws, no fallback': wsOff, http, 'http, upgrade=websocket': httpUp }
 
+const refusal = ['< 403 Forbidden', '  content-type: text/plain', '  x-from: upstream', '  body "no"', '< fin', ...seen('GET /chat', 'websocket')]
+
 export const basic: readonly Scenario[] = [
   ...Object.entries(tables).flatMap(([name, table]): Scenario[] => [
     { name: `basic / ${name} / a WebSocket`, table, client: ask(handshake()), upstream: willing },
@@ -16,11 +18,9 @@ export const basic: readonly Scenario[] = [
       ...(table === wsOff
         ? {
             differs: 'no-blind-tunnel',
-            ours: [
-              '< 403 Forbidden', '  content-type: text/plain', '  x-from: upstream', '  body "no"', '< fin', ...seen('GET /chat', 'websocket')
-            ]
+            ours: refusal
           }
-        : {})
+        : table === http ? {} : { differs: 'refused-upgrade', ours: refusal })
     }
   ]),
   { name: 'basic / a body', table: ws, client: ask(head('POST /', 'Content-Length: 5') + 'hello', 'POST'), upstream: says(ok()) }

@@ -46,8 +46,7 @@ export const tls: readonly Scenario[] = explained([
       table: wss(verified, 'refused'),
       client: ask(bytes as string),
       upstream: [],
-      differs: 'keeps-connection',
-      ours: refused(503, 'kept')
+      ...(what === 'upgrade' ? {} : { differs: 'keeps-connection', ours: refused(503, 'kept') })
     }
   ]),
   {

@@ -82,10 +82,10 @@ test('old tunnels drain while new ones open', async (t) => {
   assert.equal([...app.wstunnel.tunnels()].length, 20)
 })
 
-test('upgrades under way, and connections that were given back, outlive a restart', async (t) => {
+test('upgrades under way, and connections of declined offers, outlive a restart', async (t) => {
   const { app, port, upstream } = await start(t)
   const kept = await rawClient(t, port)
-  kept.write(upgradeHead('/nobody'))
+  kept.write(requestHead('GET', '/nobody', { Connection: 'Upgrade', Upgrade: 'h2c' }))
   assert.equal((await kept.response()).status, 404)
   const client = await rawClient(t, port)
   client.write(upgradeHead('/ws/x'))
@@ -96,7 +96,7 @@ test('upgrades under way, and connections that were given back, outlive a restar
   connection.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno')
   assert.equal((await client.response()).status, 403)
   await within(restarted, 'restart()')
-  kept.write(upgradeHead('/nobody'))
+  kept.write(requestHead('GET', '/nobody', { Connection: 'Upgrade', Upgrade: 'h2c' }))
   assert.equal((await kept.response()).status, 404)
 })
 

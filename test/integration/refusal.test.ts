@@ -58,16 +58,25 @@ test('hop-by-hop headers of a refusal are not forwarded', async (t) => {
 })
 
 for (const [name, send] of framings.slice(0, 2)) {
-  test(`after a refusal framed by ${name} the connection carries the next upgrade`, async (t) => {
+  test(`after a refusal framed by ${name} the connection closes, and what came behind the upgrade is not processed`, async (t) => {
     const { client, upstream, response } = await answered(t, (connection) => send(connection, 'HTTP/1.1 403 Forbidden\r\n', 'no'))
+    assert.deepEqual([response.status, response.headers['connection']], [403, ['close']])
     client.write(upgradeHead('/'))
-    const connection = await upstream.next()
-    connection.write(switching(await connection.head()))
-    const next = await client.response()
-    await roundTrip({ client, upstream: connection })
-    assert.deepEqual([response.status, next.status], [403, 101])
+    await client.ended
+    assert.equal(client.unread.length, 0)
+    assert.equal(upstream.connections.length, 1)
   })
 }
+
+test('a refused client that sends on and does not end is dropped two seconds after its last byte', async (t) => {
+  const { client, proxy } = await answered(t, 'HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n')
+  const since = performance.now()
+  client.write('x')
+  await client.ended
+  await within(proxy.app.close(), 'close()')
+  const took = performance.now() - since
+  assert.ok(took > 1500, `${took} ms`)
+})
 
 test('a refusing upstream never sees what the client sends next', async (t) => {
   const all = await stage(t)
@@ -206,12 +215,10 @@ test('an upstream that trickles its head is a 504 after handshakeTimeout', async
   await Promise.all([trickling, stop.promise])
 })
 
-test('after a failed handshake the connection of the client goes on', async (t) => {
-  const { client, upstream, response } = await answered(t, 'garbage\r\n\r\n')
-  client.write(upgradeHead('/'))
-  const connection = await upstream.next()
-  connection.write(switching(await connection.head()))
-  assert.deepEqual([response.status, (await client.response()).status], [502, 101])
+test('after a failed handshake the connection of the client closes', async (t) => {
+  const { client, response } = await answered(t, 'garbage\r\n\r\n')
+  assert.deepEqual([response.status, response.headers['connection']], [502, ['close']])
+  await client.ended
 })
 
 test('a 502 does not tell the client where the upstream is', async (t) => {

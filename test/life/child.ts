@@ -23,7 +23,7 @@ interface Start {
   port?: number
 }
 
-type Order = { do: 'start', with: Start } | { do: 'memory' } | { do: 'bytes' } | { do: 'faults' } | { do: 'close' }
+type Order = { do: 'start', with: Start } | { do: 'memory' } | { do: 'bytes' } | { do: 'close' }
 type Request = { id: number } & Order
 
 interface Answer {
@@ -59,11 +59,6 @@ export class ProxyProcess {
 
   memory (): Promise<Memory> {
     return this.#ask({ do: 'memory' })
-  }
-
-  /** Pages that the system has had to give to the process so far. */
-  faults (): Promise<number> {
-    return this.#ask({ do: 'faults' })
   }
 
   /** Whether nothing moves any more, though the proxy has had its turns, before `moved` has resolved: it is not the proxy that is waited for. */
@@ -124,7 +119,6 @@ async function obey (request: Request): Promise<unknown> {
     for (const { bytesFromClient, bytesFromUpstream } of app.wstunnel.tunnels()) bytes += bytesFromClient + bytesFromUpstream
     return bytes
   }
-  if (request.do === 'faults') return process.resourceUsage().minorPageFault
   if (request.do === 'memory') {
     for (let i = 0; i < 3; i++) {
       await new Promise((resolve) => setImmediate(resolve))

@@ -1,0 +1,50 @@
+/** Every connection that a server has accepted, and its HTTP/2 sessions, so that a closing server can end them. */
+import type { EventEmitter } from 'node:events'
+import type { Http2Session } from 'node:http2'
+import type { Socket } from 'node:net'
+import { guard } from './upgrade-response.ts'
+
+const servers = new WeakMap<EventEmitter, Connections>()
+
+/** Node's `closeAllConnections` misses silent TCP below TLS, and HTTP/2 servers have none. */
+class Connections {
+  readonly #sockets: Set<Socket> = new Set()
+  readonly #sessions: Set<Http2Session> = new Set()
+
+  /** @internal */
+  readonly onConnection = guard((socket: Socket): void => this.#keep(this.#sockets, socket))
+  /** @internal */
+  readonly onSession = guard((session: Http2Session): void => this.#keep(this.#sessions, session))
+
+  #keep<T extends EventEmitter> (set: Set<T>, each: T): void {
+    if (set.has(each)) return // given back to Node, which tells of it once more
+    set.add(each)
+    each.once('close', guard(() => set.delete(each)))
+  }
+
+  /** Has HTTP/2 clients begin nothing more on their sessions (GOAWAY). What is under way goes on. */
+  goAway (): void {
+    for (const session of this.#sessions) session.close()
+  }
+
+  destroy (): void {
+    for (const session of this.#sessions) session.destroy()
+    for (const socket of this.#sockets) socket.destroy()
+  }
+}
+
+/** @returns stops keeping them */
+export function keepConnections (server: EventEmitter): () => void {
+  const connections = new Connections()
+  servers.set(server, connections)
+  server.on('connection', connections.onConnection)
+  server.on('session', connections.onSession)
+  return () => {
+    server.off('connection', connections.onConnection)
+    server.off('session', connections.onSession)
+  }
+}
+
+export function connectionsOf (server: EventEmitter): Connections | undefined {
+  return servers.get(server)
+}
