@@ -12,9 +12,9 @@ class Connections {
   readonly #sessions: Set<Http2Session> = new Set()
 
   /** @internal */
-  readonly onConnection = guard((socket: Socket): void => this.#keep(this.#sockets, socket))
+  readonly onConnection: (socket: Socket) => void = guard((socket: Socket): void => this.#keep(this.#sockets, socket))
   /** @internal */
-  readonly onSession = guard((session: Http2Session): void => this.#keep(this.#sessions, session))
+  readonly onSession: (session: Http2Session) => void = guard((session: Http2Session): void => this.#keep(this.#sessions, session))
 
   #keep<T extends EventEmitter> (set: Set<T>, each: T): void {
     if (set.has(each)) return // given back to Node, which tells of it once more

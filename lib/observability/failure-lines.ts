@@ -1,4 +1,5 @@
 /** Log lines of exchanges that fail, and of routes that are not meant as they stand. None holds a header field, or a URL of a client. */
+import { logging } from '../config/user-function.ts'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Target } from '../config/target.ts'
 import { isProxyError, timerOf } from '../errors.ts'
@@ -27,12 +28,12 @@ export function logFailure (log: FastifyBaseLogger, kind: FailedExchange, target
     ...(hint === undefined ? {} : { hint }),
     ...(source === 'internal' ? { err } : {})
   }
-  log[source === 'client' ? 'info' : source === 'upstream' ? 'warn' : 'error'](line, `${kind} failed`)
+  logging(() => log[source === 'client' ? 'info' : source === 'upstream' ? 'warn' : 'error'](line, `${kind} failed`))
 }
 
 /** A client has left before it had all of its response. */
 export function logAborted (log: FastifyBaseLogger, { route }: Target, upstream: string | undefined, duration: number): void {
-  log.info({ route, upstream: upstream ?? null, duration }, 'request aborted by its client')
+  logging(() => log.info({ route, upstream: upstream ?? null, duration }, 'request aborted by its client'))
 }
 
 const said = new WeakMap<Target, Set<string>>()
@@ -43,7 +44,7 @@ export function warnOnce (log: FastifyBaseLogger, target: Target, text: string, 
   said.set(target, known)
   if (known.has(text)) return
   known.add(text)
-  log.warn({ route: target.route, ...(upstream === undefined ? {} : { upstream }) }, text)
+  logging(() => log.warn({ route: target.route, ...(upstream === undefined ? {} : { upstream }) }, text))
 }
 
 interface Details {
