@@ -1,7 +1,7 @@
 /** Walks the tree, and sorts what it finds by server and place. */
 import { readRouteCookie } from './balancers.ts'
 import { resolveConditional } from './conditional.ts'
-import { isGuard, noteGuards, noteOther } from './directives.ts'
+import { isContainer, isGuard, noteContainer, noteGuards, noteOther } from './directives.ts'
 import type { Rule, Scope, Server, Settings } from './model.ts'
 import { shorten, type Notes, type Place } from './notes.ts'
 import { isPlainPath } from './paths.ts'
@@ -17,6 +17,8 @@ export interface Collected {
   readonly main: Server
   readonly virtualHosts: Server[]
   readonly listen: { host?: string, port: number }[]
+  /** The lines of `listen`. */
+  readonly listenLines: { place: Place, port: number }[]
 }
 
 export function newServer (place: Place, addresses: readonly string[] = []): Server {
@@ -44,7 +46,7 @@ export function newServer (place: Place, addresses: readonly string[] = []): Ser
 /** Goes through the tree once. */
 export class Collector {
   readonly #notes: Notes
-  readonly #collected: Collected = { main: newServer({ line: 1, directive: '' }), virtualHosts: [], listen: [] }
+  readonly #collected: Collected = { main: newServer({ line: 1, directive: '' }), virtualHosts: [], listen: [], listenLines: [] }
 
   constructor (notes: Notes) {
     this.#notes = notes
@@ -113,7 +115,8 @@ export class Collector {
     noteGuards(all, this.#notes)
     for (const node of all) {
       if (isGuard(node)) continue
-      if (node.children === undefined && named !== undefined && node.name === 'balancermember') readMember(node, named, server, this.#notes)
+      if (isContainer(node)) noteContainer(node, this.#notes)
+      else if (node.children === undefined && named !== undefined && node.name === 'balancermember') readMember(node, named, server, this.#notes)
       else if (node.children === undefined && named !== undefined && node.name === 'proxyset') readProxySet(node, named, server, this.#notes)
       else if (node.children !== undefined || isSetting(node)) this.#notes.error(node, `not translated: within <Proxy ${shorten(url)}>`)
       else noteOther(node, this.#notes)
@@ -129,7 +132,7 @@ export class Collector {
     for (const node of all) {
       if (isGuard(node)) continue
       if (node.children !== undefined) {
-        if (/^require(all|any)$/.test(node.name)) noteGuards(node.children, notes)
+        if (isContainer(node)) noteContainer(node, notes)
         else notes.error(node, `not translated: <${shorten(node.name)}> within a section, with all that stands in it`)
       } else if (node.name === 'proxypass' || node.name === 'proxypassmatch') {
         const next = readProxyPass(node, within, server, notes)
@@ -202,6 +205,7 @@ export class Collector {
     if (match === null || port > 65_535) this.#notes.error(node, `not translated: ${shorten(node.words[0] ?? '')}, which is no port`)
     else {
       const host = match[1] ?? match[2]
+      this.#collected.listenLines.push({ place: node, port })
       this.#collected.listen.push(host === undefined || host === '*' ? { port } : { host, port })
     }
   }

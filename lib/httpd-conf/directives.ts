@@ -1,4 +1,5 @@
 /** Directives that become no option: which of them need nothing, and which are said aloud. All names in lower case. */
+import { resolveConditional } from './conditional.ts'
 import type { Notes } from './notes.ts'
 import { shorten } from './notes.ts'
 import type { Node } from './sections.ts'
@@ -95,6 +96,23 @@ export function noteGuards (nodes: readonly Node[], notes: Notes): void {
     if (node.name === 'order' && (text === 'deny,allow' || (text === 'allow,deny' && allowsAll))) continue
     if (node.name === 'satisfy' && text === 'any' && order === undefined) continue
     if (isGuard(node)) noteOther(node, notes)
+  }
+}
+
+const containers: ReadonlySet<string> = new Set(['requireall', 'requireany', 'requirenone'])
+
+export function isContainer ({ name, children }: Node): boolean {
+  return children !== undefined && containers.has(name)
+}
+
+/** The same of `<RequireAll>` and its like, however deep: they are only harmless where nothing but `all granted` stands in them. */
+export function noteContainer (container: Node, notes: Notes): void {
+  const children = resolveConditional(container.children ?? [], notes)
+  noteGuards(children, notes)
+  if (container.name === 'requirenone') notes.error(container, 'not translated: who may come in; use a hook, such as onRequest')
+  for (const child of children) {
+    if (isContainer(child)) noteContainer(child, notes)
+    else if (!isGuard(child)) notes.error(child, 'not translated: within a section that says who may come in')
   }
 }
 

@@ -1,26 +1,59 @@
 /** Virtual hosts: which names lead to which, as httpd decides it and as one server for all of its ports can. */
 import type { Entry } from './entries.ts'
-import type { Server } from './model.ts'
+import type { Balancer, Server } from './model.ts'
 import { shorten, type Notes } from './notes.ts'
+import type { Site } from './site.ts'
 
 /** A virtual host with its table. */
 export interface Host {
   readonly server: Server
   readonly entries: readonly Entry[]
+  readonly balancers: ReadonlyMap<string, Balancer>
   /** Whether its clients come over TLS. */
   readonly secure: boolean
   /** Patterns with `*` and `?`, in lower case. Those that another host has are taken away. */
   readonly names: Set<string>
 }
 
-export function hostOf (server: Server, entries: readonly Entry[], notes: Notes): Host {
+export function hostOf ({ server, balancers }: Site, entries: readonly Entry[], notes: Notes): Host {
   const names = new Set<string>()
   for (const text of [server.serverName ?? '', ...server.names]) {
     const name = text.replace(/^[a-z]+:\/\//i, '').replace(/:\d+$/, '').replace(/\.$/, '').toLowerCase()
     if (/^(?:[\w.*?-]+|\[[0-9a-f:.]+\])$/.test(name)) names.add(name)
     else if (name !== '') notes.error(server, `not translated: the name ${shorten(text)}`)
   }
-  return { server, entries, names, secure: server.secure || server.addresses.some((address) => address.endsWith(':443')) }
+  return { server, entries, balancers, names, secure: server.secure || server.addresses.some((address) => address.endsWith(':443')) }
+}
+
+/** `_default_` is another word for `*`. */
+function addressesOf ({ addresses }: Server): string[] {
+  return addresses.map((address) => address.toLowerCase().replace(/^_default_(?=:|$)/, '*'))
+}
+
+/** Those of TLS first: of two addresses they have the names that both have, by a wildcard too. */
+export function inOrder (hosts: readonly Host[]): Host[] {
+  return [...hosts.filter(({ secure }) => secure), ...hosts.filter(({ secure }) => !secure)]
+}
+
+/** Says of names that httpd leads elsewhere on another address, where nobody has them. Before names are shared out. */
+export function noteOtherAddresses (hosts: readonly Host[], isEqual: (a: Host, b: Host) => boolean, notes: Notes): void {
+  const byAddress = new Map<string, { first: Host, names: Set<string> }>()
+  for (const host of hosts) {
+    for (const address of addressesOf(host.server)) {
+      const known = byAddress.get(address) ?? { first: host, names: new Set() }
+      for (const name of host.names) known.names.add(name)
+      byAddress.set(address, known)
+    }
+  }
+  for (const host of hosts.filter(({ entries }) => entries.length > 0)) {
+    const own = addressesOf(host.server)
+    for (const [address, { first, names }] of byAddress) {
+      const missing = [...host.names].find((name) => !names.has(name))
+      if (own.includes(address) || missing === undefined || isEqual(host, first)) continue
+      notes.check(host.server, `in httpd ${shorten(missing)} on ${shorten(address)} is not for this virtual host, but for another, such as that of line ${first.server.line}; here it is for this one`)
+      break
+    }
+  }
 }
 
 /** Leaves each name to one host: to the first of an address; of two addresses to that of TLS. */
@@ -33,7 +66,7 @@ export function shareNames (hosts: readonly Host[], isEqual: (a: Host, b: Host) 
         owners.set(name, host)
         continue
       }
-      const sameAddress = host.server.addresses.some((address) => owner.server.addresses.includes(address))
+      const sameAddress = addressesOf(host.server).some((address) => addressesOf(owner.server).includes(address))
       const winner = !sameAddress && host.secure && !owner.secure ? host : owner
       const loser = winner === host ? owner : host
       loser.names.delete(name)
@@ -51,7 +84,7 @@ export function defaultHost (hosts: readonly Host[], isEqual: (a: Host, b: Host)
   const firsts = new Set<Host>()
   const addresses = new Set<string>()
   for (const host of hosts) {
-    for (const address of host.server.addresses) {
+    for (const address of addressesOf(host.server)) {
       if (addresses.has(address)) continue
       addresses.add(address)
       firsts.add(host)

@@ -19,7 +19,11 @@ export function readProxyPass (node: Node, within: Within | undefined, server: S
   const refuse = (why: string): undefined => notes.error(node, `not translated: ${why}`) as undefined
   const [source = '', url = '', ...words] = within === undefined ? node.words : [within.text, ...node.words]
   if (url === '') return refuse('there is no target')
-  const isExpression = node.name === 'proxypassmatch' || within?.isExpression === true
+  const isExpression = node.name === 'proxypassmatch' || (within?.isExpression === true && hasWildcard(source))
+  if (within?.isExpression === true && !isExpression && !source.startsWith('/')) {
+    notes.check(node, `has no effect: httpd takes ${shorten(source)} for a plain path here, since there is no * or ? in it; ProxyPassMatch would take it for an expression`)
+    return undefined
+  }
   const excluded = url === '!'
   const common = { line: node.line, directive: node.directive, kind: within === undefined ? 'pass' as const : 'location' as const, takes: { plain: true, webSocket: true }, except: [] }
   const parameters = excluded ? new Map<string, string>() : readParameters(words, /^balancer:/i.test(url) ? 'balancer' : 'worker', node, notes)
@@ -44,6 +48,11 @@ export function readProxyPass (node: Node, within: Within | undefined, server: S
   for (const caution of [...mapping.cautions, ...target === false ? [] : joinCautions(mapping.path, target)]) notes.check(node, caution)
   if (target !== false) register({ ...target, path: (/^[^$]*?:\/\/[^/$]*([^$]*)/.exec(url)?.[1] ?? '') }, parameters, node, server, notes)
   return { ...common, at: mapping.path, from: mapping.path, target, first }
+}
+
+/** Whether httpd takes the text of a section around ProxyPass for a pattern. */
+function hasWildcard (text: string): boolean {
+  return /[*?]|\[.*\]/.test(text.replace(/\\./g, ''))
 }
 
 /** The parameters go to the target's worker, or to its balancer. */
@@ -77,6 +86,9 @@ export function readMember (node: Node, within: string | undefined, server: Serv
   if (typeof target === 'string' || target.scheme === 'balancer') {
     notes.error(node, `not translated: ${typeof target === 'string' ? target : 'a balancer as a member'}`)
     return
+  }
+  if (target.path.endsWith('/')) {
+    notes.check(node, `httpd puts ${target.path === '/' ? 'a slash' : shorten(target.path)} before paths that begin with one, and so sends //x; this translation sends /x`)
   }
   balancerOf(owner.authority, server, node).members.push({
     line: node.line, directive: node.directive, url: urlOf(target), parameters: readParameters(rest, 'member', node, notes)

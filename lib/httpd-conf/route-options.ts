@@ -29,6 +29,9 @@ function readUpgrade (text: string | undefined, place: Place, notes: Notes): Upg
   }
   const tokens = text.toLowerCase().split(/[,\s"']+/).filter((token) => token !== '')
   const usable = tokens.filter((token) => /^[!#$%&'*+\-.^_`|~0-9a-z]+(\/[\w.]+)?$/.test(token) && !/^(h2c?|h3|http|tls|any|none)(\/|$)/.test(token))
+  for (const token of usable) {
+    if (token !== 'websocket' && 'websocket'.startsWith(token)) notes.check(place, `httpd takes a WebSocket here as well, since its name begins with ${token}; here names are compared as a whole`)
+  }
   if (usable.length < tokens.length) notes.error(place, `not translated: upgrade=${shorten(text)}; HTTP and TLS are never tunnelled`)
   return usable.length === 0 ? undefined : usable
 }

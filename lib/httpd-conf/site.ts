@@ -31,7 +31,19 @@ export interface Outcome {
   readonly webSocket: Hit | undefined
 }
 
-export function siteOf (main: Server, server: Server): Site {
+/** Of two balancers of one name, that of the main server. */
+function mergeBalancers (main: Server, server: Server, notes: Notes): Map<string, Balancer> {
+  const merged = new Map([...server.balancers, ...[...main.balancers].filter(([, { members }]) => members.length > 0)])
+  for (const balancer of server.balancers.values()) {
+    const used = merged.get(balancer.name)
+    if (used === balancer || used === undefined) continue
+    for (const member of balancer.members) notes.check(member, `has no effect: the balancer of this name in line ${used.line}, of the main server, is used`)
+    if (balancer.parameters.size > 0) notes.check(balancer, `httpd ignores the parameters here, and so does this translation: the balancer of this name in line ${used.line} is used`)
+  }
+  return merged
+}
+
+export function siteOf (main: Server, server: Server, notes: Notes): Site {
   const inherited = server === main ? [] : [main]
   const all = [...inherited, server]
   const passes = all.flatMap(({ passes }) => passes)
@@ -43,7 +55,7 @@ export function siteOf (main: Server, server: Server): Site {
     scopes: all.flatMap(({ scopes }) => scopes),
     rules: [...rest.filter(({ first }) => first), ...server.rewrites, ...rest.filter(({ first }) => !first)],
     reverses: all.flatMap(({ reverses }) => reverses),
-    balancers: new Map(all.flatMap(({ balancers }) => [...balancers])),
+    balancers: server === main ? main.balancers : mergeBalancers(main, server, notes),
     workers: Workers.merged(main.workers, server.workers)
   }
 }

@@ -4,13 +4,13 @@ import { balancerOptions } from './balancers.ts'
 import { Collector, type Collected } from './collect.ts'
 import { TableMaker, type Entry, type EntryOptions } from './entries.ts'
 import { statementsOf } from './header-functions.ts'
-import { defaultHost, hostOf, namesExpression, otherNamesExpression, shareNames, type Host } from './hosts.ts'
+import { defaultHost, hostOf, inOrder, namesExpression, noteOtherAddresses, otherNamesExpression, shareNames, type Host } from './hosts.ts'
 import { readLines } from './lexer.ts'
 import type { Rule, Server } from './model.ts'
 import { Notes, type HttpdNote } from './notes.ts'
 import { covers } from './paths.ts'
 import { buildTree } from './sections.ts'
-import { siteOf } from './site.ts'
+import { siteOf, type Site } from './site.ts'
 
 /** What one virtual host became. */
 export interface HttpdRegistration {
@@ -65,16 +65,18 @@ export function fromHttpdConf (text: string, { filename }: { filename?: string }
       notes.error(server, `not translated: there are more than ${maxEvaluations} lines that choose an upstream`)
       continue
     }
-    hosts.push(hostOf(server, tableOf(main, server, used, notes), notes))
+    const site = siteOf(main, server, notes)
+    hosts.push(hostOf(site, tableOf(site, used, notes), notes))
   }
   noteDead(collected, used, notes)
+  noteMainServer(collected, notes)
   const registrations = virtualHosts.length === 0 ? single(hosts, notes) : registrationsOf(hosts, main, notes)
   if (registrations.length === 0) notes.check({ line: 1, directive: '' }, 'there is nothing here that is proxied')
   return { registrations, notes: notes.sorted(), listen: listenOf(collected), ...filename === undefined ? {} : { filename } }
 }
 
-function tableOf (main: Server, server: Server, used: Set<Rule>, notes: Notes): Entry[] {
-  const maker = new TableMaker(siteOf(main, server), notes)
+function tableOf (site: Site, used: Set<Rule>, notes: Notes): Entry[] {
+  const maker = new TableMaker(site, notes)
   const entries = maker.make()
   for (const rule of maker.used) used.add(rule)
   return entries
@@ -98,14 +100,27 @@ function noteDead ({ main, virtualHosts }: Collected, used: ReadonlySet<Rule>, n
   }
 }
 
+/** Where httpd listens on a port that is no virtual host's, the main server serves it, and that has no place beside virtual hosts here. */
+function noteMainServer ({ main, virtualHosts, listenLines }: Collected, notes: Notes): void {
+  if (virtualHosts.length === 0 || main.passes.length + main.locations.length + main.rewrites.length === 0) return
+  const ports = virtualHosts.flatMap(({ addresses }) => addresses.map((address) => /:(\d+)$/.exec(address)?.[1]))
+  if (ports.includes(undefined)) return // on every port
+  for (const { place, port } of listenLines) {
+    if (!ports.includes(String(port))) notes.check(place, 'in httpd the lines outside of all virtual hosts serve this port; here they serve only within virtual hosts')
+  }
+}
+
 function single (hosts: readonly Host[], notes: Notes): HttpdRegistration[] {
   const balancers = new Balancers(notes)
   return hosts.filter(({ entries }) => entries.length > 0).map((host) => ({ options: optionsOf(host, undefined, balancers), line: 1 }))
 }
 
-function registrationsOf (hosts: readonly Host[], main: Server, notes: Notes): HttpdRegistration[] {
-  const isEqual = (a: Host, b: Host): boolean => textOf(a.entries) === textOf(b.entries)
-  const fallback = defaultHost(hosts, isEqual, notes)
+function registrationsOf (listed: readonly Host[], main: Server, notes: Notes): HttpdRegistration[] {
+  const signatures = new Map(listed.map((host) => [host, signatureOf(host)]))
+  const isEqual = (a: Host, b: Host): boolean => signatures.get(a) === signatures.get(b)
+  const fallback = defaultHost(listed, isEqual, notes)
+  noteOtherAddresses(listed, isEqual, notes)
+  const hosts = inOrder(listed)
   shareNames(hosts, isEqual, notes)
   const balancers = new Balancers(notes, main)
   const router = new Router()
@@ -144,7 +159,19 @@ class Router {
 
 /** Options as a text, to compare them; functions by what they do. */
 function textOf (value: unknown): string {
-  return JSON.stringify(value, (key, part: unknown) => key === 'lines' ? undefined : typeof part === 'function' ? statementsOf(part) : part)
+  return JSON.stringify(value, (_, part: unknown) => typeof part === 'function' ? statementsOf(part) : part)
+}
+
+/** What a host does, as a text: its entries, and the balancers that they lead to. */
+function signatureOf ({ server, entries, balancers }: Host): string {
+  const used = entries.flatMap(({ options: { upstream } }) => balancers.get(balancerName(upstream) ?? '') ?? [])
+  const members = used.map(({ members, parameters }) => [[...parameters], members.map(({ url, parameters }) => [url, [...parameters]])])
+  const cookies = server.routeCookies.map(({ cookie, attributes }) => [cookie, attributes])
+  return textOf([entries.map(({ options }) => options), members, cookies])
+}
+
+function balancerName (upstream: unknown): string | undefined {
+  return typeof upstream === 'string' ? /^balancer:\/\/([^/]+)/.exec(upstream)?.[1] : undefined
 }
 
 /** The balancers of all registrations: a name stands for the whole server. */
@@ -159,12 +186,12 @@ class Balancers {
   }
 
   /** Those that a host's entries lead to, and what their names become. */
-  of ({ server, entries }: Host): { own: Record<string, BalancerOptions>, names: Map<string, string> } {
+  of ({ server, entries, balancers }: Host): { own: Record<string, BalancerOptions>, names: Map<string, string> } {
     const own: Record<string, BalancerOptions> = {}
     const names = new Map<string, string>()
     for (const { options: { upstream } } of entries) {
-      const name = typeof upstream === 'string' ? /^balancer:\/\/([^/]+)/.exec(upstream)?.[1] : undefined
-      const balancer = name === undefined || names.has(name) ? undefined : server.balancers.get(name) ?? this.#main?.balancers.get(name)
+      const name = balancerName(upstream)
+      const balancer = name === undefined || names.has(name) ? undefined : balancers.get(name)
       if (name === undefined || balancer === undefined) continue
       const options = balancerOptions(balancer, [...server.routeCookies, ...this.#main?.routeCookies ?? []], this.#notes)
       if (options === undefined) continue

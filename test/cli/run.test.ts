@@ -15,7 +15,6 @@ import { run } from '../../lib/cli/run.ts'
 import type { Terminal } from '../../lib/cli/run.ts'
 import { freePorts } from '../conformance/httpd.ts'
 import { cleanup } from '../fixtures/cleanup.ts'
-import { takesAllOptions } from '../fixtures/httpd-conf.ts'
 import { startWsUpstream } from '../fixtures/upstream.ts'
 import { event, within } from '../fixtures/wait.ts'
 
@@ -86,7 +85,7 @@ describe('--check', () => {
     })
   })
 
-  test('is 1 where a line is not translated, and every note has its place', { skip: !takesAllOptions && 'the plugin does not have the options yet' }, async (t) => {
+  test('is 1 where a line is not translated, and every note has its place', async (t) => {
     const [bad = '', good = ''] = files(t, { 'bad.conf': 'ProxyPass / http://h/\nDefine X\n', 'good.conf': 'ProxyPass / http://h/\n' })
     assert.deepEqual(await said(['--httpd-conf', bad, '--check']), { code: 1, out: 'not all of it is translated\n', error: `${bad}:2: error: Define: not translated: what it brings is not in this text\n` })
     assert.deepEqual(await said(['--httpd-conf', good, '--check']), { code: 0, out: 'fine\n', error: '' })
@@ -173,7 +172,7 @@ describe('serving', () => {
     assert.deepEqual(await within(ended, 'the program to end', 30_000), [0, null])
   })
 
-  test('serves a configuration of httpd at once', { skip: !takesAllOptions && 'the plugin does not have the options yet' }, async (t) => {
+  test('serves a configuration of httpd at once', async (t) => {
     const upstream = await startWsUpstream(t, { http: (request, response) => response.end(`plain ${request.url}`) })
     const [conf = ''] = files(t, { 'site.conf': `<VirtualHost *:80>\nServerName a.example\nProxyPass / ${upstream.httpUrl}/ upgrade=websocket\nProxyPassReverse / ${upstream.httpUrl}/\n</VirtualHost>\n` })
     const { port } = await start(t, ['--httpd-conf', conf])

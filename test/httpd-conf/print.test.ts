@@ -5,7 +5,7 @@ import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import { fromHttpdConf, toModule } from '../../lib/httpd-conf/index.ts'
 import { cleanup } from '../fixtures/cleanup.ts'
-import { importPrinted, registerable, registerTranslation } from '../fixtures/httpd-conf.ts'
+import { importPrinted, registerTranslation } from '../fixtures/httpd-conf.ts'
 
 const folder = new URL('../conformance/httpd-conf/corpus/', import.meta.url)
 
@@ -43,7 +43,7 @@ test('text of the configuration cannot leave its place in a module', async () =>
 for (const file of readdirSync(folder).sort()) {
   test(`${file} registers, and so does its module`, async (t) => {
     const translation = fromHttpdConf(readFileSync(new URL(file, folder), 'utf8'))
-    const printed = await importPrinted(toModule(registerable(translation)))
+    const printed = await importPrinted(toModule(translation))
     for (const register of [(app: FastifyInstance) => registerTranslation(app, translation), async (app: FastifyInstance) => { await app.register(printed) }]) {
       const app = Fastify() as FastifyInstance
       cleanup(t, 'proxies', () => app.close())

@@ -16,7 +16,7 @@ import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import { fromHttpdConf, toModule } from '../../../lib/httpd-conf/index.ts'
 import type { HttpdTranslation } from '../../../lib/httpd-conf/index.ts'
-import { importPrinted, registerTranslation, registerable } from '../../fixtures/httpd-conf.ts'
+import { importPrinted, registerTranslation } from '../../fixtures/httpd-conf.ts'
 import { trusted } from '../certificates.ts'
 import { findHttpd, freePorts } from '../httpd.ts'
 import { localise } from './localise.ts'
@@ -79,7 +79,7 @@ export async function startWorld (source: string): Promise<World> {
       return { port: (app.server.address() as AddressInfo).port }
     }
     const ours = await serve((app) => registerTranslation(app, translation))
-    const module = await importPrinted(toModule(registerable(translation)))
+    const module = await importPrinted(toModule(translation))
     const printed = await serve(async (app) => app.register(module))
     const main = ports[Math.max(0, wanted.indexOf('443'))] as number
     return { text: ownText, translation, httpd: { port: main }, ours, printed, close }
