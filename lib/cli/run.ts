@@ -51,6 +51,10 @@ async function serve (command: Command, { registrations, incomplete }: Loaded, t
   const app = await create(terminal, !checks)
   try {
     for (const options of registrations) await app.register(wstunnel, options)
+    if (command.status !== undefined) {
+      const { default: status } = await import('../status/index.ts')
+      await app.register(status, { prefix: command.status })
+    }
     await app.ready()
   } catch (error) {
     await app.close()
@@ -62,6 +66,8 @@ async function serve (command: Command, { registrations, incomplete }: Loaded, t
     terminal.out(incomplete ? 'not all of it is translated\n' : 'fine\n')
     return incomplete ? 1 : 0
   }
+  const { status, host } = command
+  if (status !== undefined && !/^(localhost|127\..*|::1)$/.test(host)) terminal.error(`--status: everybody who reaches ${host} can look at the status page\n`)
   return listen(app, command, terminal)
 }
 

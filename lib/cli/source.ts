@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { fromHttpdConf, toModule, type HttpdNote, type HttpdRegistration } from '../httpd-conf/index.ts'
+import { isDefault } from '../httpd-conf/translate.ts'
 import type { WstunnelOptions } from '../index.ts'
 import type { Command } from './usage.ts'
 
@@ -28,41 +29,45 @@ export class InputError extends Error {
 }
 
 /** @throws InputError where a file cannot be read, or holds nothing that can be served */
-export async function load ({ source, anyHost, defaults }: Command): Promise<Loaded> {
-  if (source.kind === 'routes') return plain({ ...defaults, routes: source.routes })
+export async function load ({ source, anyHost, defaults, status }: Command): Promise<Loaded> {
+  const more = status === undefined ? {} : { status }
+  if (source.kind === 'routes') return plain({ ...defaults, routes: source.routes }, more)
   const { file } = source
-  if (source.kind === 'config') return plain({ ...defaults, ...await readConfig(file) })
+  if (source.kind === 'config') return plain({ ...defaults, ...await readConfig(file) }, more)
   const translation = fromHttpdConf(await readText(file), { filename: file })
-  const remarks = [...translation.notes.map((note) => remark(file, note)), ...translation.listen.map(({ host = '*', port }) => `${file}: httpd listens on ${host}:${port}; --host and --port say where this listens`)]
-  const all = translation.registrations.map((each) => ({ ...each, options: { ...defaults, ...each.options } }))
-  const registrations = anyHost ? forAnyHost(all) : all
+  const remarks: string[] = [...translation.notes.map((note) => remark(file, note)), ...translation.listen.map(({ host = '*', port }) => `${file}: httpd listens on ${host}:${port}; --host and --port say where this listens`)]
+  const chosen = anyHost ? forAnyHost(file, translation.registrations, remarks) : translation.registrations
+  const registrations = chosen.map((each) => ({ ...each, options: { ...defaults, ...each.options } }))
   if (registrations.length === 0) throw new InputError([...remarks, `${file}: there is nothing that can be served`])
   return {
     registrations: registrations.map(({ options }) => options),
     remarks,
     incomplete: translation.notes.some(({ level }) => level === 'error'),
-    print: () => toModule({ ...translation, registrations })
+    print: () => toModule({ ...translation, registrations }, more)
   }
 }
 
-/** Without constraints only one of them can serve: the one for all hosts without a name, which is the last. The first to need a balancer has it. */
-function forAnyHost (all: readonly HttpdRegistration[]): HttpdRegistration[] {
-  return all.slice(-1).map(({ line, options: { constraints, ...options } }) => {
-    const balancers = Object.assign({}, ...all.map((each) => each.options.balancers)) as NonNullable<WstunnelOptions['balancers']>
-    return { line, options: Object.keys(balancers).length === 0 ? options : { ...options, balancers } }
-  })
+/** Without constraints only one of them can serve: the one for all hosts without a name, else the first. It has the balancers of all. */
+function forAnyHost (file: string, all: readonly HttpdRegistration[], remarks: string[]): HttpdRegistration[] {
+  const one = all.find(isDefault) ?? all[0]
+  if (one === undefined) return []
+  const others = [...new Set(all.map(({ line }) => line))].filter((line) => line !== one.line)
+  if (others.length > 0) remarks.push(`${file}: line ${one.line} serves every host; left out: the virtual ${others.length > 1 ? 'hosts of lines' : 'host of line'} ${others.join(', ')}`)
+  const { line, options: { constraints, ...options } } = one
+  const balancers = Object.assign({}, ...all.map((each) => each.options.balancers)) as NonNullable<WstunnelOptions['balancers']>
+  return [{ line, options: Object.keys(balancers).length === 0 ? options : { ...options, balancers } }]
 }
 
 function remark (file: string, { line, level, directive, text }: HttpdNote): string {
   return `${file}:${line}: ${level}: ${directive === '' ? '' : `${directive}: `}${text}`
 }
 
-function plain (options: WstunnelOptions): Loaded {
+function plain (options: WstunnelOptions, more: { status?: string }): Loaded {
   return {
     registrations: [options],
     remarks: [],
     incomplete: false,
-    print: () => toModule({ registrations: [{ options, line: 1 }], notes: [], listen: [], filename: 'the command line' })
+    print: () => toModule({ registrations: [{ options, line: 1 }], notes: [], listen: [], filename: 'the command line' }, more)
   }
 }
 

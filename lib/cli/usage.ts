@@ -17,6 +17,7 @@ the first whose PATH (/ if left out) a request begins with gets it; ! excludes.
   --preserve-host        send the client's Host on
   --idle-timeout TIME    end tunnels that are quiet so long, such as 5m (never)
   --timeout TIME         how long an upstream may take to respond (60s)
+  --status [PATH]        show the status page there (/wstunnel); off by default
   --any-host             with --httpd-conf: serve every Host by the default one
   --check                check everything and end: 0 if it is fine, 1 if not
   --print                print a Fastify plugin that does the same, and end
@@ -30,6 +31,8 @@ export interface Command {
   readonly port: number
   readonly host: string
   readonly anyHost: boolean
+  /** Where the status page is; `undefined`: nowhere. */
+  readonly status: string | undefined
   /** Options that stand beside those of the source. */
   readonly defaults: RouteOptions
 }
@@ -47,6 +50,7 @@ const options = {
   'preserve-host': { type: 'boolean', default: false },
   'idle-timeout': { type: 'string' },
   timeout: { type: 'string' },
+  status: { type: 'string' },
   'any-host': { type: 'boolean', default: false },
   check: { type: 'boolean', default: false },
   print: { type: 'boolean', default: false },
@@ -57,7 +61,7 @@ const options = {
 export function readArguments (args: readonly string[]): Command | string[] {
   let parsed
   try {
-    parsed = parseArgs({ args: [...args], options, allowPositionals: true })
+    parsed = parseArgs({ args: withStatusPath(args), options, allowPositionals: true })
   } catch (error) {
     return [firstSentence((error as Error).message)]
   }
@@ -71,6 +75,7 @@ export function readArguments (args: readonly string[]): Command | string[] {
   if (values['any-host'] && values['httpd-conf'] === undefined) faults.push('--any-host: expected --httpd-conf beside it')
   if (values.print && values.config !== undefined) faults.push('--print: expected upstreams or --httpd-conf; a configuration has functions that cannot be printed')
   if (values.print && values.check) faults.push('expected one of: --print, --check')
+  if (values.status !== undefined && !/^(?:\/[\w.~-]+)+\/?$/.test(values.status)) faults.push(`--status: expected a path, such as ${statusPath}, got '${values.status}'`)
   const routes = positionals.map((text) => readRoute(text, faults))
   if (faults.length > 0) return faults
   const file = values['httpd-conf'] ?? values.config
@@ -80,6 +85,7 @@ export function readArguments (args: readonly string[]): Command | string[] {
     port,
     host: values.host,
     anyHost: values['any-host'],
+    status: values.status?.replace(/\/$/, ''),
     // Whether they are durations, the registration says.
     defaults: {
       ...values['preserve-host'] ? { preserveHost: true } : {},
@@ -87,6 +93,18 @@ export function readArguments (args: readonly string[]): Command | string[] {
       ...values.timeout === undefined ? {} : { timeout: values.timeout as Duration }
     }
   }
+}
+
+const statusPath = '/wstunnel'
+
+/** The path behind --status may be left out, which parseArgs does not have. An upstream with a path has a `=`. */
+function withStatusPath (args: readonly string[]): string[] {
+  const end = args.indexOf('--')
+  return args.flatMap((arg, i) => {
+    if (arg !== '--status' || (end !== -1 && i > end)) return [arg]
+    const next = args[i + 1] ?? ''
+    return next.startsWith('/') && !next.includes('=') ? [arg] : [`--status=${statusPath}`]
+  })
 }
 
 /** `[PATH=]UPSTREAM`. */
@@ -100,5 +118,5 @@ function readRoute (text: string, faults: string[]): RouteOptions {
 
 /** parseArgs explains at length what to do about an option that it does not know. */
 function firstSentence (text: string): string {
-  return text.split(/\. /)[0] ?? text
+  return text.split(/\.\s/)[0] ?? text
 }

@@ -9,13 +9,7 @@ import { cutPoints, Judge, mapPath, type Hit, type Outcome, type Site } from './
 import { connectionOptions, timeoutOptions, tlsOptions, upgradeOf, type Upgrade } from './route-options.ts'
 import { isSameServer, isSecure, isWebSocket, urlOf, type Target } from './target.ts'
 
-/** Options that the plugin's types do not have yet: a route takes them when they have. */
-export interface LaterOptions {
-  reverse?: boolean | { location?: boolean | 'absolute', cookiePath?: boolean, cookieDomain?: boolean }
-  disableReuse?: boolean
-}
-
-export type EntryOptions = RouteOptions & LaterOptions & { path: string }
+export type EntryOptions = RouteOptions & { path: string }
 
 export interface Entry {
   readonly options: EntryOptions

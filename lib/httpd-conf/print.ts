@@ -4,13 +4,17 @@ import { statementsOf } from './header-functions.ts'
 import type { HttpdNote } from './notes.ts'
 import { originOf, type HttpdTranslation } from './translate.ts'
 
-/** Prints an ES module whose default export is a Fastify plugin. Each entry says which lines it comes from. */
-export function toModule ({ registrations, notes, listen, filename = 'httpd.conf' }: HttpdTranslation): string {
+/**
+ * Prints an ES module whose default export is a Fastify plugin. Each entry says which lines it comes from.
+ * @param more.status where the module has the status page; left out: none
+ */
+export function toModule ({ registrations, notes, listen, filename = 'httpd.conf' }: HttpdTranslation, { status }: { status?: string } = {}): string {
   const lines = [
     `// Translated from ${oneLine(filename)} by fastify-wstunnel: to be read, kept and edited.`,
     ...listen.map(({ host, port }) => `// httpd listens on ${oneLine(host ?? '*')}:${port}.`),
     ...notes.map(noteLine),
     "import wstunnel from 'fastify-wstunnel'",
+    ...status === undefined ? [] : ["import status from 'fastify-wstunnel/status'"],
     '',
     "/** @param {import('fastify').FastifyInstance} app */",
     'export default async function fromHttpd (app) {'
@@ -19,6 +23,7 @@ export function toModule ({ registrations, notes, listen, filename = 'httpd.conf
     if (registrations.length > 1) lines.push(`  // From line ${line}.`)
     lines.push(`  await app.register(wstunnel, ${print(options, '  ', undefined)})`)
   }
+  if (status !== undefined) lines.push(`  await app.register(status, { prefix: ${quote(status)} })`)
   return `${[...lines, '}'].join('\n')}\n`
 }
 

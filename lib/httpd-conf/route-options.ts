@@ -62,8 +62,8 @@ export function timeoutOptions (plain: Hit | undefined, webSocket: Hit | undefin
 const noPlace: Place = { line: 1, directive: '' }
 
 /** What concerns the connection and the head of a request. */
-export function connectionOptions ({ worker }: Hit, { preserveHost, addHeaders, via }: Settings, notes: Notes): CommonOptions & { disableReuse?: boolean } {
-  const options: CommonOptions & { disableReuse?: boolean } = {}
+export function connectionOptions ({ worker }: Hit, { preserveHost, addHeaders, via }: Settings, notes: Notes): CommonOptions {
+  const options: CommonOptions = {}
   if (preserveHost === true) options.preserveHost = true
   if (addHeaders === false) options.forwarded = false
   if (via !== undefined && via !== 'off') options.via = via

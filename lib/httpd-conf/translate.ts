@@ -126,9 +126,11 @@ function registrationsOf (listed: readonly Host[], main: Server, notes: Notes): 
   const router = new Router()
   if (fallback !== undefined) router.takes(fallback)
   const registrations: HttpdRegistration[] = []
-  const register = (host: Host, expression: RegExp | undefined): void => {
+  const register = (host: Host, expression: RegExp | undefined): HttpdRegistration => {
     const constraints = expression === undefined ? undefined : { host: expression }
-    registrations.push({ options: optionsOf(host, constraints, balancers), line: host.server.line, ...constraints === undefined ? {} : { constraints } })
+    const registration = { options: optionsOf(host, constraints, balancers), line: host.server.line, ...constraints === undefined ? {} : { constraints } }
+    registrations.push(registration)
+    return registration
   }
   hosts.forEach((host, i) => {
     if (host.entries.length > 0 && host.names.size > 0) {
@@ -138,7 +140,7 @@ function registrationsOf (listed: readonly Host[], main: Server, notes: Notes): 
     if (host.entries.length === 0) notes.check(host.server, 'there is nothing in this virtual host that is proxied')
   })
   // Without constraints it would take what another host does not, and a longer path of its own before a shorter one of theirs.
-  if (fallback !== undefined && fallback.entries.length > 0) register(fallback, otherNamesExpression(hosts.filter((host) => host !== fallback)))
+  if (fallback !== undefined && fallback.entries.length > 0) defaults.add(register(fallback, otherNamesExpression(hosts.filter((host) => host !== fallback))))
   return registrations
 }
 
@@ -155,6 +157,13 @@ class Router {
     for (const [path, count] of own) this.#routes.set(path, (this.#routes.get(path) ?? 0) + count)
     return true
   }
+}
+
+const defaults = new WeakSet<HttpdRegistration>()
+
+/** Whether a registration is the one for the hosts that no other has a name for. */
+export function isDefault (registration: HttpdRegistration): boolean {
+  return defaults.has(registration)
 }
 
 /** Options as a text, to compare them; functions by what they do. */

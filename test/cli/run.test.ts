@@ -61,6 +61,13 @@ describe('usage', () => {
     [['--config', 'x.js', '--print'], ['--print: expected upstreams or --httpd-conf; a configuration has functions that cannot be printed']],
     [['http://h', '--print', '--check'], ['expected one of: --print, --check']],
     [['--what'], ["Unknown option '--what'"]],
+    [['http://h', '--port', '-1'], ["Option '--port' argument is ambiguous"]],
+    [['http://h', '--host'], ["Option '--host <value>' argument missing"]],
+    [['http://h', '--check=yes'], ["Option '--check' does not take an argument"]],
+    [['http://h', '--status=wstunnel'], ["--status: expected a path, such as /wstunnel, got 'wstunnel'"]],
+    [['http://h', '--status', '/'], ["--status: expected a path, such as /wstunnel, got '/'"]],
+    [['', 'ftp://h'], ["'': expected [PATH=]UPSTREAM, such as /ws/=ws://127.0.0.1:4000/", "'ftp://h': expected [PATH=]UPSTREAM, such as /ws/=ws://127.0.0.1:4000/"]],
+    [['/a b=http://h'], ["routes[0].path: expected an absolute path without '%', '?', '#', '\\\\' and spaces"]],
     [['http://h', '--config', '/nowhere/x.json'].slice(1), ['/nowhere/x.json: there is no such file']],
     [['--httpd-conf', '/nowhere/x.conf'], ['/nowhere/x.conf: there is no such file']],
     [['http://h', '--timeout', '5', '--idle-timeout', 'x'], ["idleTimeout: expected a duration such as '30s', got 'x'", "timeout: expected a duration such as '30s', got '5'"]]
@@ -113,6 +120,50 @@ describe('files', () => {
     assert.equal((await said(['--httpd-conf', conf, '--print'])).out.match(/constraints: /g)?.length, 1)
     const { code, out } = await said(['--httpd-conf', conf, '--print', '--any-host'])
     assert.deepEqual([code, out.includes('constraints'), out.match(/await app\.register/g)?.length, /members: \[/.test(out)], [0, false, 1, true])
+  })
+})
+
+describe('--any-host', () => {
+  const conf = `<VirtualHost *:80>
+ServerName first.example
+Redirect / https://second.example/
+</VirtualHost>
+<VirtualHost *:80>
+ServerName second.example
+ProxyPass / http://second/
+</VirtualHost>
+<VirtualHost *:80>
+ServerName third.example
+ProxyPass / http://third/
+</VirtualHost>
+`
+
+  test('serves the first host that is proxied where the first of all is not, and says which are left out', async (t) => {
+    const [file = ''] = files(t, { 'site.conf': conf })
+    const { out } = await said(['--httpd-conf', file, '--any-host', '--print'])
+    assert.match(out, /upstream: 'http:\/\/second\/'/)
+    assert.doesNotMatch(out, /third|constraints/)
+    const { error, code } = await said(['--httpd-conf', file, '--any-host', '--check'])
+    assert.ok(error.includes(`${file}: line 5 serves every host; left out: the virtual host of line 9\n`), error)
+    assert.equal(code, 1)
+  })
+})
+
+describe('--status', () => {
+  test('is part of the module that is printed', async () => {
+    assert.doesNotMatch((await said(['http://h', '--print'])).out, /status/)
+    const { out } = await said(['--print', '--status', 'http://h'])
+    assert.match(out, /^import status from 'fastify-wstunnel\/status'$/m)
+    assert.match(out, /await app\.register\(status, \{ prefix: '\/wstunnel' \}\)\n\}\n$/)
+    assert.match((await said(['http://h', '--print', '--status', '/a/b/'])).out, /prefix: '\/a\/b'/)
+    assert.match((await said(['--status', '/x=http://h', '--print'])).out, /prefix: '\/wstunnel'[^]*$/)
+    assert.match((await said(['--status=/s', '/x=http://h', '--print'])).out, /path: '\/x'[^]*prefix: '\/s'/)
+  })
+
+  test('stands beside entries that cover its path', async () => {
+    for (const route of ['http://h', '/wstunnel/=http://h', '/wstunnel=!', '/wstunnel=ws://h']) {
+      assert.deepEqual(await said([route, '--status', '--check']), { code: 0, out: 'fine\n', error: '' }, route)
+    }
   })
 })
 
@@ -170,6 +221,17 @@ describe('serving', () => {
     kill('SIGTERM')
     assert.equal((await closed)[0], 1001)
     assert.deepEqual(await within(ended, 'the program to end', 30_000), [0, null])
+  })
+
+  test('has the status page where --status says, and not without', async (t) => {
+    const upstream = await startWsUpstream(t, { http: (request, response) => response.end(`plain ${request.url}`) })
+    const { port } = await start(t, [upstream.httpUrl, '--status', '/ops'])
+    const { port: other } = await start(t, [upstream.httpUrl])
+    assert.match(await (await fetch(`http://127.0.0.1:${port}/ops/`)).text(), /<html/)
+    assert.equal((await fetch(`http://127.0.0.1:${port}/ops/status.json`)).headers.get('content-type'), 'application/json; charset=utf-8')
+    assert.equal(await (await fetch(`http://127.0.0.1:${port}/x`)).text(), 'plain /x')
+    assert.equal(await (await fetch(`http://127.0.0.1:${other}/ops/`)).text(), 'plain /ops/')
+    assert.equal(await (await fetch(`http://127.0.0.1:${other}/wstunnel/`)).text(), 'plain /wstunnel/')
   })
 
   test('serves a configuration of httpd at once', async (t) => {
