@@ -9,6 +9,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { checkCommand } from './pack-check-cli.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const all = process.argv.includes('--all')
@@ -170,6 +171,7 @@ try {
     console.log(`${name}: ok`)
   }
   checkTypeScript(project)
+  await checkCommand(project, join(project, tarball.filename), installedVersion('fastify'))
 } finally {
   rmSync(project, { recursive: true, force: true })
 }

@@ -67,7 +67,7 @@ describe('usage', () => {
     [['http://h', '--status=wstunnel'], ["--status: expected a path, such as /wstunnel, got 'wstunnel'"]],
     [['http://h', '--status', '/'], ["--status: expected a path, such as /wstunnel, got '/'"]],
     [['', 'ftp://h'], ["'': expected [PATH=]UPSTREAM, such as /ws/=ws://127.0.0.1:4000/", "'ftp://h': expected [PATH=]UPSTREAM, such as /ws/=ws://127.0.0.1:4000/"]],
-    [['/a b=http://h'], ["routes[0].path: expected an absolute path without '%', '?', '#', '\\\\' and spaces"]],
+    [['/a b=http://h'], ["routes[0].path: expected a path prefix such as '/ws/', without wildcards, query or dot segments, got '/a b'"]],
     [['http://h', '--config', '/nowhere/x.json'].slice(1), ['/nowhere/x.json: there is no such file']],
     [['--httpd-conf', '/nowhere/x.conf'], ['/nowhere/x.conf: there is no such file']],
     [['http://h', '--timeout', '5', '--idle-timeout', 'x'], ["idleTimeout: expected a duration such as '30s', got 'x'", "timeout: expected a duration such as '30s', got '5'"]]
