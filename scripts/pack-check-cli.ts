@@ -1,14 +1,15 @@
 // The command, from the packed tarball, as its users get it: by npx of npm 10 and of npm 11. Called by pack-check.ts.
 
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { Server } from 'node:http'
 import { connect, createServer as createTcpServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const windows = process.platform === 'win32'
@@ -20,9 +21,9 @@ interface Ended {
   stderr: string
 }
 
-function run (command: string, args: string[], cwd: string, env: NodeJS.ProcessEnv = {}): Promise<Ended> {
+function run (command: string, args: string[], cwd: string): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'], shell: windows, timeout: deadline })
+    const child = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'], shell: windows, timeout: deadline })
     const said = { stdout: '', stderr: '' }
     for (const name of ['stdout', 'stderr'] as const) child[name].setEncoding('utf8').on('data', (text: string) => { said[name] += text })
     child.once('error', reject).once('close', (status) => resolve({ status, ...said }))
@@ -132,24 +133,29 @@ export async function checkCommand (project: string, tarball: string, fastify: s
 
   await serveAndDrain(program, project)
 
-  // The programs of npm themselves come from the registry; without one there is nothing to try.
-  for (const npm of ['npm@10', 'npm@11']) {
-    const version = spawnSync('npx', ['--yes', npm, '--version'], { cwd: project, encoding: 'utf8', shell: windows, timeout: deadline })
-    if (version.status !== 0) throw new Error(`${npm} cannot be had: ${version.stderr}`)
-    const name = `npm ${version.stdout.trim()}`
-    const exec = (args: string[], cwd: string, env: NodeJS.ProcessEnv = {}): Promise<Ended> =>
-      run('npx', ['--yes', npm, 'exec', '--yes', '--prefer-offline', '--no-audit', '--no-fund', ...args], cwd, env)
-    const empty = join(project, `empty-${npm.replace('@', '-')}`)
-    mkdirSync(empty)
+  // Apart from the project, where Node would find its fastify.
+  const empty = mkdtempSync(join(tmpdir(), 'wstunnel-npx-'))
+  try {
     writeFileSync(join(empty, 'package.json'), '{ "name": "nothing", "private": true }\n')
-    const command = ['--', 'fastify-wstunnel', 'ws://127.0.0.1:9', '--check']
-    const plain = await exec([`--package=${tarball}`, ...command], empty)
-    expect(`${name}: npx, with nothing installed`, plain.status === 0 && plain.stdout === 'fine\n', plain)
-    // A cache of its own, so that what the run before has installed is not found again.
-    const legacy = await exec([`--package=${tarball}`, '--legacy-peer-deps', `--cache=${join(empty, 'cache')}`, ...command], empty)
-    const sentence = 'fastify-wstunnel: this needs Fastify 5, at least 5.8.5, which is not installed: npm install fastify@5\n'
-    expect(`${name}: npx, with legacy-peer-deps`, legacy.status === 2 && legacy.stderr.endsWith(sentence), legacy)
-    const both = await exec([`--package=${tarball}`, `--package=fastify@${fastify}`, '--legacy-peer-deps', ...command], empty)
-    expect(`${name}: npx, with legacy-peer-deps and fastify beside it`, both.status === 0 && both.stdout === 'fine\n', both)
+    for (const npm of ['npm@10', 'npm@11']) await checkNpx(npm, empty, tarball, fastify)
+  } finally {
+    rmSync(empty, { recursive: true, force: true })
   }
+}
+
+/** The programs of npm themselves come from the registry. */
+async function checkNpx (npm: string, empty: string, tarball: string, fastify: string): Promise<void> {
+  const version = await run('npx', ['--yes', npm, '--version'], empty)
+  if (version.status !== 0) throw new Error(`${npm} cannot be had: ${version.stderr}`)
+  const name = `npm ${version.stdout.trim()}`
+  const exec = (...args: string[]): Promise<Ended> => run('npx', ['--yes', npm, 'exec', '--yes', '--prefer-offline', '--no-audit', '--no-fund', ...args], empty)
+  const command = ['--', 'fastify-wstunnel', 'ws://127.0.0.1:9', '--check']
+  const plain = await exec(`--package=${tarball}`, ...command)
+  expect(`${name}: npx, with nothing installed`, plain.status === 0 && plain.stdout === 'fine\n', plain)
+  // A cache of its own, so that what the run before has installed is not found again.
+  const legacy = await exec(`--package=${tarball}`, '--legacy-peer-deps', `--cache=${join(empty, `cache-${npm}`)}`, ...command)
+  const sentence = 'fastify-wstunnel: this needs Fastify 5, at least 5.8.5, which is not installed: npm install fastify@5\n'
+  expect(`${name}: npx, with legacy-peer-deps`, legacy.status === 2 && legacy.stderr.endsWith(sentence), legacy)
+  const both = await exec(`--package=${tarball}`, `--package=fastify@${fastify}`, '--legacy-peer-deps', ...command)
+  expect(`${name}: npx, with legacy-peer-deps and fastify beside it`, both.status === 0 && both.stdout === 'fine\n', both)
 }
