@@ -92,8 +92,11 @@ export class Judge {
         webSocketStopped ||= takes.webSocket
         continue
       }
-      const passed = skipsPlain && kind !== 'rewrite' && target !== false && isWebSocket(target)
-      if (plain === undefined && takes.plain && !passed && !(plainStopped && kind === 'rewrite')) plain = this.#hit(rule, target, path)
+      // Without fallback such a target takes no plain request. The next line of ProxyPass may; behind a rewrite rule nobody does.
+      const skipped = skipsPlain && target !== false && isWebSocket(target)
+      if (plain === undefined && takes.plain && !(skipped && kind !== 'rewrite') && !(plainStopped && kind === 'rewrite')) {
+        plain = this.#hit(rule, skipped ? false : target, path)
+      }
       if (webSocket === undefined && takes.webSocket && !(webSocketStopped && kind === 'rewrite')) webSocket = this.#hit(rule, target, path)
       if (plain !== undefined && webSocket !== undefined) break
     }

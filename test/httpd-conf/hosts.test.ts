@@ -40,6 +40,34 @@ describe('virtual hosts', () => {
     assert.deepEqual(registrations.map(({ options, constraints }) => options.constraints === constraints), [true, true])
   })
 
+  test('of TLS come before those without, by a wildcard too', () => {
+    const text = host('*:80', 'x.example', 'ServerAlias *.example', 'ProxyPass / http://wild/') + host('*:443', 'a.example', 'ProxyPass / http://tls/')
+    assert.deepEqual(takers(text, 'a.example'), ['http://tls/'])
+    assert.deepEqual(takers(text, 'b.example'), ['http://wild/'])
+  })
+
+  test('that have a name on one of two addresses only say who has it on the other', () => {
+    const text = host('*:80', 'a.example', 'ProxyPass / http://a/') + host('*:80', 'b.example', 'ProxyPass / http://b/') + host('*:443', 'a.example', 'ProxyPass / http://c/')
+    assert.ok(notes(text).some((note) => /^check 5 in httpd b\.example on \*:443 is not for this virtual host/.test(note)), notes(text).join('\n'))
+  })
+
+  test('of _default_ are those of *', () => {
+    const text = host('_default_:80', 'a.example', 'ProxyPass / http://a/') + host('*:80', 'b.example', 'ProxyPass / http://b/')
+    assert.deepEqual(notes(text).filter((note) => note.startsWith('check')), [])
+    assert.deepEqual(takers(text, 'nobody.example'), ['http://a/'])
+  })
+
+  test('are not the same where their balancers differ', () => {
+    const balanced = (address: string, member: string): string => host(address, 'a.example', `BalancerMember balancer://b ${member}`, 'ProxyPass / balancer://b/')
+    assert.ok(notes(balanced('*:80', 'http://one') + balanced('*:443', 'http://two')).some((note) => /^check 1 not translated for a\.example: it differs from line 6/.test(note)))
+    assert.ok(!notes(balanced('*:80', 'http://one') + balanced('*:443', 'http://one')).some((note) => /it differs/.test(note)))
+  })
+
+  test('leave ports that are none of theirs to the main server in httpd, and a note says so', () => {
+    const text = 'Listen 80\nListen 8080\nProxyPass /m http://m/m\n' + host('*:80', 'a.example', 'ProxyPass / http://a/')
+    assert.deepEqual(notes(text).filter((note) => note.startsWith('check 2')), ['check 2 in httpd the lines outside of all virtual hosts serve this port; here they serve only within virtual hosts'])
+  })
+
   test('keep a name that an earlier one has by a wildcard from a later one', () => {
     const text = host('*:80', 'x.example', 'ServerAlias *.example', 'ProxyPass / http://wild/') + host('*:80', 'a.example', 'ProxyPass / http://a/')
     assert.deepEqual(takers(text, 'a.example'), ['http://wild/'])

@@ -144,6 +144,24 @@ describe('<Location>', () => {
     assert.deepEqual(routes('ProxyPass /a http://never/\n<Location /a/b>\nProxyPass http://b/\n</Location>\n<Location /a>\nProxyPass http://a\n</Location>'), [{ path: '/a', upstream: 'http://a' }])
   })
 
+  test('with an expression that has no wildcard is a plain path to ProxyPass, and not to ProxyPassMatch', () => {
+    for (const section of ['LocationMatch "^/x/"', 'Location ~ "^/x/"']) {
+      const name = section.split(' ')[0] ?? ''
+      const text = `<${section}>\nProxyPass http://x\n</${name}>\nProxyPass / http://h/`
+      assert.deepEqual(routes(text).map(({ path }) => path), ['/'], section)
+      assertNote(text, /^check 2 has no effect: httpd takes \^\/x\/ for a plain path here/)
+      assert.deepEqual(routes(text.replace('ProxyPass http', 'ProxyPassMatch http')).map(({ path }) => path), ['/x/', '/'], section)
+      assert.deepEqual(routes(text.replace('^/x/"', '^/x/(.*)$"')).map(({ path }) => path), ['/x/', '/'], section)
+    }
+  })
+
+  test('with guards within guards says so, however deep', () => {
+    const nested = (inner: string): string => `<Location /x>\nProxyPass http://x/\n<RequireAll>\n<RequireAny>\n${inner}\n</RequireAny>\n</RequireAll>\n</Location>`
+    assertNote(nested('Require ip 192.0.2.1'), /^error 5 not translated: who may come in/)
+    assertNote(nested('<RequireNone>\nRequire all granted\n</RequireNone>'), /^error 5 not translated: who may come in/)
+    assert.deepEqual(notes(nested('Require all granted'), /error/), [])
+  })
+
   test('has settings of its own, and those of the places around it', () => {
     const text = 'ProxyPreserveHost On\nProxyPass / http://h/\n<Location /a>\nProxyPreserveHost Off\nProxyAddHeaders Off\n</Location>'
     assert.deepEqual(routes(text), [{ path: '/a', upstream: 'http://h/a', forwarded: false }, { path: '/', upstream: 'http://h/', preserveHost: true }])
@@ -188,6 +206,11 @@ describe('RewriteRule', () => {
     assert.deepEqual(routes(`${rule('RewriteCond %{REQUEST_URI} !^/static/\n')}ProxyPass /static/ http://s/`), [
       { path: '/static/', upstream: 'http://s/' }, { path: '/', upstream: 'ws://h/' }
     ])
+  })
+
+  test('to a ws: target takes no plain request without fallback, and leaves none to other lines', () => {
+    const text = 'ProxyWebsocketFallbackToProxyHttp Off\nRewriteEngine On\nRewriteRule ^/rw/(.*)$ ws://w/$1 [P]\nProxyPass / http://h/'
+    assert.deepEqual(routes(text).map(({ path, upstream }) => [path, upstream]), [['/rw/', 'ws://w/'], ['/rw/', false], ['/', 'http://h/']])
   })
 
   test('with L and no target ends the rules', () => {
@@ -312,6 +335,17 @@ ProxyPass / balancer://pool/`
   test('with health checks have them', () => {
     const text = 'BalancerMember balancer://p http://a hcmethod=GET hcuri=/up hcinterval=5 hcpasses=2 hcfails=3\nProxyPass / balancer://p/'
     assert.deepEqual(options(text).balancers?.p?.healthCheck, { method: 'GET', uri: '/up', interval: '5s', passes: 2, fails: 3 })
+  })
+
+  test('of the main server come before those of a host', () => {
+    const text = '<Proxy balancer://b>\nBalancerMember http://main\n</Proxy>\n<VirtualHost *:80>\nServerName a.example\n' +
+      '<Proxy balancer://b>\nBalancerMember http://own\n</Proxy>\nProxyPass / balancer://b/\n</VirtualHost>'
+    assert.deepEqual(translate(text).registrations[0]?.options.balancers?.b?.members, [{ url: 'http://main' }])
+    assertNote(text, /^check 7 has no effect: the balancer of this name in line 1/)
+  })
+
+  test('have a note for a member whose path ends with a slash', () => {
+    assertNote('<Proxy balancer://b>\nBalancerMember http://m/app/\n</Proxy>\nProxyPass / balancer://b/', /^check 2 httpd puts \/app\/ before/)
   })
 
   test('that are not there are an error', () => {

@@ -44,5 +44,9 @@ export const explained: Readonly<Record<string, Readonly<Record<number, RegExp>>
   'made/upgrades.conf': { 7: /\/none/ },
   'made/websocket-to-plain.conf': { 4: /^ws / },
   'made/worker-shared.conf': { 2: /\/a\// },
-  'made/workers-by-prefix.conf': { 2: /\/hubx/ }
+  'made/workers-by-prefix.conf': { 2: /\/hubx/ },
+  'made/lines-that-stay-dead.conf': { 7: /\/api\/wsx/, 10: /\/chat/, 14: /^ws .*\/plain\// },
+  'made/order-of-upgrade.conf': { 16: /\/f(?:\/|$)/, 17: /\/g(?:\/|$)/ },
+  'made/shared-workers.conf': { 6: /\/root\// },
+  'made/three-ports.conf': { 11: /any\.test/ }
 }
