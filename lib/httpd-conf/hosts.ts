@@ -19,6 +19,7 @@ export function hostOf ({ server, balancers }: Site, entries: readonly Entry[], 
   const names = new Set<string>()
   for (const text of [server.serverName ?? '', ...server.names]) {
     const name = text.replace(/^[a-z]+:\/\//i, '').replace(/:\d+$/, '').replace(/\.$/, '').toLowerCase()
+    if (/\.(?::\d+)?$/.test(text)) notes.check(server, `httpd never finds ${shorten(text)}, since it takes the dot off what clients send; here it does`)
     if (/^(?:[\w.*?-]+|\[[0-9a-f:.]+\])$/.test(name)) names.add(name)
     else if (name !== '') notes.error(server, `not translated: the name ${shorten(text)}`)
   }
