@@ -341,7 +341,7 @@ ProxyPass / balancer://pool/`
     const text = '<Proxy balancer://b>\nBalancerMember http://main\n</Proxy>\n<VirtualHost *:80>\nServerName a.example\n' +
       '<Proxy balancer://b>\nBalancerMember http://own\n</Proxy>\nProxyPass / balancer://b/\n</VirtualHost>'
     assert.deepEqual(translate(text).registrations[0]?.options.balancers?.b?.members, [{ url: 'http://main' }])
-    assertNote(text, /^check 7 has no effect: the balancer of this name in line 2, of the main server)
+    assertNote(text, /^check 7 has no effect: the balancer of this name in line 2, of the main server/)
   })
 
   test('have a note for a member whose path ends with a slash', () => {
