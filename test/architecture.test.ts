@@ -14,7 +14,7 @@ const allowed: Record<string, string[]> = {
   http2: ['downstream', 'routing', 'config', 'http', 'errors.ts', 'net'],
   proxy: ['downstream', 'routing', 'observability', 'lifecycle', 'upstream', 'config', 'tunnel', 'http', 'errors.ts', 'net'],
   downstream: ['routing', 'upstream', 'http', 'errors.ts', 'net'],
-  observability: ['routing', 'balancer', 'lifecycle', 'upstream', 'config', 'tunnel', 'errors.ts'],
+  observability: ['routing', 'balancer', 'lifecycle', 'upstream', 'config', 'tunnel', 'errors.ts', 'net'],
   routing: ['balancer', 'upstream', 'config', 'http', 'errors.ts'],
   balancer: ['lifecycle', 'upstream', 'config', 'tunnel', 'http', 'errors.ts', 'net'],
   lifecycle: ['upstream', 'config', 'tunnel', 'errors.ts', 'net'],

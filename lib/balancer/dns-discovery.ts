@@ -2,6 +2,7 @@
 import { Resolver } from 'node:dns/promises'
 import { isIPv6 } from 'node:net'
 import { NameError } from '../errors.ts'
+import { outsideRequests } from '../net/async-context.ts'
 
 /** Where members come from. */
 export interface DnsSource {
@@ -63,7 +64,7 @@ export class Discovery {
 
   /** Settles after the first look-up, whatever its result. Idempotent. */
   start (): Promise<void> {
-    this.#first ??= this.#lookUp()
+    this.#first ??= outsideRequests(() => this.#lookUp())
     return this.#first
   }
 

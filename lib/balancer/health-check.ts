@@ -4,6 +4,7 @@ import { addAbortSignal } from 'node:stream'
 import { ShortageError, TimeoutError, UpstreamError } from '../errors.ts'
 import { type HeaderList, serialise } from '../http/header-list.ts'
 import { isOriginForm } from '../http/request-target.ts'
+import { outsideRequests } from '../net/async-context.ts'
 import { monotonicNow } from '../net/clock.ts'
 import { ignoreErrors } from '../net/socket.ts'
 import { closeFrame } from '../tunnel/websocket-frames.ts'
@@ -185,7 +186,8 @@ export class HealthMonitor {
   start (): void {
     if (this.#running !== undefined) return
     this.#running = new AbortController()
-    void this.#probe(this.#running.signal)
+    const { signal } = this.#running
+    void outsideRequests(() => this.#probe(signal)) // a member may be added by a request
   }
 
   /** Ends a probe under way, with its connection. Nothing is reported after that. */

@@ -1,5 +1,6 @@
 /** The live tunnels of one server: the sweep over their timers, and the drain. */
 import type { Target } from '../config/target.ts'
+import { outsideRequests } from '../net/async-context.ts'
 import { monotonicNow } from '../net/clock.ts'
 import { DenseSet, type Indexed } from '../net/dense-set.ts'
 import type { TunnelEnds } from '../tunnel/tunnel.ts'
@@ -69,7 +70,7 @@ export class Registry implements TunnelSessionOwner {
     if (this.#sweeper !== undefined && this.#pace <= wanted) return
     clearInterval(this.#sweeper)
     this.#pace = wanted
-    this.#sweeper = setInterval(sweep, wanted, this).unref()
+    this.#sweeper = outsideRequests(startSweeper, this, wanted)
   }
 
   /** @internal */
@@ -179,6 +180,10 @@ function paceFor ({ timers: { idle, halfClose, lifetime, stall }, asyncDelay }: 
 function keepAlive (tunnels: TunnelSession[]): void {
   for (const tunnel of tunnels.splice(-50)) tunnel.keepAlive()
   if (tunnels.length > 0) setImmediate(keepAlive, tunnels)
+}
+
+function startSweeper (registry: Registry, pace: number): NodeJS.Timeout {
+  return setInterval(sweep, pace, registry).unref()
 }
 
 function sweep (registry: Registry): void {

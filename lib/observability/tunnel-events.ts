@@ -3,6 +3,7 @@ import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { Target, TunnelOutcome } from '../config/target.ts'
 import { logging, readable, whenRejected } from '../config/user-function.ts'
 import type { TunnelSession } from '../lifecycle/tunnel-session.ts'
+import { callOutsideRequests } from '../net/async-context.ts'
 import { channels } from './channels.ts'
 
 /** A tunnel has begun. */
@@ -12,16 +13,16 @@ export function emitOpen (tunnel: TunnelSession, target: Target, request: Fastif
   if (onTunnelOpen !== undefined) callUserHook(request.log, tunnel, 'onTunnelOpen', () => onTunnelOpen(tunnel, request))
 }
 
-/** What tells of a tunnel's end. A logger and a target are all that it keeps. */
+/** What tells of a tunnel's end, outside of any request's context. A logger and a target are all that it keeps. */
 export function closeReporter (log: FastifyBaseLogger, target: Target): (tunnel: TunnelSession, outcome: TunnelOutcome) => void {
-  return (tunnel, outcome) => {
+  return (tunnel, outcome) => callOutsideRequests(() => {
     if (channels.close.hasSubscribers) channels.close.publish({ tunnel, outcome })
     const { error: err, ...rest } = outcome
     const line = { tunnel: tunnel.id, upstream: tunnel.upstream, ...rest, ...(err === undefined ? {} : { err }) }
     logging(() => log[levelOf(outcome)](line, 'tunnel closed'))
     const { onTunnelClose } = target
     if (onTunnelClose !== undefined) callUserHook(log, tunnel, 'onTunnelClose', () => onTunnelClose(tunnel, outcome))
-  }
+  })
 }
 
 const warnedOfHost = new WeakSet<Target>()

@@ -4,6 +4,7 @@ import type { Dispatcher } from 'undici'
 import { ClosedError, InvalidResponseError, timedOut, toProxyError, type WstunnelError } from '../errors.ts'
 import type { HeaderList } from '../http/header-list.ts'
 import { authenticatesConnection } from '../http/hop-by-hop.ts'
+import { RequestContext } from '../net/async-context.ts'
 import type { Borrower, ConnectionPool, Ticket } from '../upstream/connection-pool.ts'
 import { maxInterim } from '../upstream/continue-filter.ts'
 import type { PoolClient } from '../upstream/pool-client.ts'
@@ -51,6 +52,8 @@ export interface Sending {
 export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, BodyOwner, Flow, Timely {
   readonly #owner: RequestOwner
   readonly #timer: UpstreamTimer = new UpstreamTimer(this)
+  /** The request's own: connections are made outside of it, and others have had them before. */
+  readonly #context: RequestContext = new RequestContext()
   #asked: Asked | undefined = undefined
   #sending: Sending | undefined = undefined
   /** The connection that is waited for. */
@@ -104,6 +107,10 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
   }
 
   connected (connection: PoolClient): void {
+    this.#context.runInAsyncScope(this.#dispatch, this, connection)
+  }
+
+  #dispatch (connection: PoolClient): void {
     const { method, path, headers, body, servername } = this.#asked as Asked
     const { unshared, timeout } = this.#sending as Sending
     this.#ticket = undefined
@@ -122,7 +129,11 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
 
   unconnected (error: Error): void {
     this.#ticket = undefined
-    this.#owner.responseFailed(toProxyError(error))
+    this.#failed(toProxyError(error))
+  }
+
+  #failed (error: WstunnelError): void {
+    this.#context.runInAsyncScope(this.#owner.responseFailed, this.#owner, error)
   }
 
   onRequestStart (controller: Dispatcher.DispatchController): void {
@@ -137,7 +148,7 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
     const headers = latin1(controller.rawHeaders as Array<Buffer | string>)
     if (this.#connection !== undefined && authenticatesConnection(headers, 'www-authenticate')) this.#connection.kept = false
     if (status >= 200) headers.push(...this.#connection?.withheld ?? [])
-    this.#owner.responseStarted(status, headers, reason)
+    this.#context.runInAsyncScope(this.#owner.responseStarted, this.#owner, status, headers, reason)
   }
 
   onResponseData (controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -148,16 +159,16 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
   onResponseEnd (): void {
     this.#over()
     if (this.#ended) return
-    if (this.#connection?.broken === true) return this.#owner.responseFailed(new ClosedError())
+    if (this.#connection?.broken === true) return this.#failed(new ClosedError())
     this.#ended = true
-    this.#owner.responseEnded()
+    this.#context.runInAsyncScope(this.#owner.responseEnded, this.#owner)
   }
 
   onResponseError (_: Dispatcher.DispatchController, cause: Error): void {
     this.#over()
     const error = toProxyError(cause)
     if (this.#metItsEnd(error)) this.#connect(true)
-    else this.#owner.responseFailed(error)
+    else this.#failed(error)
   }
 
   /**

@@ -12,6 +12,7 @@ import { fieldValue, type HeaderList, serialise } from '../http/header-list.ts'
 import { isFraming } from '../http/hop-by-hop.ts'
 import type { Breakable } from '../lifecycle/registry.ts'
 import type { TunnelSlot } from '../lifecycle/tunnel-limits.ts'
+import { RequestContext } from '../net/async-context.ts'
 import { monotonicNow } from '../net/clock.ts'
 import { keepAlive } from '../net/socket.ts'
 import { logAborted, logFailure, warnOnce } from '../observability/failure-lines.ts'
@@ -48,6 +49,8 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
   readonly #decision: Accepted
   readonly #client: PendingClient
   readonly #pendingUpgrade: PendingUpgrade
+  /** The request's: the upstream's connection is made outside of it, and so answers from outside. */
+  readonly #context: RequestContext = new RequestContext()
   #stage: RefusalStage = 'limit'
   #slot: TunnelSlot | undefined = undefined
   index = -1
@@ -132,6 +135,10 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
 
   /** No answer: the next upstream is asked, where there is one. */
   onError (error: unknown): void {
+    this.#context.runInAsyncScope(this.#tryNext, this, error)
+  }
+
+  #tryNext (error: unknown): void {
     const sent = this.#exchange?.connected === true
     if (sent) {
       this.#stage = 'handshake'
@@ -150,6 +157,10 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
 
   /** The upstream has answered. */
   onResponse (answer: UpgradeResult): void {
+    this.#context.runInAsyncScope(this.#take, this, answer)
+  }
+
+  #take (answer: UpgradeResult): void {
     const choice = this.#choice as Choice
     this.#stage = 'handshake'
     try {

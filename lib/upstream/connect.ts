@@ -7,6 +7,7 @@ import { connect as connectTls } from 'node:tls'
 import { tlsDefaults, type TlsOptions } from '../config/tls-options.ts'
 import type { Address } from '../config/upstream-url.ts'
 import { ClosedError, NameError, ShortageError, timedOut, TlsError, toProxyError } from '../errors.ts'
+import { outsideRequests } from '../net/async-context.ts'
 import { OnReadReader } from '../net/onread-reader.ts'
 import { ignoreErrors } from '../net/socket.ts'
 
@@ -32,7 +33,7 @@ export interface UpstreamConnection {
 }
 
 /**
- * Dials. Calls back once, with a connection that is ready to be written to (for TLS: verified), or an error.
+ * Dials, outside of any request's context: the connection may outlive the request. Calls back once, from outside as well, with a connection that is ready to be written to (for TLS: verified), or an error.
  * @param tunnelled for a tunnel: what is read need not go through a stream, and keep-alive is asked for once the tunnel lives
  * @param callerTimeout milliseconds after which the caller gives up by itself: a `connectTimeout` as long as that needs no timer
  * @returns gives up: nothing is called back after that
@@ -42,11 +43,11 @@ export function dial (
 ): () => void {
   const { address, connectTimeout } = options
   const keepAlive = tunnelled ? 0 : options.keepAlive
-  const transport = tunnelled && !address.secure ? connectDirectly(address) : connect(connectOptions(address, keepAlive, undefined))
+  const transport = tunnelled && !address.secure ? outsideRequests(connectDirectly, address) : outsideRequests(connectStream, address, keepAlive)
   // TLS goes over a socket that we dialled, so that the socket can be reset: a TLS stream cannot.
   let stream: Duplex
   try {
-    stream = address.secure ? startTls(options, transport) : transport
+    stream = address.secure ? outsideRequests(startTls, options, transport) : transport
   } catch (cause) {
     discard({ stream: transport, transport })
     const soon = setImmediate(callback, new TlsError({ cause }), null)
@@ -108,6 +109,10 @@ function canOpen (count: number): boolean {
 function connectDirectly (address: Address): Socket {
   const intake = new OnReadReader()
   return intake.serve(connect(connectOptions(address, 0, intake.onread)))
+}
+
+function connectStream (address: Address, keepAlive: number): Socket {
+  return connect(connectOptions(address, keepAlive, undefined))
 }
 
 function connectOptions (address: Address, keepAlive: number, onread: OnReadOpts | undefined): NetConnectOpts {
