@@ -81,6 +81,17 @@ export interface Limits {
   maxResponseHead?: number
 }
 
+/** Places that several instances share. Taken by reference. */
+export interface LeaseStore {
+  /** Milliseconds after which a lease that was not renewed is free. The plugin renews each third of it. */
+  readonly ttl: number
+  /** Takes a place of a client, if fewer than `max` are taken. */
+  acquire (key: string, lease: string, max: number): Promise<boolean>
+  /** @param leases lease → key; those that are missing are added */
+  renew (leases: ReadonlyMap<string, string>): Promise<void>
+  release (key: string, lease: string): Promise<void>
+}
+
 /** What is led back to the client's side of a response's headers. */
 export interface ReverseOptions {
   /**
@@ -231,6 +242,8 @@ export interface Target extends Durations {
   readonly tls: TlsOptions
   readonly allowedOrigins: readonly string[] | undefined
   readonly limits: Readonly<Required<Limits>>
+  /** Who counts the tunnels of a client over all instances. */
+  readonly store: LeaseStore | undefined
   readonly disableReuse: boolean
   /** The timers of this target's tunnels. */
   readonly timers: TunnelTimers

@@ -1,6 +1,7 @@
 /** The limits: who may open a tunnel or begin a forward. Counts live only as long as what they count. */
 import type { Limits } from '../config/target.ts'
 import { ClientLimitError, LimitError } from '../errors.ts'
+import type { Lease } from './leases.ts'
 
 /** What is counted per upstream. */
 export interface Counted {
@@ -72,11 +73,23 @@ export class TunnelSlot {
   readonly #limits: TunnelLimits
   readonly #client: string
   #upstream: Counted | undefined = undefined
+  /** The place among all instances. */
+  #lease: Lease | undefined = undefined
   #released = false
 
   constructor (gate: TunnelLimits, client: string) {
     this.#limits = gate
     this.#client = client
+  }
+
+  /** What the client is counted as. */
+  get client (): string {
+    return this.#client
+  }
+
+  /** Keeps a place among all instances, and gives it back with this one. */
+  keep (lease: Lease): void {
+    this.#lease = lease
   }
 
   /**
@@ -94,6 +107,7 @@ export class TunnelSlot {
   release (): void {
     if (this.#released) return
     this.#released = true
+    this.#lease?.release()
     this.#limits.release(this.#client)
     if (this.#upstream !== undefined) this.#limits.releaseUpstream(this.#upstream)
   }

@@ -1,7 +1,7 @@
 /** The options of a registration: what a user writes, and what becomes of it. */
 import type { BalancerConfig, BalancerOptions } from '../balancer/options.ts'
 import type { Duration } from '../config/duration.ts'
-import type { CommonOptions, Target } from '../config/target.ts'
+import type { CommonOptions, LeaseStore, Limits, Target } from '../config/target.ts'
 
 /** One ProxyPass line. */
 export interface RouteOptions extends CommonOptions {
@@ -10,6 +10,13 @@ export interface RouteOptions extends CommonOptions {
 }
 
 export interface WstunnelOptions extends RouteOptions {
+  limits?: Limits & {
+    /**
+     * Counts `maxTunnelsPerClient` over all instances that share it, such as `redisLeases(client)` of `fastify-wstunnel/redis`. Asked behind the
+     * limits of this instance; without an answer within 250 ms these alone hold. Default: none.
+     */
+    store?: LeaseStore
+  }
   /** Fastify's prefix. Default: none. */
   prefix?: string
   /** The table: the first entry that matches decides. Without it, the options at the top are the one entry. Default: none. */

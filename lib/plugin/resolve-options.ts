@@ -9,7 +9,7 @@ import {
   anyObject, anything, count, duration, expectedDuration, fits, flag, func, hook, Issues, maybe, oneOf, some, soundPart, strictObject, text
 } from '../config/schema.ts'
 import { forName, forPath, forUpgrade, forUpstream, namesUnset } from '../config/suggestions.ts'
-import type { CommonOptions, Durations, FastifyRouteSettings, Limits, ReverseOptions, Target } from '../config/target.ts'
+import type { CommonOptions, Durations, FastifyRouteSettings, LeaseStore, Limits, ReverseOptions, Target } from '../config/target.ts'
 import { tlsFault, tlsOptionNames } from '../config/tls-options.ts'
 import { type BalancerRef, expectedUpstream, parseAddress, parseBalancerRef } from '../config/upstream-url.ts'
 import { isTunnelled } from '../http/hop-by-hop.ts'
@@ -61,6 +61,8 @@ const reverseSchema: TSchema = strictObject({
 }, expectedReverse)
 const expectedTarget = `${expectedUpstream}, a function, or false`
 
+const limitSchemas: Record<string, TSchema> = Object.fromEntries(Object.keys(limitDefaults).map((name) => [name, count]))
+
 const common: Record<string, TSchema> = {
   // Of objects only a URL is one, which no schema can say.
   upstream: some(expectedTarget, Type.String(), func, Type.Literal(false as unknown as string), Type.Object({})),
@@ -77,7 +79,7 @@ const common: Record<string, TSchema> = {
   rewriteHeaders: maybe(func),
   tls: maybe(strictObject(anything(tlsOptionNames), 'an object of TLS options')),
   allowedOrigins: maybe(Type.Array(Type.String(), { description: "an array of origins such as 'https://app.example'" })),
-  limits: maybe(strictObject(Object.fromEntries(Object.keys(limitDefaults).map((name) => [name, count])), 'an object of limits')),
+  limits: maybe(strictObject(limitSchemas, 'an object of limits')),
   disableReuse: flag,
   constraints: anyObject('an object of route constraints'),
   config: anyObject('an object'),
@@ -99,7 +101,9 @@ const topOnly: Record<string, TSchema> = {
   routes: maybe(Type.Array(strictObject(common, 'an object'), { description: 'an array of routes' }))
 }
 
-const schema: TSchema = strictObject({ ...common, ...topOnly }, 'an object')
+const topLimits: TSchema = maybe(strictObject({ ...limitSchemas, store: maybe(Type.Unknown()) }, 'an object of limits'))
+
+const schema: TSchema = strictObject({ ...common, limits: topLimits, ...topOnly }, 'an object')
 
 export interface Resolved extends Config {
   /** The routes that Fastify is to have. */
@@ -117,6 +121,8 @@ export function resolveOptions (input: WstunnelOptions, base: string, others: Ba
   const issues = new Issues()
   const sound = soundPart(schema, input, '', issues, Object.keys(topOnly)) ?? {}
   const { routes, prefix, drainTimeout, balancers: own, healthPath, ...defaults } = sound
+  const { store } = sound.limits ?? {}
+  if (store !== undefined && !isStore(store)) issues.expected('limits.store', 'a store of leases, such as redisLeases() makes', store)
   const balancers = resolveBalancers(own, issues)
   for (const { name } of balancers) if (others.has(name)) issues.note(`balancers.${name}`, 'expected a name of its own on this server')
   if (healthPath !== undefined && !isPrefix(healthPath)) issues.expected('healthPath', "a path such as '/health'", healthPath, forPath(healthPath))
@@ -239,7 +245,8 @@ function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: strin
     rewriteHeaders: own.rewriteHeaders,
     tls: Object.freeze({ ...own.tls }),
     allowedOrigins: origins === undefined ? undefined : Object.freeze(origins) as readonly string[],
-    limits: Object.freeze({ ...limitDefaults, ...defaults.limits, ...entry.limits }),
+    limits: Object.freeze({ ...limitDefaults, ...withoutStore(defaults.limits), ...entry.limits }),
+    store: (defaults as WstunnelOptions).limits?.store,
     disableReuse: own.disableReuse ?? false,
     timers: Object.freeze({
       idle: durations.idleTimeout as number,
@@ -251,6 +258,15 @@ function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: strin
     onTunnelOpen: own.onTunnelOpen,
     onTunnelClose: own.onTunnelClose
   })
+}
+
+function isStore ({ ttl, acquire, renew, release }: Partial<LeaseStore>): boolean {
+  return typeof ttl === 'number' && ttl > 0 && [acquire, renew, release].every((method) => typeof method === 'function')
+}
+
+function withoutStore (limits: WstunnelOptions['limits']): Limits {
+  const { store: _, ...own } = limits ?? {}
+  return own
 }
 
 function isPrefix (path: string): boolean {

@@ -5,10 +5,11 @@ import { Balancer, type MemberChange } from '../balancer/balancer.ts'
 import { controlOf } from '../balancer/control.ts'
 import type { BalancerControl } from '../balancer/options.ts'
 import { forName } from '../config/suggestions.ts'
-import type { Target } from '../config/target.ts'
+import type { LeaseStore, Target } from '../config/target.ts'
 import { logging } from '../config/user-function.ts'
 import { InvalidOptionsError, type WstunnelError } from '../errors.ts'
 import { defaultRules, parsePrefix, patternKey, type RouterRules, segmentKey } from '../http/path-pattern.ts'
+import { Leases } from '../lifecycle/leases.ts'
 import { Registry } from '../lifecycle/registry.ts'
 import { TunnelLimits } from '../lifecycle/tunnel-limits.ts'
 import type { TunnelSession } from '../lifecycle/tunnel-session.ts'
@@ -39,6 +40,7 @@ export class ServerState {
   readonly limits: TunnelLimits = new TunnelLimits()
   /** Those of all registrations, by name. */
   readonly balancers: Map<string, Balancer> = new Map()
+  readonly #leases: Map<LeaseStore, Leases> = new Map()
   readonly #log: FastifyBaseLogger
   #drainTimeout: number | undefined = undefined
   #rootDrainTimeout = 0
@@ -74,6 +76,18 @@ export class ServerState {
     this.#index.add(table, config.targets)
     for (const target of config.targets) if (target.upstream !== false) this.#acceptors.set(String(target.upgrade), target)
     return table
+  }
+
+  /** This server's leases in a store. */
+  leasesIn (store: LeaseStore): Leases {
+    const known = this.#leases.get(store)
+    if (known !== undefined) return known
+    const leases = new Leases(store, (err) => logging(() => {
+      if (err === undefined) this.#log.info('the store of leases answers again')
+      else this.#log.warn({ err }, 'the store of leases fails: until it answers, maxTunnelsPerClient holds for this instance alone')
+    }))
+    this.#leases.set(store, leases)
+    return leases
   }
 
   /** Milliseconds: the longest of all registrations with routes. */

@@ -1,12 +1,12 @@
 /** The life of an upgrade, from the handler to the tunnel: admit, choose, shake hands, then switch or relay the refusal. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Socket } from 'node:net'
-import type { Target } from '../config/target.ts'
+import type { LeaseStore, Target } from '../config/target.ts'
 import { readable } from '../config/user-function.ts'
 import { abortReply, completeRequest, hijackSocket, relayRaw } from '../downstream/hijack.ts'
 import { PendingClient } from '../downstream/pending-client.ts'
 import { guard, isHeadWritten, type PendingUpgrade, pendingUpgradeOf } from '../downstream/upgrade-response.ts'
-import { ClientGoneError, DrainingError, HeadWrittenError, InvalidHeaderError } from '../errors.ts'
+import { ClientGoneError, ClientLimitError, DrainingError, HeadWrittenError, InvalidHeaderError } from '../errors.ts'
 import type { Framing } from '../http/body-reader.ts'
 import { fieldValue, type HeaderList, serialise } from '../http/header-list.ts'
 import { isFraming } from '../http/hop-by-hop.ts'
@@ -82,7 +82,6 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
   begin (): void {
     // Fastify's handlerTimeout, or a user's hook, may answer while we wait. The connection is then theirs, and first of all ours no more.
     this.#reply.raw.prependOnceListener('finish', guard(() => this.#answered()))
-    let choosing: Choice | Promise<Choice>
     try {
       const { target } = this.#decision
       const { registry, limits } = this.#state
@@ -91,9 +90,32 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
       this.#slot = limits.acquire(this.#request.ip ?? '', target.limits)
       registry.track('upgrade', this)
       this.#client.watch()
+      if (target.store !== undefined && target.limits.maxTunnelsPerClient !== Infinity) return this.#askStore(this.#slot, target.store)
+    } catch (error) {
+      return this.#fail(error)
+    }
+    this.#choose()
+  }
+
+  /** The place among all instances comes behind those of this one. */
+  #askStore (slot: TunnelSlot, store: LeaseStore): void {
+    this.#client.throwIfGone()
+    const lease = this.#state.leasesIn(store).acquire(slot.client, this.#decision.target.limits.maxTunnelsPerClient)
+    slot.keep(lease)
+    if (lease.granted === true) return this.#choose()
+    this.#client.raceAbort(lease.granted).then((granted) => {
+      if (!granted) return this.#fail(new ClientLimitError())
+      if (this.#state.registry.draining) return this.#fail(new DrainingError())
+      this.#choose()
+    }, (error) => this.#fail(error))
+  }
+
+  #choose (): void {
+    let choosing: Choice | Promise<Choice>
+    try {
       this.#stage = 'dial'
       this.#client.throwIfGone() // during the hooks: nobody is asked where it should go
-      choosing = this.#table.upstreamsOf(target).choose(this.#request, () => this.#client.signal)
+      choosing = this.#table.upstreamsOf(this.#decision.target).choose(this.#request, () => this.#client.signal)
     } catch (error) {
       return this.#fail(error)
     }

@@ -1,0 +1,84 @@
+/** `fastify-wstunnel/redis`: leases in Redis, so that `maxTunnelsPerClient` counts the tunnels of all instances. */
+import createError from '@fastify/error'
+import type { Duration, LeaseStore } from '../index.ts'
+
+const InvalidOptionsError = createError('FST_WSTUNNEL_INVALID_OPTIONS', '%s', 500)
+
+/** What is needed of a client: `eval`, of ioredis (also of its Cluster) or of node-redis. */
+export interface RedisClient {
+  eval (script: string, ...args: never[]): Promise<unknown>
+}
+
+export interface RedisLeasesOptions {
+  /** What all keys begin with. Default: `'wstunnel:'`. */
+  prefix?: string
+  /** How long a place stays taken after its instance has died. Default: 30s. */
+  ttl?: Duration
+}
+
+// One sorted set for each client: a lease is a member, the time at which it runs out its score, by the clock of Redis.
+const now = "local time = redis.call('TIME') local now = time[1] * 1000 + math.floor(time[2] / 1000) "
+const expire = "if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end "
+
+const acquireScript = `${now}
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3]) and not redis.call('ZSCORE', KEYS[1], ARGV[2]) then return 0 end
+redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[2])
+${expire}
+return 1`
+
+// Adds what is missing: Redis may have been flushed, or have had no answer when the tunnel was opened.
+const renewScript = `${now}
+for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[i]) end
+${expire}
+return 1`
+
+const releaseScript = "return redis.call('ZREM', KEYS[1], ARGV[1])"
+
+/** How many leases one call renews. */
+const batch = 500
+
+/**
+ * A store for `limits.store`. Each call of a script has one key: Redis Cluster will do.
+ * @throws FST_WSTUNNEL_INVALID_OPTIONS where `ttl` is no duration above 0
+ */
+export function redisLeases (client: RedisClient, { prefix = 'wstunnel:', ttl = '30s' }: RedisLeasesOptions = {}): LeaseStore {
+  const ms = milliseconds(ttl)
+  if (ms === undefined) throw new InvalidOptionsError(`ttl: expected a duration such as '30s', above 0, got '${ttl}'`)
+  const run = runner(client)
+  return {
+    ttl: ms,
+    acquire: async (key, lease, max) => await run(acquireScript, prefix + key, [ms, lease, max]) === 1,
+    async renew (leases) {
+      const byKey = new Map<string, string[]>()
+      for (const [lease, key] of leases) byKey.set(key, [...byKey.get(key) ?? [], lease])
+      const calls: Array<Promise<unknown>> = []
+      for (const [key, list] of byKey) {
+        for (let i = 0; i < list.length; i += batch) calls.push(run(renewScript, prefix + key, [ms, ...list.slice(i, i + batch)]))
+      }
+      await Promise.all(calls)
+    },
+    async release (key, lease) { await run(releaseScript, prefix + key, [lease]) }
+  }
+}
+
+type Run = (script: string, key: string, args: Array<string | number>) => Promise<unknown>
+
+/** The two libraries take the same things in other forms. */
+function runner (client: RedisClient): Run {
+  const call = client.eval.bind(client) as (script: string, ...args: unknown[]) => Promise<unknown>
+  const isIoredis = typeof (client as { defineCommand?: unknown }).defineCommand === 'function'
+  return async (script, key, args) => {
+    const texts = args.map(String)
+    const answer = await (isIoredis ? call(script, 1, key, ...texts) : call(script, { keys: [key], arguments: texts }))
+    return Number(answer)
+  }
+}
+
+const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+
+function milliseconds (value: Duration): number | undefined {
+  const [, count, unit] = typeof value === 'number' ? ['', String(value), 'ms'] : /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(value) ?? []
+  const ms = Number(count) * (units[unit ?? ''] ?? NaN)
+  return ms > 0 && Number.isFinite(ms) ? ms : undefined
+}
