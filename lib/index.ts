@@ -8,7 +8,7 @@ export type {
 export type { Candidate } from './balancer/policies.ts'
 export type { StickyCookie } from './balancer/session-affinity.ts'
 export type { Duration } from './config/duration.ts'
-export type { CommonOptions, LeaseStore, Limits, ReverseOptions, TunnelInfo, TunnelOutcome, UpstreamFunction } from './config/target.ts'
+export type { CommonOptions, LeaseStore, Limits, ReverseOptions, TracedAttempt, Tracing, TunnelInfo, TunnelOutcome, UpstreamFunction } from './config/target.ts'
 export type { TlsOptions } from './config/tls-options.ts'
 export type { ErrorSource, WstunnelError } from './errors.ts'
 export type { HeaderMap } from './http/header-map.ts'

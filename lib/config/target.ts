@@ -81,6 +81,24 @@ export interface Limits {
   maxResponseHead?: number
 }
 
+/** What makes spans of attempts at upstreams, such as `tracing()` of `fastify-wstunnel/otel`. */
+export interface Tracing {
+  /** Headers of the client that are dropped: each attempt writes its own. */
+  readonly fields: readonly string[]
+  /** @param attempt.resend how many attempts came before */
+  start (request: FastifyRequest, attempt: { kind: 'forward' | 'upgrade', route: string, upstream: string, resend: number }): TracedAttempt
+}
+
+/** One attempt at one upstream. */
+export interface TracedAttempt {
+  /** Writes the headers that tell the upstream of it. */
+  inject (set: (name: string, value: string) => void): void
+  /** Dispatches or dials, hidden from other instrumentation. */
+  within<T> (dial: () => T): T
+  /** Called once: the response's head has come, or none. */
+  end (outcome: { status?: number, error?: Error }): void
+}
+
 /** Places that several instances share. Taken by reference. */
 export interface LeaseStore {
   /** Milliseconds after which a lease that was not renewed is free. The plugin renews each third of it. */
@@ -171,6 +189,8 @@ export interface CommonOptions {
   allowedOrigins?: readonly string[]
   /** Bounds, limit by limit over those at the top. Default: see each. httpd: `max=`. */
   limits?: Limits
+  /** Makes spans, and the headers by which the upstream goes on with them. Default: none. */
+  tracing?: Tracing
   /** Whether each forward has a connection of its own, which ends with it. Default: false. httpd: `disablereuse=`. */
   disableReuse?: boolean
   /** Which requests the route is for, as Fastify's route option. Default: none. httpd: `<VirtualHost>`. */
@@ -242,6 +262,7 @@ export interface Target extends Durations {
   readonly tls: TlsOptions
   readonly allowedOrigins: readonly string[] | undefined
   readonly limits: Readonly<Required<Limits>>
+  readonly tracing: Tracing | undefined
   /** Who counts the tunnels of a client over all instances. */
   readonly store: LeaseStore | undefined
   readonly disableReuse: boolean

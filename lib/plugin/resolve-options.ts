@@ -9,7 +9,7 @@ import {
   anyObject, anything, count, duration, expectedDuration, fits, flag, func, hook, Issues, maybe, oneOf, some, soundPart, strictObject, text
 } from '../config/schema.ts'
 import { forName, forPath, forUpgrade, forUpstream, namesUnset } from '../config/suggestions.ts'
-import type { CommonOptions, Durations, FastifyRouteSettings, LeaseStore, Limits, ReverseOptions, Target } from '../config/target.ts'
+import type { CommonOptions, Durations, FastifyRouteSettings, LeaseStore, Limits, ReverseOptions, Target, Tracing } from '../config/target.ts'
 import { tlsFault, tlsOptionNames } from '../config/tls-options.ts'
 import { type BalancerRef, expectedUpstream, parseAddress, parseBalancerRef } from '../config/upstream-url.ts'
 import { isTunnelled } from '../http/hop-by-hop.ts'
@@ -81,6 +81,7 @@ const common: Record<string, TSchema> = {
   allowedOrigins: maybe(Type.Array(Type.String(), { description: "an array of origins such as 'https://app.example'" })),
   limits: maybe(strictObject(limitSchemas, 'an object of limits')),
   disableReuse: flag,
+  tracing: maybe(Type.Unknown()),
   constraints: anyObject('an object of route constraints'),
   config: anyObject('an object'),
   logLevel: text('a log level'),
@@ -215,6 +216,7 @@ function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: strin
   }
   const fault = tlsFault(own.tls)
   if (fault !== undefined) issues.note(where('tls'), fault)
+  if (own.tracing !== undefined && !isTracing(own.tracing)) bad('tracing', 'what tracing() of fastify-wstunnel/otel returns', own.tracing)
   const origins = own.allowedOrigins?.filter((origin: string | undefined) => origin !== undefined).map((origin) => resolveOrigin(origin))
   if (origins?.includes(undefined) === true) bad('allowedOrigins', "origins such as 'https://app.example'", own.allowedOrigins)
 
@@ -247,6 +249,7 @@ function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: strin
     allowedOrigins: origins === undefined ? undefined : Object.freeze(origins) as readonly string[],
     limits: Object.freeze({ ...limitDefaults, ...withoutStore(defaults.limits), ...entry.limits }),
     store: (defaults as WstunnelOptions).limits?.store,
+    tracing: own.tracing,
     disableReuse: own.disableReuse ?? false,
     timers: Object.freeze({
       idle: durations.idleTimeout as number,
@@ -258,6 +261,10 @@ function resolveTarget (entry: RouteOptions, defaults: RouteOptions, base: strin
     onTunnelOpen: own.onTunnelOpen,
     onTunnelClose: own.onTunnelClose
   })
+}
+
+function isTracing (value: Partial<Tracing> | null): boolean {
+  return Array.isArray(value?.fields) && typeof value.start === 'function'
 }
 
 function isStore ({ ttl, acquire, renew, release }: Partial<LeaseStore>): boolean {

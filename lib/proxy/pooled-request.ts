@@ -1,6 +1,7 @@
 /** A forward's request at one upstream: the connection that carries it, and the time that it is given. */
 import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
+import type { TracedAttempt } from '../config/target.ts'
 import { ClosedError, InvalidResponseError, timedOut, toProxyError, type WstunnelError } from '../errors.ts'
 import type { HeaderList } from '../http/header-list.ts'
 import { authenticatesConnection } from '../http/hop-by-hop.ts'
@@ -47,6 +48,8 @@ export interface Sending {
   readonly unshared: boolean
   /** Milliseconds without a byte of the upstream, where it is the one that is waited for; 0 is none. */
   readonly timeout: number
+  /** What hides the request from other instrumentation, once a connection takes it. */
+  readonly traced?: TracedAttempt | undefined
 }
 
 export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, BodyOwner, Flow, Timely {
@@ -112,12 +115,12 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
 
   #dispatch (connection: PoolClient): void {
     const { method, path, headers, body, servername } = this.#asked as Asked
-    const { unshared, timeout } = this.#sending as Sending
+    const { unshared, timeout, traced } = this.#sending as Sending
     this.#ticket = undefined
     this.#connection = connection
     this.#timer.start(timeout)
     if (authenticatesConnection(headers, 'authorization')) connection.kept = false
-    connection.dispatch({
+    const dispatch = (): boolean => connection.dispatch({
       method: method as Dispatcher.HttpMethod,
       path,
       headers: headers as string[],
@@ -125,6 +128,8 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
       reset: unshared ? true : method === 'HEAD' ? false : undefined, // undici would end the connection of each HEAD
       servername
     } as Dispatcher.DispatchOptions, this)
+    if (traced === undefined) dispatch()
+    else traced.within(dispatch)
   }
 
   unconnected (error: Error): void {

@@ -1,7 +1,7 @@
 /** The life of an upgrade, from the handler to the tunnel: admit, choose, shake hands, then switch or relay the refusal. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Socket } from 'node:net'
-import type { LeaseStore, Target } from '../config/target.ts'
+import type { LeaseStore, Target, TracedAttempt } from '../config/target.ts'
 import { readable } from '../config/user-function.ts'
 import { abortReply, completeRequest, hijackSocket, relayRaw } from '../downstream/hijack.ts'
 import { PendingClient } from '../downstream/pending-client.ts'
@@ -59,6 +59,8 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
   #exchange: Http1Exchange | undefined = undefined
   #startedAt = 0
   readonly #begunAt: number = monotonicNow()
+  #traced: TracedAttempt | undefined = undefined
+  #attempts = 0
   /** Where the exchange counts as under way. */
   #upstream: Upstream | undefined = undefined
   /** The refusal that is being relayed. */
@@ -146,10 +148,12 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
       this.#stage = 'limit'
       this.#slot?.acquireUpstream(upstream, target.limits.maxTunnelsPerUpstream)
       this.#stage = 'dial'
-      const { path, headers } = buildUpstreamRequest(this.#request, target, choice, matched, false)
-      this.#exchange = this.#attempt(upstream, path, headers)
+      const traced = this.#traced = target.tracing?.start(this.#request, { kind: 'upgrade', route: target.route, upstream: upstream.label, resend: this.#attempts++ })
+      const { path, headers } = buildUpstreamRequest(this.#request, target, choice, matched, false, false, traced)
+      const exchange = this.#exchange = this.#attempt(upstream, path, headers)
       this.#startedAt = monotonicNow()
-      this.#exchange.run()
+      if (traced === undefined) exchange.run()
+      else traced.within(() => exchange.run())
     } catch (error) {
       this.onError(readable(error))
     }
@@ -161,6 +165,7 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
   }
 
   #tryNext (error: unknown): void {
+    this.#endTrace({ error: readable(error) })
     const sent = this.#exchange?.connected === true
     if (sent) {
       this.#stage = 'handshake'
@@ -183,6 +188,7 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
   }
 
   #take (answer: UpgradeResult): void {
+    this.#endTrace({ status: answer.head.status })
     const choice = this.#choice as Choice
     this.#stage = 'handshake'
     try {
@@ -199,6 +205,12 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
       return this.#fail(error)
     }
     this.#settle()
+  }
+
+  #endTrace (outcome: Parameters<TracedAttempt['end']>[0]): void {
+    const traced = this.#traced
+    this.#traced = undefined
+    traced?.end(outcome)
   }
 
   /** The exchange is under way no more. A relay is, until the client has all of it, or leaves. */

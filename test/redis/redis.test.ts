@@ -85,10 +85,10 @@ test('two processes share a limit of 3, and the places of one that is killed are
   const [a, b] = await Promise.all([instance(), instance()])
   assert.deepEqual(await statuses(t, [a.port, b.port, a.port, b.port, a.port]), [101, 101, 101, 429, 429])
   const key = 'wstunnel:127.0.0.1'
-  const before: string[] = (await client.zrange(key, 0, -1, 'WITHSCORES')).map(String)
+  const before: string[] = (await client.zrange(key, '0', '-1', 'WITHSCORES')).map(String)
   let renewed = before
   await until(() => {
-    void client.zrange(key, 0, -1, 'WITHSCORES').then((found) => { renewed = found.map(String) })
+    void client.zrange(key, '0', '-1', 'WITHSCORES').then((found) => { renewed = found.map(String) })
     return renewed.length === 6 && renewed.every((value, i) => i % 2 === 0 || Number(value) > Number(before[i]))
   }, 'the leases to be renewed')
   a.kill()
