@@ -38,6 +38,8 @@ ${check}
 assert.equal(named, wstunnel)
 const { default: status } = await import('fastify-wstunnel/status')
 const { collect } = await import('fastify-wstunnel/prometheus')
+const { redisLeases } = await import('fastify-wstunnel/redis')
+assert.equal(redisLeases({ eval () {} }, { ttl: '30s' }).ttl, 30_000)
 const app = Fastify()
 app.register(wstunnel).register(status, { prefix: '/wstunnel' })
 collect(app, { registerMetric () {} })
@@ -55,6 +57,7 @@ assert.equal(typeof wstunnel, 'function')
 assert.equal(typeof require('fastify-wstunnel/status').default, 'function')
 assert.equal(typeof require('fastify-wstunnel/prometheus').collect, 'function')
 for (const name of ['wstunnel', 'default', 'fastifyWstunnel']) assert.equal(wstunnel[name], wstunnel)
+assert.equal(typeof require('fastify-wstunnel/redis').redisLeases, 'function')
 check(wstunnel).catch((error) => { console.error(error); process.exitCode = 1 })
 `,
 }
