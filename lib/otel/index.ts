@@ -87,17 +87,13 @@ function nameOf ({ method }: FastifyRequest): string {
 
 /** By the semantic conventions of HTTP clients; what they have no name for is `wstunnel.*`. */
 function attributesOf (request: FastifyRequest, { kind, route, upstream, resend }: AttemptFacts): Attributes {
-  const attributes: Attributes = {
+  const address = /^(?:ws|http)(s?):\/\/(\[[^\]]*\]|[^:/]+)(?::(\d+))?/.exec(upstream)
+  return {
     'http.request.method': request.method,
     'wstunnel.kind': kind,
     'wstunnel.route': route,
-    'wstunnel.upstream': upstream
+    'wstunnel.upstream': upstream,
+    ...(resend > 0 ? { 'http.request.resend_count': resend } : {}),
+    ...(address === null ? {} : { 'server.address': address[2] as string, 'server.port': Number(address[3] ?? (address[1] === 's' ? 443 : 80)) })
   }
-  if (resend > 0) attributes['http.request.resend_count'] = resend
-  const address = /^(?:ws|http)(s?):\/\/(\[[^\]]*\]|[^:/]+)(?::(\d+))?/.exec(upstream)
-  if (address !== null) {
-    attributes['server.address'] = address[2] as string
-    attributes['server.port'] = Number(address[3] ?? (address[1] === 's' ? 443 : 80))
-  }
-  return attributes
 }
