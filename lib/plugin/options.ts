@@ -10,6 +10,7 @@ export interface RouteOptions extends CommonOptions {
 }
 
 export interface WstunnelOptions extends RouteOptions {
+  /** Bounds, as those of a route; here with a store besides. Default: see each. httpd: `max=`. */
   limits?: Limits & {
     /**
      * Counts `maxTunnelsPerClient` over all instances that share it, such as `redisLeases(client)` of `fastify-wstunnel/redis`. Asked behind the

@@ -65,9 +65,9 @@ for (const [what, head] of [['an upgrade', upgradeHead('/x')], ['a forward', req
     const errors = watchErrors(t)
     const upstream = await startRawUpstream(t)
     const proxy = await startProxy(t, { upstream: `wss://127.0.0.1:${upstream.port}/`, tls: unusable, limits: { maxTunnels: 1 } })
-    const client = await rawClient(t, proxy.port)
+    const clients = [await rawClient(t, proxy.port), await rawClient(t, proxy.port), await rawClient(t, proxy.port)]
     const sockets = watchDials(t)
-    for (let i = 0; i < 3; i++) {
+    for (const client of clients) {
       client.write(head)
       const response = await client.response()
       assert.equal(response.status, 502)
