@@ -3,7 +3,7 @@
  * writes first and reads then. So what still comes is read and dropped, for a bounded time (RFC 9112, 9.6; nginx: lingering_close).
  */
 import type { IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import { announcesBody } from '../http/header-list.ts'
 import { isHttp2 } from '../http/version.ts'
 import { monotonicNow } from '../net/clock.ts'
@@ -74,9 +74,9 @@ export function closeInStages (socket: Socket): void {
   socket.resume()
 }
 
-/** Whether some of a request's body is still to come over HTTP/1. */
+/** Whether some of a request's body is still to come over a connection of HTTP/1; that of an inject() comes over none. */
 export function isUnread (request: IncomingMessage): boolean {
-  return !request.complete && announcesBody(request.headers) && !isHttp2(request)
+  return !request.complete && announcesBody(request.headers) && !isHttp2(request) && request.socket instanceof Socket
 }
 
 /**
@@ -121,12 +121,14 @@ export function dropBody (request: IncomingMessage, done: (whole: boolean) => vo
 
 /** Ends a connection behind a response that has not said so, once the request has been read. */
 export function closeBehind (request: IncomingMessage): void {
+  if (!(request.socket instanceof Socket)) return // of an inject()
   if (request.complete) request.socket.destroySoon()
   else dropBody(request, () => request.socket.destroySoon())
 }
 
 /** A connection goes on behind a response that came before the request's body was read: the rest is dropped, and one without end ends it. */
 export function keepBehind (request: IncomingMessage): void {
+  if (!(request.socket instanceof Socket)) return // of an inject()
   dropBody(request, (whole) => { if (!whole) request.socket.destroy() })
 }
 

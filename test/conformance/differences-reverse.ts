@@ -227,10 +227,18 @@ export const differencesOfReverse: Readonly<Record<string, Pick<Scenario, 'diffe
       '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example:8080'
     ]
   },
+  'reverse / a refused upgrade / http://{A}/base/x': {
+    differs: 'refused-upgrade',
+    ours: [
+      '< 302 Found', '  location: http://front.example:8080/app/x', '  set-cookie: a=1; Path=/app/', '  x-from: upstream', '  body "moved"',
+      '< fin', 'A> GET /base/x HTTP/1.1', '  connection: upgrade', '  host: {A}', '  sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==',
+      '  sec-websocket-version: 13', '  upgrade: websocket', '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example:8080'
+    ]
+  },
   'reverse / a refused upgrade / /base/x': {
     differs: 'reverse-paths',
     ours: [
-      '< 302 Found', '  location: /app/x', '  set-cookie: a=1; Path=/app/', '  x-from: upstream', '  body "moved"', '< kept',
+      '< 302 Found', '  location: /app/x', '  set-cookie: a=1; Path=/app/', '  x-from: upstream', '  body "moved"', '< fin',
       'A> GET /base/x HTTP/1.1', '  connection: upgrade', '  host: {A}', '  sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==',
       '  sec-websocket-version: 13', '  upgrade: websocket', '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example:8080'
     ]
@@ -239,7 +247,7 @@ export const differencesOfReverse: Readonly<Record<string, Pick<Scenario, 'diffe
     differs: 'reverse-paths',
     ours: [
       '< 302 Found', '  location: ws://front.example:8080/app/x', '  set-cookie: a=1; Path=/app/', '  x-from: upstream', '  body "moved"',
-      '< kept', 'A> GET /base/x HTTP/1.1', '  connection: upgrade', '  host: {A}', '  sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==',
+      '< fin', 'A> GET /base/x HTTP/1.1', '  connection: upgrade', '  host: {A}', '  sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==',
       '  sec-websocket-version: 13', '  upgrade: websocket', '  x-forwarded-for: 127.0.0.1', '  x-forwarded-host: front.example:8080'
     ]
   },
