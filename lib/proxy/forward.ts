@@ -128,7 +128,7 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
     this.#enter(upstream.counters)
     const body = requestBody(request)
     const replaced = body !== request.raw && body !== null
-    this.#endTrace({ error: new ClientGoneError() }) // of the attempt before, if nobody has ended it
+    if (this.#traced !== undefined) this.#endTrace({ error: new ClientGoneError() }) // of the attempt before, if nobody has ended it
     const traced = this.#traced = target.tracing?.start(request, { kind: 'forward', route: target.route, upstream: upstream.label, resend: this.#attempts++ })
     const { path, headers } = buildUpstreamRequest(request, target, choice, matched, hasOwnLength(request, body), replaced, traced)
     if (body !== null) this.#watchClient()
