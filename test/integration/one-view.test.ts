@@ -254,10 +254,12 @@ for (const [limit, options] of [[100, {}], [10, { routerOptions: { maxParamLengt
     ], options)
     const longest = 'x'.repeat(limit)
     const ask = async (path: string): Promise<string> => (await get(t, proxy, path)).slice(0, 5)
+    // Before 9.10 or so find-my-way refuses such a path by itself.
+    const passesOver = await ask(`/${longest}x/y`) !== '404'
     assert.deepEqual([
       await ask(`/${longest}/admin/y`), await ask(`/${longest}x/admin/y`), await ask(`/${longest}x/internal/y`), await ask(`/${longest}%2e/admin/y`), await ask(`/${'%61'.repeat(limit)}/admin/y`),
       await ask(`/${longest}x/behind/y`), await ask(`/${longest}x/y`), await ask(`/y/${longest}x`)
-    ], ['401', '400', '400', '400', '401', '200 A', '200 A', '200 A'])
+    ], passesOver ? ['401', '400', '400', '400', '401', '200 A', '200 A', '200 A'] : ['401', '404', '404', '404', '401', '404', '404', '200 A'])
   })
 }
 
