@@ -4,6 +4,7 @@ import { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { isHttp2 } from '../http/version.ts'
+import { restartReading } from '../net/socket.ts'
 
 /** Arrays: every request comes through here, and a `Set` would keep some of what was in it (see `net/dense-set`). */
 const pending = new WeakMap<Duplex, ServerResponse[]>()
@@ -101,7 +102,10 @@ export function whenTurn ({ socket }: IncomingMessage, response: ServerResponse,
   const count = waiters.get(socket) ?? 0
   waiters.set(socket, count + 1)
   // pause() would not do: Node's parser reads from the handle. A 'readable' listener takes that from it.
-  if (count === 0) socket.on('readable', noticeEnd)
+  if (count === 0) {
+    socket.on('readable', noticeEnd)
+    restartReading(socket)
+  }
   response.once('socket', () => {
     const left = (waiters.get(socket) ?? 1) - 1
     waiters.set(socket, left)

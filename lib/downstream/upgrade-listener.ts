@@ -9,6 +9,7 @@ import { takeAllUpgrades } from '../compat/node24-upgrade-callback.ts'
 import { DrainingError, TooManyHeadersError, type WstunnelError } from '../errors.ts'
 import { reinjectedToken, replaceUpgradeToken } from '../http/hop-by-hop.ts'
 import { isHttp2 } from '../http/version.ts'
+import { restartReading } from '../net/socket.ts'
 import type { ServerState } from '../plugin/server-state.ts'
 import { isTruncated, readFacts } from '../routing/request-facts.ts'
 import type { RefusalStage } from '../upstream/counters.ts'
@@ -122,8 +123,7 @@ function accept (context: Context, request: IncomingMessage, stream: Duplex, hea
   // It is closing behind a response that was the last one: nothing that comes then is processed (RFC 9112, 9.6).
   if (socket.writableEnded) return
   socket.allowHalfOpen = true // https and http2 sockets are not: an upstream's last bytes would be lost
-  // Node may have stopped reading for the body of the request before, unknown to the stream: nobody would start it again.
-  socket.push('')
+  restartReading(socket)
   const response = assignUpgradeResponse(request, socket)
   // What framing, and what body, it has cannot be known: it must not be read again.
   if (response !== undefined && isTruncated(request, state.server)) return refuse(state, response, request, 'decision', new TooManyHeadersError())

@@ -1,7 +1,7 @@
 /** What sockets have in common, whoever dialled or accepted them. */
 import type { Socket } from 'node:net'
 import type { EventEmitter } from 'node:events'
-import type { Duplex } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 
 /** Listens where nobody else does, or not yet: an 'error' without a listener would end the process. */
 export function ignoreErrors (stream: EventEmitter): void {
@@ -13,6 +13,14 @@ function ignore (): void {}
 /** Asks for TCP keep-alive, where a connection can have it; 0 is none. */
 export function keepAlive (stream: Duplex, ms: number): void {
   if (ms > 0) (stream as Partial<Pick<Socket, 'setKeepAlive'>>).setKeepAlive?.(true, ms)
+}
+
+/**
+ * Reads on where Node's HTTP parser has let go of a socket. It may have stopped the handle for a body, unknown to the stream, which would wait for that
+ * read for ever. An empty `push()` ends it, as Node documents, and is no byte.
+ */
+export function restartReading (stream: Readable): void {
+  stream.push('')
 }
 
 /** Closes a connection with a reset where its outgoing leg is TCP, or TLS over a socket that we dialled; others just so. */

@@ -88,3 +88,27 @@ test('the end of a drain ends those that wait', async (t) => {
   assert.equal(proxy.app.wstunnel.metrics().forwards.aborted, 50)
   assert.equal(upstream.connections.length, 1)
 })
+
+for (const tls of [false, true]) {
+  test(`a connection whose reading Node had stopped for a body is read on behind the request that waited${tls ? ', over TLS' : ''}`, async (t) => {
+    // It answers before it has read the body, so that Node stops reading, and begins again in the turn in which the next request waits.
+    const upstream = await startRawUpstream(t)
+    const proxy = await startProxy(t, { upstream: `${upstream.url}/` }, { fastify: tls ? { https: selfSigned() } : {} })
+    const client = await rawClient(t, proxy.port, tls ? { tls: { rejectUnauthorized: false } } : {})
+    const size = 46_444
+    client.write(`${requestHead('PUT', '/', { 'Content-Length': `${size}` })}${'x'.repeat(size)}${requestHead('POST', '/', { 'Content-Length': '2' })}ab`)
+    const first = await upstream.next()
+    await first.head()
+    first.socket.end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst')
+    assert.equal(String((await client.response()).body), 'first')
+    const second = await upstream.next()
+    await second.head()
+    second.socket.end('HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecond')
+    assert.equal(String((await client.response()).body), 'second')
+    client.write(requestHead('GET', '/third'))
+    const third = await upstream.next()
+    await third.head()
+    third.socket.end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nthird')
+    assert.equal(String((await client.response()).body), 'third')
+  })
+}
