@@ -15,6 +15,7 @@ const idleCallbacks = new WeakMap<Duplex, Array<() => void>>()
 /** Remembers an ordinary response until it closes: see `whenIdle`. */
 export function keepResponse (request: IncomingMessage, response: ServerResponse): void {
   const responses = pending.get(request.socket)
+  if (responses?.at(-1) === response) return // by another event, or another instance
   if (responses === undefined) pending.set(request.socket, [response])
   else responses.push(response)
   response.on('close', forgetResponse)
@@ -56,7 +57,7 @@ function tellDrained (this: Duplex): void {
 
 /**
  * Calls back when no response is pending on the socket any more; never if the socket closes before. The signs are the `'close'` of the responses that
- * came by the server's `'request'` event, and our own `detachSocket`.
+ * came by an event of the server's, and our own `detachSocket`.
  */
 export function whenIdle (socket: Duplex, callback: () => void): void {
   const callbacks = idleCallbacks.get(socket) ?? []

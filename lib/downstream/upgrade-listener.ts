@@ -57,12 +57,18 @@ export function listen (state: ServerState): Listening {
     if (isInCharge(peers, state) && isLastRequest(request, server.maxRequestsPerSocket)) response.setHeader('connection', 'close')
   }
   const onContinue = guard(function onWstunnelCheckContinue (request: IncomingMessage, response: ServerResponse): void {
-    checkContinue(server, onContinue, request, response)
+    keepResponse(request, response)
+    if (standsInForNode(server, 'checkContinue', onContinue)) continueRequest(server, request, response)
+  })
+  const onExpectation = guard(function onWstunnelCheckExpectation (request: IncomingMessage, response: ServerResponse): void {
+    keepResponse(request, response)
+    if (standsInForNode(server, 'checkExpectation', onExpectation)) response.writeHead(417).end()
   })
   // First of all listeners, so that no client error finds the socket without one.
   server.prependListener('upgrade', onUpgrade)
   server.prependListener('request', onRequest)
   server.on('checkContinue', onContinue)
+  server.on('checkExpectation', onExpectation)
   // Before Fastify's own listener, which writes a response.
   const onClientError = function onWstunnelClientError (_: Error, socket: Socket): void { if (isAnswered(socket)) socket.destroy() }
   server.prependListener('clientError', onClientError)
@@ -86,6 +92,7 @@ export function listen (state: ServerState): Listening {
       server.off('upgrade', onUpgrade)
       server.off('request', onRequest)
       server.off('checkContinue', onContinue)
+      server.off('checkExpectation', onExpectation)
       server.off('clientError', onClientError)
       removeInstance(server, state)
     }
@@ -98,11 +105,17 @@ function takeServer (server: Server, peers: readonly ServerState[]): () => void 
   return () => { for (const untake of untakes) untake() }
 }
 
+/**
+ * Whether a listener does what Node does where there is none. Of several instances or copies of this package one does; where there is a listener of the
+ * user's own, that one does.
+ */
+function standsInForNode (server: Server, event: string, own: (...args: never[]) => void): boolean {
+  const listeners = server.listeners(event)
+  return listeners[0] === own && listeners.every(isGuard)
+}
+
 /** What Node does by itself, but for a response behind one that is not finished: it would put the `100` into its body. */
-function checkContinue (server: Server, own: (...args: never[]) => void, request: IncomingMessage, response: ServerResponse): void {
-  const listeners = server.listeners('checkContinue')
-  // Of several instances or copies of this package one answers; where there is a listener of the user's own, that one does.
-  if (listeners[0] !== own || !listeners.every(isGuard)) return
+function continueRequest (server: Server, request: IncomingMessage, response: ServerResponse): void {
   if (response.socket !== null) response.writeContinue()
   else response.once('socket', continueInTurn)
   server.emit('request', request, response)
