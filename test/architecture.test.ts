@@ -47,7 +47,6 @@ const answered: Record<string, string> = {
   'balancer/options.ts': 'types and their documentation, no code',
   'balancer/resolve-options.ts': 'one pass over one shape, members by hand and by DNS',
   'errors.ts': 'every error of the plugin with its status, and the one map from causes to them',
-  'plugin/resolve-options.ts': 'one pass over one shape',
   'plugin/server-state.ts': 'is to be taken apart: tables, health and member events',
   'proxy/forward.ts': 'one exchange from its beginning to its one end; recorders will take its counters',
   'proxy/upgrade.ts': 'one exchange from its beginning to its one end; phases will take its flags'

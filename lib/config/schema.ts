@@ -84,6 +84,7 @@ export function soundPart<T> (schema: TSchema, value: T, at: string, issues: Iss
 function faultsOf (schema: TSchema, value: unknown, at: string, issues: Issues, atTop: readonly string[]): string[] {
   let check = compiled.get(schema)
   if (check === undefined) compiled.set(schema, check = TypeCompiler.Compile(schema))
+  if (check.Check(value)) return [] // compiled, which the walk for what is wrong is not
   return [...check.Errors(value)].map((error) => {
     note(error, at, issues, atTop)
     return error.path

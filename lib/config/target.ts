@@ -213,7 +213,7 @@ export interface CommonOptions {
   onTunnelClose?: (tunnel: TunnelInfo, outcome: TunnelOutcome) => void
 }
 
-/** Every duration of a target, in milliseconds; 0 is none. */
+/** Every duration that an entry may have, in milliseconds; 0 is none. */
 export interface Durations {
   readonly asyncDelay: number
   readonly idleTimeout: number
@@ -230,7 +230,7 @@ export interface Durations {
 export type FastifyRouteSettings = Pick<CommonOptions, 'config' | 'logLevel' | 'logSerializers' | 'onRequest' | 'preValidation' | 'preHandler'>
 
 /** One entry of the table, resolved: every option has its value. */
-export interface Target extends Durations {
+export interface Target {
   /** The full path, as shown in metrics and logs. */
   readonly route: string
   /** What a request path begins with: Fastify's prefix, and the entry's own path. */
@@ -253,6 +253,12 @@ export interface Target extends Durations {
   readonly upgrade: readonly string[] | 'ANY' | 'NONE'
   readonly fallbackToHttp: boolean
   readonly async: boolean
+  /** Milliseconds, as are the others; 0 is none. */
+  readonly asyncDelay: number
+  readonly connectTimeout: number
+  readonly timeout: number
+  readonly handshakeTimeout: number
+  readonly keepAlive: number
   readonly preserveHost: boolean
   readonly reverse: Readonly<Required<ReverseOptions>> | false
   readonly forwarded: ForwardedMode

@@ -15,12 +15,13 @@ import { isTruncated, readFacts } from '../routing/request-facts.ts'
 import type { RefusalStage } from '../upstream/counters.ts'
 import { instancesOn, isAlone, isInCharge, removeInstance } from './instances.ts'
 import { connectionsOf, keepConnections } from './connections.ts'
+import { answerExpectations } from './expectation.ts'
 import { isLastRequest, keepResponse, whenIdle } from './pipelining.ts'
 import { reinject, serializeRequest } from './reinject.ts'
 import { closeInStages, isAnswered } from './staged-close.ts'
 import { type ForeignUpgrades, foreignUpgradesOf, isTaken, traceOf, UnclaimedUpgrades } from './unclaimed-upgrade.ts'
 import {
-  assignUpgradeResponse, dropPendingUpgrade, guard, isGuard, isHeadWritten, keepPendingUpgrade, type PendingUpgrade,
+  assignUpgradeResponse, dropPendingUpgrade, guard, isHeadWritten, keepPendingUpgrade, type PendingUpgrade,
   pendingUpgradeOf, type UpgradeResponse
 } from './upgrade-response.ts'
 
@@ -56,19 +57,10 @@ export function listen (state: ServerState): Listening {
     if (!isHttp2(request)) keepResponse(request, response)
     if (isInCharge(peers, state) && isLastRequest(request, server.maxRequestsPerSocket)) response.setHeader('connection', 'close')
   }
-  const onContinue = guard(function onWstunnelCheckContinue (request: IncomingMessage, response: ServerResponse): void {
-    keepResponse(request, response)
-    if (standsInForNode(server, 'checkContinue', onContinue)) continueRequest(server, request, response)
-  })
-  const onExpectation = guard(function onWstunnelCheckExpectation (request: IncomingMessage, response: ServerResponse): void {
-    keepResponse(request, response)
-    if (standsInForNode(server, 'checkExpectation', onExpectation)) response.writeHead(417).end()
-  })
   // First of all listeners, so that no client error finds the socket without one.
   server.prependListener('upgrade', onUpgrade)
   server.prependListener('request', onRequest)
-  server.on('checkContinue', onContinue)
-  server.on('checkExpectation', onExpectation)
+  const stopExpectations = answerExpectations(server)
   // Before Fastify's own listener, which writes a response.
   const onClientError = function onWstunnelClientError (_: Error, socket: Socket): void { if (isAnswered(socket)) socket.destroy() }
   server.prependListener('clientError', onClientError)
@@ -91,8 +83,7 @@ export function listen (state: ServerState): Listening {
       clearTimeout(end)
       server.off('upgrade', onUpgrade)
       server.off('request', onRequest)
-      server.off('checkContinue', onContinue)
-      server.off('checkExpectation', onExpectation)
+      stopExpectations()
       server.off('clientError', onClientError)
       removeInstance(server, state)
     }
@@ -103,26 +94,6 @@ export function listen (state: ServerState): Listening {
 function takeServer (server: Server, peers: readonly ServerState[]): () => void {
   const untakes = [takeAllUpgrades(server, peers), keepConnections(server)]
   return () => { for (const untake of untakes) untake() }
-}
-
-/**
- * Whether a listener does what Node does where there is none. Of several instances or copies of this package one does; where there is a listener of the
- * user's own, that one does.
- */
-function standsInForNode (server: Server, event: string, own: (...args: never[]) => void): boolean {
-  const listeners = server.listeners(event)
-  return listeners[0] === own && listeners.every(isGuard)
-}
-
-/** What Node does by itself, but for a response behind one that is not finished: it would put the `100` into its body. */
-function continueRequest (server: Server, request: IncomingMessage, response: ServerResponse): void {
-  if (response.socket !== null) response.writeContinue()
-  else response.once('socket', continueInTurn)
-  server.emit('request', request, response)
-}
-
-function continueInTurn (this: ServerResponse): void {
-  if (!isHeadWritten(this)) this.writeContinue()
 }
 
 /** @param stream the connection; on Node 26, what comes behind a body that is still to be read */

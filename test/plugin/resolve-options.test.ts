@@ -90,13 +90,9 @@ describe('defaults', () => {
       fallbackToHttp: true,
       async: true,
       asyncDelay: 0,
-      idleTimeout: 0,
       connectTimeout: 10_000,
       timeout: 60_000,
       handshakeTimeout: 10_000,
-      halfCloseTimeout: 30_000,
-      maxLifetime: 0,
-      stallTimeout: 60_000,
       store: undefined,
       tracing: undefined,
       keepAlive: 30_000,
@@ -213,13 +209,9 @@ describe('every option arrives', () => {
       fallbackToHttp: false,
       async: false,
       asyncDelay: 1,
-      idleTimeout: 2,
       connectTimeout: 3000,
       timeout: 240_000,
       handshakeTimeout: 18_000_000,
-      halfCloseTimeout: 6.5,
-      maxLifetime: 7500,
-      stallTimeout: 0,
       store: undefined,
       tracing: undefined,
       keepAlive: 0,
@@ -255,9 +247,9 @@ describe('the top is the default of the routes', () => {
   }
   test('which override it one by one, limits too', () => {
     const [a, b] = resolve(options).targets as [Target, Target]
-    assert.deepEqual([(a.upstream as Address).hostname, a.idleTimeout, a.via, a.limits.earlyData, a.limits.maxTunnels],
+    assert.deepEqual([(a.upstream as Address).hostname, a.timers.idle, a.via, a.limits.earlyData, a.limits.maxTunnels],
       ['default.example', 300_000, 'on', 1, 2])
-    assert.deepEqual([(b.upstream as Address).hostname, b.idleTimeout, b.via, b.limits.earlyData, b.limits.maxTunnels],
+    assert.deepEqual([(b.upstream as Address).hostname, b.timers.idle, b.via, b.limits.earlyData, b.limits.maxTunnels],
       ['own.example', 0, 'off', 3, 2])
     assert.deepEqual([a.upgrade, b.upgrade], [['websocket'], []])
   })

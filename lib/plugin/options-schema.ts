@@ -1,0 +1,66 @@
+/** The shape of the options, and what is said of a value that has another. */
+import { type TSchema, Type } from '@sinclair/typebox'
+import { balancersSchema } from '../balancer/options-schema.ts'
+import { anyObject, anything, count, duration, flag, func, hook, maybe, oneOf, some, strictObject, text } from '../config/schema.ts'
+import { tlsOptionNames } from '../config/tls-options.ts'
+import { expectedUpstream } from '../config/upstream-url.ts'
+import { durationDefaults, limitDefaults } from './option-defaults.ts'
+
+export const expectedMethods = 'methods that Node parses, in upper case, but not CONNECT and TRACE'
+
+export const expectedUpgrade = "a protocol token, a list of them, 'ANY' or 'NONE'"
+
+const expectedReverse = 'true, false or an object of location, cookiePath and cookieDomain'
+
+export const reverseSchema: TSchema = strictObject({
+  location: some("true, false or 'absolute'", Type.Boolean(), Type.Literal('absolute')),
+  cookiePath: flag,
+  cookieDomain: flag
+}, expectedReverse)
+
+export const expectedTarget: string = `${expectedUpstream}, a function, or false`
+
+const limitSchemas: Record<string, TSchema> = Object.fromEntries(Object.keys(limitDefaults).map((name) => [name, count]))
+
+export const common: Record<string, TSchema> = {
+  // Of objects only a URL is one, which no schema can say.
+  upstream: some(expectedTarget, Type.String(), func, Type.Literal(false as unknown as string), Type.Object({})),
+  methods: maybe(Type.Array(Type.String(), { minItems: 1, description: expectedMethods })),
+  upgrade: some(expectedUpgrade, Type.String(), Type.Array(Type.String())),
+  fallbackToHttp: flag,
+  async: flag,
+  ...Object.fromEntries(Object.keys(durationDefaults).map((name) => [name, duration])),
+  preserveHost: flag,
+  reverse: some(expectedReverse, Type.Boolean(), Type.Object({}, { additionalProperties: true })),
+  forwarded: oneOf('x-forwarded', 'forwarded', 'both', false),
+  via: oneOf('off', 'on', 'full', 'block'),
+  rewriteRequestHeaders: maybe(func),
+  rewriteHeaders: maybe(func),
+  tls: maybe(strictObject(anything(tlsOptionNames), 'an object of TLS options')),
+  allowedOrigins: maybe(Type.Array(Type.String(), { description: "an array of origins such as 'https://app.example'" })),
+  limits: maybe(strictObject(limitSchemas, 'an object of limits')),
+  disableReuse: flag,
+  tracing: maybe(Type.Unknown()),
+  constraints: anyObject('an object of route constraints'),
+  config: anyObject('an object'),
+  logLevel: text('a log level'),
+  logSerializers: anyObject('an object of serializers'),
+  onRequest: hook,
+  preValidation: hook,
+  preHandler: hook,
+  onTunnelOpen: maybe(func),
+  onTunnelClose: maybe(func),
+  path: text("a path prefix such as '/ws/'")
+}
+
+export const topOnly: Record<string, TSchema> = {
+  prefix: text("Fastify's prefix"),
+  drainTimeout: duration,
+  balancers: balancersSchema,
+  healthPath: text("a path such as '/health'"),
+  routes: maybe(Type.Array(strictObject(common, 'an object'), { description: 'an array of routes' }))
+}
+
+const topLimits: TSchema = maybe(strictObject({ ...limitSchemas, store: maybe(Type.Unknown()) }, 'an object of limits'))
+
+export const schema: TSchema = strictObject({ ...common, limits: topLimits, ...topOnly }, 'an object')

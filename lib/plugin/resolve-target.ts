@@ -1,0 +1,229 @@
+/** Completes one entry of the table. What it does not say itself it shares with the entry of the defaults: tables may be long. */
+import { METHODS } from 'node:http'
+import { parseDuration } from '../config/duration.ts'
+import { expectedDuration, fits, type Issues } from '../config/schema.ts'
+import { forName, forPath, forUpgrade, forUpstream, namesUnset } from '../config/suggestions.ts'
+import type { CommonOptions, Durations, FastifyRouteSettings, ReverseOptions, Target, Tracing } from '../config/target.ts'
+import { tlsFault } from '../config/tls-options.ts'
+import { type BalancerRef, parseAddress, parseBalancerRef } from '../config/upstream-url.ts'
+import { isTunnelled } from '../http/hop-by-hop.ts'
+import { parsePrefix, type PathPrefix, type RouterRules } from '../http/path-pattern.ts'
+import { durationDefaults, limitDefaults } from './option-defaults.ts'
+import type { RouteOptions, WstunnelOptions } from './options.ts'
+import { expectedMethods, expectedTarget, expectedUpgrade, reverseSchema } from './options-schema.ts'
+
+const getOnly: readonly string[] = Object.freeze(['GET'])
+
+const settingNames = ['config', 'logLevel', 'logSerializers', 'onRequest', 'preValidation', 'preHandler'] as const
+
+const durationNames = Object.keys(durationDefaults) as Array<keyof Durations>
+
+/** TRACE would show an upstream's view of credentials; CONNECT asks for another server. */
+const everyMethod: readonly string[] = Object.freeze(METHODS.filter((method) => method !== 'CONNECT' && method !== 'TRACE'))
+
+const webSocketOnly: readonly string[] = Object.freeze(['websocket'])
+
+const noUpgrade: readonly string[] = Object.freeze([])
+
+/** Balancers, and whether their members are ws and wss. */
+export type Kinds = ReadonlyMap<string, boolean>
+
+/** What the entries of a registration have in common. */
+export interface Registration {
+  /** Its own options, which are its entries' defaults. */
+  readonly defaults: Omit<WstunnelOptions, 'routes'>
+  /** Fastify's prefix. */
+  readonly base: string
+  readonly kinds: Kinds
+  readonly rules: RouterRules
+  readonly issues: Issues
+}
+
+/** The entry that says nothing: what others inherit, and where what is wrong with the defaults is noted, also where no entry is left that has them. */
+export function resolveDefaults (registration: Registration): Target {
+  return completed({ upstream: false }, '', registration, undefined)
+}
+
+/** @param at where the entry stands, such as `routes[1].` */
+export function resolveTarget (entry: RouteOptions, at: string, registration: Registration, inherited: Target): Target {
+  return completed(entry, at, registration, inherited)
+}
+
+function completed (entry: RouteOptions, at: string, { defaults, base, kinds, rules, issues }: Registration, inherited: Target | undefined): Target {
+  const own: CommonOptions & RouteOptions = { ...defaults, ...entry }
+  const inherits = (...names: ReadonlyArray<keyof CommonOptions>): Target | undefined => names.some((name) => Object.hasOwn(entry, name)) ? undefined : inherited
+  const where = (name: string): string => `${Object.hasOwn(entry, name) ? at : ''}${name}`
+  const bad = (name: string, expected: string, value: unknown, hint?: string): void => issues.expected(where(name), expected, value, hint)
+
+  const path = own.path ?? '/'
+  if (!isPrefix(path)) bad('path', "a path prefix such as '/ws/', without wildcards, query or dot segments", path, forPath(path))
+  const upstream = resolveUpstream(own.upstream)
+  const names = [...kinds.keys()]
+  if (upstream === undefined) {
+    const given = Object.hasOwn(entry, 'upstream')
+    if (given || !issues.has('upstream')) issues.expected(`${at}upstream`, expectedTarget, own.upstream, forUpstream(own.upstream, names, isUpstream))
+  } else if (isRef(upstream)) {
+    if (!kinds.has(upstream.balancer)) issues.expected(`${at}upstream`, 'one of the balancers', own.upstream, forUpstream(own.upstream, names, () => false) || forName('', names))
+  } else if (typeof upstream === 'object' && namesUnset(upstream.label)) {
+    issues.expected(`${at}upstream`, 'the host of an upstream', own.upstream, forUpstream(undefined, [], isUpstream))
+  }
+  const webSocket = isWebSocket(upstream, kinds)
+  const upgrade = resolveUpgrade(own.upgrade, webSocket)
+  if (upgrade === undefined) bad('upgrade', `${expectedUpgrade} (HTTP in any version, h2c, h2, h3 and TLS are never tunnelled)`, own.upgrade, forUpgrade(own.upgrade))
+  // Those that are no strings have findings already, and are left out here.
+  const methods = own.methods === undefined ? undefined : Object.freeze(own.methods.filter((method: string | undefined) => method !== undefined))
+  if (methods?.every((method) => everyMethod.includes(method)) === false) bad('methods', expectedMethods, methods.join(', '), forMethods(methods))
+  const fallbackToHttp = own.fallbackToHttp ?? true
+  // RFC 6455, 4.1: a WebSocket is asked for by GET. Other protocols may be by any method.
+  const webSocketsOnly = webSocket && !fallbackToHttp && Array.isArray(upgrade) && upgrade.every((token) => token === 'websocket')
+  const fault = inherits('tls') === undefined ? tlsFault(own.tls) : undefined
+  if (fault !== undefined) issues.note(where('tls'), fault)
+  if (own.tracing !== undefined && !isTracing(own.tracing)) bad('tracing', 'what tracing() of fastify-wstunnel/otel returns', own.tracing)
+
+  // A prefix of Fastify's own has no slash at its end; the root of a registration is the whole of it.
+  const atRoot = path === '/'
+  const below = base.replace(/\/$/, '')
+  const text = atRoot ? below : below + path
+  const { asyncDelay, connectTimeout, timeout, handshakeTimeout, keepAlive, timers } = inherits(...durationNames) ?? durationsOf(own, bad)
+  return Object.freeze({
+    route: text === '' ? '/' : text,
+    prefix: parsePrefix(text),
+    path: pathOf(path, base),
+    rules,
+    methods,
+    allMethods: methods ?? (webSocketsOnly ? getOnly : everyMethod),
+    constraints: own.constraints === undefined ? undefined : Object.freeze(constraintsOf(own.constraints)),
+    upstream: upstream ?? false,
+    webSocket,
+    atRoot,
+    upgrade: upgrade ?? noUpgrade,
+    fallbackToHttp,
+    async: own.async ?? true,
+    asyncDelay,
+    connectTimeout,
+    timeout,
+    handshakeTimeout,
+    keepAlive,
+    preserveHost: own.preserveHost ?? false,
+    reverse: inherits('reverse')?.reverse ?? resolveReverse(own.reverse ?? true, where('reverse'), issues),
+    forwarded: own.forwarded ?? 'x-forwarded',
+    via: own.via ?? 'off',
+    rewriteRequestHeaders: own.rewriteRequestHeaders,
+    rewriteHeaders: own.rewriteHeaders,
+    tls: inherits('tls')?.tls ?? Object.freeze({ ...own.tls }),
+    allowedOrigins: (inherits('allowedOrigins') ?? { allowedOrigins: originsOf(own, bad) }).allowedOrigins,
+    limits: inherits('limits')?.limits ?? Object.freeze({ ...limitDefaults, ...withoutStore(defaults.limits), ...entry.limits }),
+    store: defaults.limits?.store,
+    tracing: own.tracing,
+    disableReuse: own.disableReuse ?? false,
+    timers,
+    settings: inherits(...settingNames)?.settings ?? settingsOf(own),
+    onTunnelOpen: own.onTunnelOpen,
+    onTunnelClose: own.onTunnelClose
+  })
+}
+
+type Bad = (name: string, expected: string, value: unknown) => void
+
+function durationsOf (own: CommonOptions, bad: Bad): Pick<Target, 'asyncDelay' | 'connectTimeout' | 'timeout' | 'handshakeTimeout' | 'keepAlive' | 'timers'> {
+  const of = (name: keyof Durations): number => {
+    const value = own[name]
+    const ms = value === undefined ? durationDefaults[name] : parseDuration(value)
+    if (ms === undefined) bad(name, expectedDuration, value)
+    return ms ?? 0
+  }
+  return {
+    asyncDelay: of('asyncDelay'),
+    connectTimeout: of('connectTimeout'),
+    timeout: of('timeout'),
+    handshakeTimeout: of('handshakeTimeout'),
+    keepAlive: of('keepAlive'),
+    timers: Object.freeze({ idle: of('idleTimeout'), halfClose: of('halfCloseTimeout'), lifetime: of('maxLifetime'), stall: of('stallTimeout') })
+  }
+}
+
+function originsOf ({ allowedOrigins }: CommonOptions, bad: Bad): readonly string[] | undefined {
+  const origins = allowedOrigins?.filter((origin: string | undefined) => origin !== undefined).map((origin) => resolveOrigin(origin))
+  if (origins?.includes(undefined) === true) bad('allowedOrigins', "origins such as 'https://app.example'", allowedOrigins)
+  return origins === undefined ? undefined : Object.freeze(origins) as readonly string[]
+}
+
+function withoutStore (limits: WstunnelOptions['limits']): CommonOptions['limits'] {
+  const { store: _, ...own } = limits ?? {}
+  return own
+}
+
+export function isPrefix (path: string): boolean {
+  return /^\/[^\s\p{C}]*$/u.test(path) && !/[?#*\\()%]|\/\/|\/\.{1,2}(\/|$)/.test(path)
+}
+
+/** A copy; of an expression for hosts one whose `test()` keeps no state, as find-my-way makes it. */
+function constraintsOf (constraints: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const { host } = constraints
+  if (!(host instanceof RegExp)) return { ...constraints }
+  return { ...constraints, host: new RegExp(host.source, host.flags.replace(/[gy]/g, '')) }
+}
+
+/** The root of a registration is the whole of what lies below Fastify's prefix, that prefix itself included. */
+function pathOf (path: string, base: string): PathPrefix {
+  return parsePrefix(path === '/' && base !== '' && !base.endsWith('/') ? '' : path)
+}
+
+function resolveUpstream (upstream: CommonOptions['upstream']): Target['upstream'] | undefined {
+  if (upstream instanceof URL) return resolveUpstream(upstream.href)
+  if (typeof upstream === 'string') return parseBalancerRef(upstream) ?? parseAddress(upstream)
+  return typeof upstream === 'function' || upstream === false ? upstream : undefined
+}
+
+export function isUpstream (text: string): boolean {
+  return resolveUpstream(text) !== undefined
+}
+
+function forMethods (methods: readonly string[]): string {
+  const upper = methods.map((method) => method.toUpperCase())
+  return upper.every((method) => everyMethod.includes(method)) ? `, did you mean ${upper.join(', ')}?` : ''
+}
+
+function isRef (upstream: Target['upstream'] | undefined): upstream is BalancerRef {
+  return typeof upstream === 'object' && 'balancer' in upstream
+}
+
+/** Whether a target may be asked for a WebSocket; of a function this is not known before it is called. */
+function isWebSocket (upstream: Target['upstream'] | undefined, kinds: Kinds): boolean {
+  if (typeof upstream !== 'object') return typeof upstream === 'function'
+  return 'balancer' in upstream ? kinds.get(upstream.balancer) ?? false : upstream.webSocket
+}
+
+function resolveUpgrade (upgrade: CommonOptions['upgrade'], webSocket: boolean): Target['upgrade'] | undefined {
+  if (upgrade === undefined) return webSocket ? webSocketOnly : noUpgrade
+  if (upgrade === 'ANY' || upgrade === 'NONE') return upgrade
+  const list = (typeof upgrade === 'string' ? [upgrade] : upgrade).map((token) => token.toLowerCase())
+  return list.length > 0 && list.every((token) => isTunnelled(token) && token !== 'any' && token !== 'none') ? Object.freeze(list) : undefined
+}
+
+/** An object says all of it: what it leaves out is true. */
+function resolveReverse (reverse: boolean | ReverseOptions, at: string, issues: Issues): Target['reverse'] {
+  if (reverse === false) return false
+  if (reverse !== true && !fits(reverseSchema, reverse, at, issues)) return false
+  const { location = true, cookiePath = true, cookieDomain = true } = reverse === true ? {} : reverse
+  return Object.freeze({ location, cookiePath, cookieDomain })
+}
+
+/** RFC 6454, 6.1: lower case, without the scheme's default port. */
+function resolveOrigin (origin: string): string | undefined {
+  if (!URL.canParse(origin)) return undefined
+  const url = new URL(origin)
+  return url.origin !== 'null' && url.pathname === '/' && url.search === '' && url.hash === '' && url.username === ''
+    ? url.origin
+    : undefined
+}
+
+function settingsOf (own: CommonOptions): FastifyRouteSettings {
+  const settings: Record<string, unknown> = {}
+  for (const name of settingNames) if (own[name] !== undefined) settings[name] = own[name]
+  return Object.freeze(settings) as FastifyRouteSettings
+}
+
+function isTracing (value: Partial<Tracing> | null): boolean {
+  return Array.isArray(value?.fields) && typeof value.start === 'function'
+}
