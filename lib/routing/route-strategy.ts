@@ -78,12 +78,35 @@ interface Listed {
 
 /** The candidates of a node of the router, each with its bit among the node's routes. */
 class CandidateStorage {
+  /** Nearly every node has one candidate alone, of as many methods as there are: nothing more is made for it before it is asked. */
+  #only: Candidate | undefined = undefined
+  #bits = 0
   /** Those with most constraints first: the router prefers them. */
-  readonly #groups: Listed[] = []
+  #groups: Listed[] | undefined = undefined
 
   set (candidate: Candidate, bits: number): void {
+    if (this.#groups === undefined && (this.#only === undefined || this.#only === candidate)) {
+      this.#only = candidate
+      this.#bits = bits
+    } else this.#add(this.#listed(), candidate, bits)
+  }
+
+  #listed (): Listed[] {
+    if (this.#groups === undefined) {
+      this.#groups = []
+      if (this.#only !== undefined) this.#add(this.#groups, this.#only, this.#bits)
+    }
+    return this.#groups
+  }
+
+  #add (groups: Listed[], candidate: Candidate, bits: number): void {
     const { group } = candidate
-    const { list } = this.#groups.find((listed) => listed.group === group) ?? this.#insert(group)
+    let listed = groups.find((each) => each.group === group)
+    if (listed === undefined) {
+      groups.push(listed = { group, list: [] })
+      groups.sort((a, b) => Object.keys(b.group.constraints).length - Object.keys(a.group.constraints).length)
+    }
+    const { list } = listed
     const known = list.find((item) => item.candidate === candidate)
     if (known !== undefined) known.bits = bits
     else {
@@ -92,19 +115,12 @@ class CandidateStorage {
     }
   }
 
-  #insert (group: CandidateGroup): Listed {
-    const listed = { group, list: [] }
-    this.#groups.push(listed)
-    this.#groups.sort((a, b) => Object.keys(b.group.constraints).length - Object.keys(a.group.constraints).length)
-    return listed
-  }
-
   /** The routes that may have a request; for a candidate, as find-my-way asks while it builds, its own. */
   get (value: Candidate | IncomingMessage): number {
-    if (value instanceof Candidate) return this.#groups.find(({ group }) => group === value.group)?.list.find(({ candidate }) => candidate === value)?.bits ?? 0
+    if (value instanceof Candidate) return this.#bitsOf(value)
     let bits = 0
     let specificity = 0
-    for (const { group, list } of this.#groups) {
+    for (const { group, list } of this.#listed()) {
       if (excluded.get(value)?.has(group.table) === true || !mayHold(group.constraints, value)) continue
       const first = list.find(({ candidate }) => candidate.takes(value))
       if (first === undefined) continue
@@ -122,6 +138,11 @@ class CandidateStorage {
       }
     }
     return bits
+  }
+
+  #bitsOf (candidate: Candidate): number {
+    if (this.#groups === undefined) return candidate === this.#only ? this.#bits : 0
+    return this.#groups.find(({ group }) => group === candidate.group)?.list.find((item) => item.candidate === candidate)?.bits ?? 0
   }
 }
 
