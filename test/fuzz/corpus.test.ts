@@ -1,6 +1,7 @@
 // Every input that has once found something, again.
 import { readdirSync, readFileSync } from 'node:fs'
 import { after, test } from 'node:test'
+import { parse } from './corpus-form.ts'
 import { World } from './play.ts'
 import { properties } from './properties.ts'
 
@@ -22,7 +23,7 @@ after(async () => {
 })
 
 for (const file of readdirSync(folder).filter((name) => name.endsWith('.json')).sort()) {
-  const { title, property, value } = JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as Entry
+  const { title, property, value } = parse(readFileSync(new URL(file, folder), 'utf8')) as Entry
   test(`${file}: ${title}`, async () => {
     const known = all.find(({ name }) => name === property)
     if (known === undefined) throw new Error(`there is no property '${property}'`)

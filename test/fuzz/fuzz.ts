@@ -9,6 +9,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import fc from 'fast-check'
+import { serialize } from './corpus-form.ts'
 import { World } from './play.ts'
 import { properties, type Property } from './properties.ts'
 
@@ -68,7 +69,7 @@ async function reduce (property: Property, failure: Failure): Promise<Failure> {
 function report (property: Property, { value, seed, path, message }: Failure): void {
   const file = fileURLToPath(new URL(`corpus/candidate-${property.name.replace(/\W+/g, '-')}-${seed}.json`, import.meta.url))
   mkdirSync(new URL('corpus/', import.meta.url), { recursive: true })
-  writeFileSync(file, `${JSON.stringify({ title: 'what is wrong', property: property.name, value }, null, 2)}\n`)
+  writeFileSync(file, `${serialize({ title: 'what is wrong', property: property.name, value })}\n`)
   console.error(`\nfuzz: '${property.name}' does not hold:\n${message}\n`)
   console.error(`again:   npm run fuzz -- --only '${property.name}' --seed ${seed} --path ${path ?? ''}`)
   console.error(`written: ${file} (with a title it is one of the corpus)`)
