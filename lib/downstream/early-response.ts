@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline, Readable, Transform } from 'node:stream'
 import { isHttp2 } from '../http/version.ts'
 import { closingHead } from './must-close.ts'
+import { dropOfReplaced } from './replaced-response.ts'
 import { dropBody, isUnread, keepBehind } from './staged-close.ts'
 import { UpgradeResponse } from './upgrade-response.ts'
 
@@ -18,6 +19,7 @@ type Done = (error: Error | null, payload?: unknown) => void
  */
 export function wstunnelOnSend (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): void {
   const { raw } = request
+  dropOfReplaced(reply, payload)
   // The response of an upgrade says by itself that it closes, and does so in stages.
   if (isHttp2(raw) || UpgradeResponse.is(reply.raw)) return done(null, payload)
   const closes = closingHead(request, reply) !== undefined

@@ -4,6 +4,7 @@ import type { Server, ServerResponse } from 'node:http'
 import type { Target } from '../config/target.ts'
 import { wstunnelOnSend } from '../downstream/early-response.ts'
 import { isBehindLast, markMustClose } from '../downstream/must-close.ts'
+import { dropContentFields, kUpstreamContent } from '../downstream/replaced-response.ts'
 import { closeInStages, isUnread } from '../downstream/staged-close.ts'
 import { guard, isHeadWritten, pendingUpgradeOf, UpgradeResponse } from '../downstream/upgrade-response.ts'
 import { BadPathError, BadRequestError, TooManyHeadersError, UpgradeRequiredError, type WstunnelError } from '../errors.ts'
@@ -32,11 +33,16 @@ export function routes (scope: FastifyInstance, state: ServerState, table: Route
   scope.removeAllContentTypeParsers()
   scope.addContentTypeParser('*', function wstunnelBody (_, payload, done) { done(null, payload) })
   scope.decorateRequest(kDecision as unknown as string, null)
+  scope.decorateReply(kUpstreamContent as unknown as string, null)
   const handle = function wstunnelHandler (request: FastifyRequest, reply: FastifyReply): void { handleRequest(state, table, request, reply) }
   // After all others', and so after @fastify/websocket's, which puts a handler around ours that would switch the upgrade itself.
   scope.addHook('onRoute', function wstunnelOnRoute (route) { route.handler = handle })
   // After those of all outer scopes: also where one of their hooks answers in our place.
   scope.addHook('onSend', wstunnelOnSend)
+  scope.addHook('onError', function wstunnelOnError (_request, reply, _error, done) {
+    dropContentFields(reply)
+    done()
+  })
   addRoutes(scope, state, table, placements, {
     decide (target, request: Decided) {
       request[kDecision] = decisionOn(state, target, request)

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { STATUS_CODES } from 'node:http'
 import type { Target } from '../config/target.ts'
 import { immediate, readable } from '../config/user-function.ts'
+import { keepContentFields } from '../downstream/replaced-response.ts'
 import { isHeadWritten } from '../downstream/upgrade-response.ts'
 import { InvalidHeaderError, InvalidResponseError, isProxyError, type WstunnelError } from '../errors.ts'
 import { fieldValue, type HeaderList, tokens } from '../http/header-list.ts'
@@ -51,7 +52,7 @@ export function applyResponseHead (request: FastifyRequest, reply: FastifyReply,
   const vary = reply.getHeader('vary') // of a hook: @fastify/cors
   if (vary !== undefined && fields.has('vary')) fields.set('vary', mergedVary([vary, fields.get('vary') ?? []].flat().map(String)))
   for (const [name, value] of fields) reply.header(name, value)
-  if (ofContent.some((name) => fields.has(name))) stripWithStatus(reply.raw, head.status, fields)
+  keepContentFields(reply, head.status, fields)
   return () => {
     if (isHeadWritten(reply.raw)) return
     resetReason(request, reply)
@@ -69,23 +70,6 @@ function keepReason (raw: FastifyReply['raw'], { status, reason }: Head): void {
     get: () => raw.statusCode === status ? reason : '',
     set: (value: string) => Object.defineProperty(raw, 'statusMessage', { configurable: true, enumerable: true, writable: true, value })
   })
-}
-
-/** Fields that speak of the upstream's content, and of nothing that a hook or an error handler puts in its place. */
-const ofContent = ['content-encoding', 'cache-control', 'etag'] as const
-
-/** Leaves them out of a response whose status has become another one since. */
-function stripWithStatus (raw: FastifyReply['raw'], status: number, fields: ReadonlyMap<string, string | string[]>): void {
-  const writeHead = raw.writeHead as (...args: unknown[]) => typeof raw
-  raw.writeHead = ((...args: unknown[]) => {
-    const headers = args.at(-1) as Record<string, unknown>
-    for (const name of args[0] === status ? [] : ofContent) {
-      if (!fields.has(name)) continue
-      if (raw.getHeader(name) === fields.get(name)) raw.removeHeader(name)
-      if (typeof headers === 'object' && headers !== null && headers[name] === fields.get(name)) delete headers[name]
-    }
-    return writeHead.apply(raw, args)
-  }) as typeof raw.writeHead
 }
 
 /**

@@ -118,6 +118,10 @@ for (const [how, cut] of Object.entries(cuts)) {
       reply.code(503)
       reply.removeHeader('content-length')
       return 'closed'
+    },
+    'answers with a Response': async (_request: unknown, reply: { removeHeader: (name: string) => unknown }) => {
+      reply.removeHeader('content-length')
+      return new Response('closed', { status: 503 })
     }
   })) {
     test(`a status of a hook's that ${what} has its own phrase and nothing of the upstream's content, ${how}`, async (t) => {
