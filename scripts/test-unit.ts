@@ -1,6 +1,7 @@
 // Runs test/**/*.test.ts in the node that runs this script, and ends with that runner's own summary.
 //
-//   npm run test:unit                             everything, with coverage
+//   npm run test:unit                             everything but what `test:apps` has, with coverage
+//   npm run test:apps                             what starts whole applications, servers and browsers, or tries thousands of inputs
 //   npm run test:unit -- test/routing/decision.test.ts       one file
 //   npm run test:unit -- decision headers         the files whose path contains one of the words
 //   npm run test:unit -- decision --test-name-pattern=426     options after `--` go to node
@@ -18,11 +19,16 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 // These take minutes, or a server that is not an npm package; each has a script of its own.
 const apart = ['test/conformance/', 'test/soak/']
 
+// Whole applications, servers and browsers, and long lists of inputs: `npm test` is to be short enough to be run often.
+const apps = [
+  'test/cli/run', 'test/httpd-conf/bad-input', 'test/integration/example', 'test/integration/reverse-apps', 'test/prometheus/server', 'test/status/browser'
+]
+
 // These measure memory or time, or change what belongs to their process: each has one of its own. They are also the longest,
 // and so come first.
 const alone = [
-  'test/life/', 'test/fuzz/', 'test/conformance.test.ts', 'test/integration/example', 'test/integration/balancer-fleet',
-  'test/integration/http.test.ts', 'test/integration/release', 'test/integration/transfer', 'test/prometheus/server', 'test/status/b'
+  ...apps, 'test/life/', 'test/fuzz/', 'test/conformance.test.ts', 'test/integration/balancer-fleet', 'test/integration/http.test.ts',
+  'test/integration/release', 'test/integration/transfer', 'test/status/b'
 ]
 // Of the others so many share a process: to start one, with its coverage, takes longer than most of them do.
 const together = 12
@@ -36,7 +42,9 @@ function findTests (): string[] {
 
 function chooseTests (words: string[]): string[] {
   const all = findTests()
-  if (words.length === 0) return all.filter((file) => !apart.some((folder) => file.startsWith(folder)))
+  const isOf = (list: string[]) => (file: string): boolean => list.some((start) => file.startsWith(start))
+  if (onlyApps) return all.filter(isOf(apps))
+  if (words.length === 0) return all.filter((file) => !isOf([...apart, ...apps])(file))
   const chosen = new Set<string>()
   for (const word of words) {
     const wanted = word.replace(/^\.\//, '')
@@ -86,7 +94,8 @@ function skippedIn (tap: string): string[] {
 
 const args = process.argv.slice(2)
 const coverage = args.includes('--coverage')
-const nodeOptions = args.filter((arg) => arg.startsWith('--') && arg !== '--coverage')
+const onlyApps = args.includes('--apps')
+const nodeOptions = args.filter((arg) => arg.startsWith('--') && arg !== '--coverage' && arg !== '--apps')
 const words = args.filter((arg) => !arg.startsWith('--'))
 const files = chooseTests(words)
 if (files.length === 0) throw new Error('there is no test file')
