@@ -66,8 +66,7 @@ const touched: Record<string, Record<string, string>> = {
   'proxy/client-response.ts': {
     'reply.log =': 'Fastify logs every 5xx as an error; a refusal for a limit is none',
     'reply.raw.statusMessage =': 'documented',
-    'Object.defineProperty(raw)': 'the reason phrase of an upstream is for its own status, and a hook may change that until the head is written',
-    'raw.writeHead =': 'the same for the fields of its content'
+    'Object.defineProperty(raw)': 'the reason phrase of an upstream is for its own status, and a hook may change that until the head is written'
   },
   'upstream/connect.ts': { 'secure.allowHalfOpen =': 'documented; tls.connect() over a socket ignores the option' },
   'upstream/continue-filter.ts': { 'stream.read =': 'undici ends the connection at an unsolicited 100; a stream in between costs twice as much' },
