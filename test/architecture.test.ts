@@ -31,8 +31,7 @@ allowed.cli?.push('httpd-conf', 'status') // --httpd-conf and --status: the comm
 
 /** Imports that the table forbids, and what has to happen before they can go. */
 const exceptions: Record<string, string> = {
-  'proxy/upgrade.ts → plugin/server-state.ts': 'ServerState is to be taken apart: an upgrade gets the few things that it needs',
-  'downstream/upgrade-listener.ts → plugin/server-state.ts': 'the same: the listener gets them',
+  'downstream/upgrade-listener.ts → plugin/server-state.ts': 'ServerState is to be taken apart: the listener gets the few things that it needs',
   'downstream/instances.ts → plugin/server-state.ts': 'the same: of an instance it needs whether it is ready, or closes',
   'compat/node24-upgrade-callback.ts → plugin/server-state.ts': 'the same: it needs the preview of a decision',
   'downstream/upgrade-listener.ts → compat/node24-upgrade-callback.ts': 'the same: plugin/ installs it beside the listener then'
@@ -47,16 +46,15 @@ const answered: Record<string, string> = {
   'balancer/options.ts': 'types and their documentation, no code',
   'balancer/resolve-options.ts': 'one pass over one shape, members by hand and by DNS',
   'errors.ts': 'every error of the plugin with its status, and the one map from causes to them',
-  'plugin/server-state.ts': 'is to be taken apart: tables, health and member events',
   'proxy/forward.ts': 'one exchange from its beginning to its one end; recorders will take its counters',
-  'proxy/upgrade.ts': 'one exchange from its beginning to its one end; phases will take its flags'
+  'proxy/upgrade.ts': 'one machine: the phases of an upgrade in their order, with the one place that writes the phase'
 }
 
 /** What we write to objects that are not ours, by file: documented properties, and the reason for each that is not. */
 const touched: Record<string, Record<string, string>> = {
   'cli/main.ts': { 'process.exitCode =': 'documented; the process is its own' },
   'compat/node24-upgrade-callback.ts': { 'server.shouldUpgradeCallback =': 'an option of the constructor, which is not ours to call' },
-  'downstream/hijack.ts': { 'response.statusCode =': 'documented' },
+  'downstream/front-http1.ts': { 'response.statusCode =': 'documented' },
   'downstream/upgrade-listener.ts': { 'socket.allowHalfOpen =': 'documented; https and http2 servers have no option for it' },
   'plugin/entry-routes.ts': { 'request.params =': 'the parameters of the entry that decides, where the router found it by a more specific pattern' },
   'plugin/routes.ts': {

@@ -13,19 +13,17 @@ import { restartReading } from '../net/socket.ts'
 import type { ServerState } from '../plugin/server-state.ts'
 import { isTruncated, readFacts } from '../routing/request-facts.ts'
 import type { RefusalStage } from '../upstream/counters.ts'
-import { instancesOn, isAlone, isInCharge, removeInstance } from './instances.ts'
+import { trackUpgrade } from './awaited-upgrade.ts'
 import { connectionsOf, keepConnections } from './connections.ts'
 import { answerExpectations } from './expectation.ts'
+import { dropFront, frontOf, keepFront } from './front.ts'
+import { Http1Front } from './front-http1.ts'
+import { instancesOn, isAlone, isInCharge, removeInstance } from './instances.ts'
 import { isLastRequest, keepResponse, whenIdle } from './pipelining.ts'
 import { reinject, serializeRequest } from './reinject.ts'
 import { closeInStages, isAnswered } from './staged-close.ts'
 import { type ForeignUpgrades, foreignUpgradesOf, isTaken, traceOf, UnclaimedUpgrades } from './unclaimed-upgrade.ts'
-import {
-  assignUpgradeResponse, dropPendingUpgrade, guard, isHeadWritten, keepPendingUpgrade, type PendingUpgrade,
-  pendingUpgradeOf, type UpgradeResponse
-} from './upgrade-response.ts'
-
-const nothing = Buffer.alloc(0)
+import { assignUpgradeResponse, guard, type UpgradeResponse } from './upgrade-response.ts'
 
 /** An instance that listens to its server. */
 export interface Listening {
@@ -120,20 +118,18 @@ function accept (context: Context, request: IncomingMessage, stream: Duplex, hea
     return
   }
   const facts = readFacts(request, state.rules)
-  // An empty head is a part of all that was read with the request, and would keep that.
-  const pendingUpgrade = { socket, head: head.length > 0 ? head : nothing }
-  keepPendingUpgrade(request, pendingUpgrade)
+  keepFront(request, new Http1Front(socket, head))
   const fate = state.previewDecision(facts, alone)
   // Fastify would answer this one itself, without a word about when to come back.
   if (fate === 'switch' && state.registry.closing) return refuse(state, response, request, 'limit', new DrainingError())
-  if (alone && fate === 'switch') return route(state, response, request, pendingUpgrade)
+  if (alone && fate === 'switch') return route(state, response, request)
   response.detachSocket(socket)
   if (alone) return reinjectAsPlainRequest(state, request, stream, head)
   process.nextTick(() => {
     // Another listener may have taken it: @fastify/websocket, say, which puts it through the router as we do.
     const own = traces.some(isTaken) ? undefined : assignUpgradeResponse(request, socket)
     if (own === undefined) return foreign.add(socket)
-    if (fate === 'switch') return route(state, own, request, pendingUpgrade)
+    if (fate === 'switch') return route(state, own, request)
     own.detachSocket(socket)
     if (fate === 'ordinary') reinjectAsPlainRequest(state, request, stream, head)
     else unclaimed.watch({ request, stream, head }, traces)
@@ -154,51 +150,22 @@ function refuse (state: ServerState, response: UpgradeResponse, request: Incomin
 }
 
 /** Through the router, on a response of its own: whatever answers there, answers this client. */
-function route (state: ServerState, response: UpgradeResponse, request: IncomingMessage, pendingUpgrade: PendingUpgrade): void {
-  trackUpgrade(state, response, request, pendingUpgrade)
+function route (state: ServerState, response: UpgradeResponse, request: IncomingMessage): void {
+  trackUpgrade(state.registry, response)
   state.routing(request, response)
-}
-
-function trackUpgrade (state: ServerState, response: UpgradeResponse, request: IncomingMessage, pendingUpgrade: PendingUpgrade): void {
-  const { registry } = state
-  const exchange = { index: -1, abort: () => setImmediate(abortUnanswered, response, pendingUpgrade, untrack) }
-  const untrack = (): void => registry.untrack('upgrade', exchange)
-  registry.track('upgrade', exchange)
-  response.on('finish', () => {
-    afterResponse(response, request, pendingUpgrade)
-    untrack()
-  })
-  response.on('close', untrack)
-}
-
-/**
- * A drain is over, and whoever has the request has not answered: a hook that waits, or a route that is not ours. An answer that
- * has begun is an ordinary response, and not waited for.
- */
-function abortUnanswered (response: UpgradeResponse, { socket }: PendingUpgrade, untrack: () => void): void {
-  if (isHeadWritten(response)) untrack()
-  else socket.destroy()
-}
-
-/** After an ordinary response the connection closes: Node's parser has let go of it, and bytes of the other protocol may be on their way. */
-function afterResponse (response: UpgradeResponse, request: IncomingMessage, { socket }: PendingUpgrade): void {
-  if (!isHeadWritten(response)) return // hijacked, for the tunnel
-  response.detachSocket(socket as IncomingMessage['socket'])
-  request.resume() // Node 26 reads a body into it
-  closeInStages(request.socket)
 }
 
 /** Nobody else has taken an upgrade of no path of ours. `rewriteUrl` may make it one of ours; else it becomes a plain request. */
 function answerUnclaimed (state: ServerState, request: IncomingMessage, stream: Duplex, head: Buffer): void {
-  const pendingUpgrade = pendingUpgradeOf(request)
-  const response = pendingUpgrade !== undefined && state.previewDecision(readFacts(request, state.rules), true) === 'switch' ? assignUpgradeResponse(request, request.socket) : undefined
-  if (pendingUpgrade === undefined || response === undefined) reinjectAsPlainRequest(state, request, stream, head)
-  else route(state, response, request, pendingUpgrade)
+  const mayBeOurs = frontOf(request) !== undefined && state.previewDecision(readFacts(request, state.rules), true) === 'switch'
+  const response = mayBeOurs ? assignUpgradeResponse(request, request.socket) : undefined
+  if (response === undefined) reinjectAsPlainRequest(state, request, stream, head)
+  else route(state, response, request)
 }
 
 /** No upgrade: the request becomes a plain one, with its body, and the decision is taken again in its route. */
 function reinjectAsPlainRequest (state: ServerState, request: IncomingMessage, stream: Duplex, head: Buffer): void {
-  dropPendingUpgrade(request)
+  dropFront(request)
   if (stream !== request.socket) return serveInPlace(state, request, stream)
   const plain = serializeRequest(request, (value) => replaceUpgradeToken(value, reinjectedToken))
   reinjectConnection(state, request, Buffer.concat([plain, head]))
@@ -209,7 +176,7 @@ function serveInPlace (state: ServerState, request: IncomingMessage, behind: Dup
   const { socket, headers: { expect }, httpVersion } = request
   const response = assignUpgradeResponse(request, socket)
   if (response === undefined) return
-  trackUpgrade(state, response, request, { socket, head: nothing })
+  trackUpgrade(state.registry, response)
   // Not before: to read what is behind the body is to read the body.
   request.once('end', () => behind.once('end', endToo).resume())
   const waits = httpVersion === '1.1' && expect !== undefined && /^100-continue$/i.test(expect)

@@ -1,32 +1,8 @@
-/** The response of an upgrade: one that we put on its socket ourselves, and what came with it. */
+/** The response of an upgrade: one that we put on its socket ourselves. */
 import { IncomingMessage, OutgoingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { withClose } from './must-close.ts'
 import { responseLeft } from './pipelining.ts'
-
-/** An upgrade's socket, and what the client sent on it after the request's head. */
-export interface PendingUpgrade {
-  readonly socket: Duplex
-  /** Bytes after the head, read by Node's parser. */
-  readonly head: Buffer
-}
-
-const kPendingUpgrade: unique symbol = Symbol('fastify-wstunnel.pending-upgrade')
-
-type WithPendingUpgrade = IncomingMessage & { [kPendingUpgrade]?: PendingUpgrade | undefined }
-
-/** Keeps the socket of an upgrade until the request has come through the router. */
-export function keepPendingUpgrade (request: WithPendingUpgrade, pendingUpgrade: PendingUpgrade): void {
-  request[kPendingUpgrade] = pendingUpgrade
-}
-
-export function pendingUpgradeOf (request: WithPendingUpgrade): PendingUpgrade | undefined {
-  return request[kPendingUpgrade]
-}
-
-export function dropPendingUpgrade (request: WithPendingUpgrade): void {
-  request[kPendingUpgrade] = undefined
-}
 
 const kGuard: unique symbol = Symbol.for('fastify-wstunnel.guard') as never
 

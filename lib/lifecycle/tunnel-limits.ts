@@ -87,6 +87,11 @@ export class TunnelSlot {
     return this.#client
   }
 
+  /** Whether it is a place at an upstream as well. */
+  get hasUpstream (): boolean {
+    return this.#upstream !== undefined
+  }
+
   /** Keeps a place among all instances, and gives it back with this one. */
   keep (lease: Lease): void {
     this.#lease = lease

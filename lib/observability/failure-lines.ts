@@ -2,7 +2,7 @@
 import { logging } from '../config/user-function.ts'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Target } from '../config/target.ts'
-import { isProxyError, timerOf } from '../errors.ts'
+import { ClientGoneError, HeadWrittenError, isProxyError, timerOf } from '../errors.ts'
 
 /** What failed: a forward, an upgrade, or a response's body that breaks off. */
 export type FailedExchange = 'forward' | 'upgrade' | 'body'
@@ -34,6 +34,16 @@ export function logFailure (log: FastifyBaseLogger, kind: FailedExchange, target
 /** A client has left before it had all of its response. */
 export function logAborted (log: FastifyBaseLogger, { route }: Target, upstream: string | undefined, duration: number): void {
   logging(() => log.info({ route, upstream: upstream ?? null, duration }, 'request aborted by its client'))
+}
+
+/**
+ * An upgrade that became no tunnel, and whose upstream did not refuse it.
+ * @param duration milliseconds since it began
+ */
+export function logUpgradeEnd (log: FastifyBaseLogger, target: Target, upstream: string | undefined, error: Error, duration: number): void {
+  if (error instanceof ClientGoneError) logAborted(log, target, upstream, duration)
+  else if (error instanceof HeadWrittenError) log.error({ err: error }, error.message)
+  else logFailure(log, 'upgrade', target, upstream, error)
 }
 
 const said = new WeakMap<Target, Set<string>>()

@@ -3,15 +3,17 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Server, ServerResponse } from 'node:http'
 import type { Target } from '../config/target.ts'
 import { wstunnelOnSend } from '../downstream/early-response.ts'
+import { type Front, frontOf } from '../downstream/front.ts'
 import { isBehindLast, markMustClose } from '../downstream/must-close.ts'
 import { dropContentFields, kUpstreamContent } from '../downstream/replaced-response.ts'
 import { closeInStages, isUnread } from '../downstream/staged-close.ts'
-import { guard, isHeadWritten, pendingUpgradeOf, UpgradeResponse } from '../downstream/upgrade-response.ts'
+import { guard, isHeadWritten, UpgradeResponse } from '../downstream/upgrade-response.ts'
 import { BadPathError, BadRequestError, TooManyHeadersError, UpgradeRequiredError, type WstunnelError } from '../errors.ts'
 import { prefixLength, type RouterRules } from '../http/path-pattern.ts'
 import { parseTarget } from '../http/request-target.ts'
 import { isHttp2 } from '../http/version.ts'
 import { warnOnce } from '../observability/failure-lines.ts'
+import { countRefusal } from '../observability/refusals.ts'
 import { sendError } from '../proxy/client-response.ts'
 import { forward } from '../proxy/forward.ts'
 import { upgrade } from '../proxy/upgrade.ts'
@@ -64,7 +66,7 @@ function decisionOn (state: ServerState, target: Target, { raw }: FastifyRequest
   if (isTruncated(raw, state.server as Server)) return refusal(target, raw, new TooManyHeadersError())
   // RFC 9112, 9.6: nothing that comes behind the request whose answer says `close` is to be processed.
   if (isBehindLast(raw)) return refusal(target, raw, new BadRequestError('behind a request that was refused'))
-  const offered = pendingUpgradeOf(raw) !== undefined
+  const offered = frontOf(raw) !== undefined
   // It did not come by an upgrade of Node's: by `inject()`, or with an offer that Node did not see (20: `Connection: Upgrade<TAB>`).
   if ((decision.kind === 'upgrade-raw' || decision.kind === 'upgrade') && !offered) {
     return refusal(target, raw, new BadRequestError('this connection cannot be upgraded'))
@@ -95,7 +97,7 @@ function preHandlersFor ({ settings }: Target): NonNullable<Target['settings']['
  * back to HTTP, so it ends with the response. The former looks at `request.ws` when the response is done, to destroy the socket.
  */
 function wstunnelPreHandler (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
-  if (pendingUpgradeOf(request.raw) !== undefined && !UpgradeResponse.is(reply.raw)) {
+  if (frontOf(request.raw) !== undefined && !UpgradeResponse.is(reply.raw)) {
     markMustClose(request.raw, 'upgrade')
     reply.raw.once('finish', endConnection)
     if ('ws' in request) request.ws = false
@@ -119,10 +121,10 @@ function handleRequest (state: ServerState, table: RouteTable, request: Decided,
     }
     case 'upgrade-raw':
     case 'upgrade':
-      upgrade(state, table, request, reply, decision)
+      upgrade(state, table.upstreamsOf(decision.target), { request, reply, decision, front: frontOf(request.raw) as Front }) // looked for when it was decided
       return
     case 'refuse':
-      refuse(state, table, request, reply, decision)
+      refuse(table, request, reply, decision)
       return
     case 'none':
       reply.callNotFound()
@@ -135,10 +137,10 @@ function warnOfOffer ({ raw, log }: FastifyRequest, target: Target): void {
   warnOnce(log, target, "a WebSocket was offered, and forwarded as a plain request: the entry needs upgrade: 'websocket', or a ws: or wss: upstream")
 }
 
-function refuse (state: ServerState, table: RouteTable, request: FastifyRequest, reply: FastifyReply, decision: Extract<Decision, { kind: 'refuse' }>): void {
+function refuse (table: RouteTable, request: FastifyRequest, reply: FastifyReply, decision: Extract<Decision, { kind: 'refuse' }>): void {
   const { target, error, upgrade: protocols } = decision
   if (request.raw.headers.upgrade !== undefined) {
-    state.refused(target, 'decision', table.upstreamsOf(target).unattributed, error, request)
+    countRefusal(target, 'decision', table.upstreamsOf(target).unattributed, error, request)
   }
   const http1 = !isHttp2(request.raw)
   if (http1 && error instanceof UpgradeRequiredError && protocols !== undefined) {

@@ -16,6 +16,7 @@ import type { TunnelSession } from '../lifecycle/tunnel-session.ts'
 import { monotonicNow } from '../net/clock.ts'
 import { channels } from '../observability/channels.ts'
 import { type MetricsSnapshot, snapshotSteps } from '../observability/metrics-snapshot.ts'
+import { countRefusal } from '../observability/refusals.ts'
 import { finish, finishInTurns } from '../net/steps.ts'
 import { acceptedToken } from '../routing/decision.ts'
 import { type Indexed, PathIndex } from '../routing/path-index.ts'
@@ -214,17 +215,12 @@ export class ServerState {
     return this.registry.values()
   }
 
-  refused (target: Target, stage: RefusalStage, counters: { refused: Record<RefusalStage, number> }, error: unknown, request: unknown): void {
-    counters.refused[stage]++
-    if (channels.refused.hasSubscribers) channels.refused.publish({ stage, error, route: target.route, request })
-  }
-
   /** Counts an upgrade that was refused before it was routed, where a table has its path. */
   refusedUnrouted (request: RawRequest, stage: RefusalStage, error: WstunnelError): void {
     const found = this.#find(readFacts(request, this.rules))
     if (found === undefined) return
     const { table, target } = found.entry
-    this.refused(target, stage, table.upstreamsOf(target).unattributed, error, undefined)
+    countRefusal(target, stage, table.upstreamsOf(target).unattributed, error, undefined)
   }
 
   /** Begins the drain of an application that closes. Returns at once; `closed` waits for it. */

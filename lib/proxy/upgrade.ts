@@ -1,177 +1,202 @@
-/** The life of an upgrade, from the handler to the tunnel: admit, choose, shake hands, then switch or relay the refusal. */
-import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Socket } from 'node:net'
-import type { LeaseStore, Target, TracedAttempt } from '../config/target.ts'
+/** The life of an upgrade, from the route's handler to the tunnel: a machine whose phases and events are the table of `proxy/upgrade-phase`. */
+import type { FastifyReply } from 'fastify'
+import type { LeaseStore, TracedAttempt } from '../config/target.ts'
 import { readable } from '../config/user-function.ts'
-import { abortReply, completeRequest, hijackSocket, relayRaw } from '../downstream/hijack.ts'
-import { PendingClient } from '../downstream/pending-client.ts'
-import { guard, isHeadWritten, type PendingUpgrade, pendingUpgradeOf } from '../downstream/upgrade-response.ts'
-import { ClientGoneError, ClientLimitError, DrainingError, HeadWrittenError, InvalidHeaderError } from '../errors.ts'
+import type { FrontWatcher } from '../downstream/front.ts'
+import { guard, isHeadWritten } from '../downstream/upgrade-response.ts'
+import { ClientGoneError, ClientLimitError, DrainingError, HeadWrittenError } from '../errors.ts'
 import type { Framing } from '../http/body-reader.ts'
-import { fieldValue, type HeaderList, serialise } from '../http/header-list.ts'
-import { isFraming } from '../http/hop-by-hop.ts'
-import type { Breakable } from '../lifecycle/registry.ts'
-import type { TunnelSlot } from '../lifecycle/tunnel-limits.ts'
+import { fieldValue } from '../http/header-list.ts'
+import type { Leases } from '../lifecycle/leases.ts'
+import type { Breakable, Registry } from '../lifecycle/registry.ts'
+import type { TunnelLimits, TunnelSlot } from '../lifecycle/tunnel-limits.ts'
 import { RequestContext } from '../net/async-context.ts'
 import { monotonicNow } from '../net/clock.ts'
-import { keepAlive } from '../net/socket.ts'
-import { logAborted, logFailure, warnOnce } from '../observability/failure-lines.ts'
-import { closeReporter, emitOpen, warnOfHost } from '../observability/tunnel-events.ts'
-import type { ServerState } from '../plugin/server-state.ts'
-import type { Decision } from '../routing/decision.ts'
-import type { RouteTable } from '../routing/route-table.ts'
-import { FrameTracker } from '../tunnel/websocket-frames.ts'
+import { logUpgradeEnd } from '../observability/failure-lines.ts'
+import { countRefusal } from '../observability/refusals.ts'
 import { discard } from '../upstream/connect.ts'
 import type { RefusalStage } from '../upstream/counters.ts'
 import { Http1Exchange, type Http1ExchangeOwner, type UpgradeResult } from '../upstream/http1-exchange.ts'
-import { RawResponseBody } from '../upstream/http1-response-body.ts'
+import type { RawResponseBody } from '../upstream/http1-response-body.ts'
+import type { TargetUpstreams } from '../upstream/target-upstreams.ts'
 import type { Choice, Upstream } from '../upstream/upstream.ts'
-import { applyResponseHead, deliver, rewrittenHeaders, sendError } from './client-response.ts'
+import { sendError } from './client-response.ts'
 import type { Origin } from './reverse.ts'
-import { buildUpstreamRequest, isIdempotent } from './upstream-request.ts'
+import { type AcceptedUpgrade, acceptSwitch, openTunnel, relayOf } from './upgrade-answer.ts'
+import { type Ending, type Phase, refusalStage, type Step, stepOf, type UpgradeEvent } from './upgrade-phase.ts'
+import { buildUpstreamRequest, isIdempotent, serialiseUpgrade } from './upstream-request.ts'
 
-type Accepted = Extract<Decision, { kind: 'upgrade-raw' | 'upgrade' }>
-
-/** Answers an accepted upgrade, in the route handler. */
-export function upgrade (
-  state: ServerState, table: RouteTable, request: FastifyRequest, reply: FastifyReply, decision: Accepted
-): void {
-  const pendingUpgrade = pendingUpgradeOf(request.raw) as PendingUpgrade // looked for when it was decided
-  new UpgradeExchange(state, table, request, reply, decision, pendingUpgrade).begin()
+/** What an upgrade needs of its server. */
+export interface UpgradeServer {
+  readonly registry: Registry
+  readonly limits: TunnelLimits
+  /** This server's leases in a store. */
+  leasesIn (store: LeaseStore): Leases
 }
 
-/** With callbacks rather than promises: the tunnel begins in the turn in which the answer is read. */
-class UpgradeExchange implements Breakable, Http1ExchangeOwner {
-  readonly #state: ServerState
-  readonly #table: RouteTable
-  readonly #request: FastifyRequest
-  readonly #reply: FastifyReply
-  readonly #decision: Accepted
-  readonly #client: PendingClient
-  readonly #pendingUpgrade: PendingUpgrade
-  /** The request's: the upstream's connection is made outside of it, and so answers from outside. */
-  readonly #context: RequestContext = new RequestContext()
-  #stage: RefusalStage = 'limit'
-  #slot: TunnelSlot | undefined = undefined
+/** Answers an accepted upgrade, in the route handler. */
+export function upgrade (server: UpgradeServer, upstreams: TargetUpstreams, accepted: AcceptedUpgrade): void {
+  new Upgrade(server, upstreams, accepted).begin()
+}
+
+const kUpgrade: unique symbol = Symbol('fastify-wstunnel.upgrade')
+
+type Response = FastifyReply['raw'] & { [kUpgrade]?: Upgrade | undefined }
+
+/**
+ * One upgrade. It calls back rather than awaits, so that the tunnel begins in the turn in which the upstream's answer is read. It is the request's
+ * asynchronous context as well: an upstream's connection is made outside of that, and answers from outside.
+ */
+class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, FrontWatcher {
   index = -1
-  /** The choice that is being tried, and the attempt. */
-  #choice: Choice | undefined = undefined
-  #exchange: Http1Exchange | undefined = undefined
-  #startedAt = 0
+  /** Written by `#move` alone. */
+  #phase: Phase = 'admit'
+  readonly #server: UpgradeServer
+  readonly #upstreams: TargetUpstreams
+  readonly #accepted: AcceptedUpgrade
   readonly #begunAt: number = monotonicNow()
-  #traced: TracedAttempt | undefined = undefined
+  /** The place among the tunnels: the tunnel's at the switch. */
+  #slot: TunnelSlot | undefined = undefined
+  /** For an `upstream` function. */
+  #controller: AbortController | undefined = undefined
+  /** The choice that is being tried, and the attempt; since when, or 0 once that has been counted. */
+  #choice: Choice | undefined = undefined
+  #attempt: Http1Exchange | undefined = undefined
+  #attemptedAt = 0
   #attempts = 0
-  /** Where the exchange counts as under way. */
+  #traced: TracedAttempt | undefined = undefined
+  /** The last upstream that was tried: the upgrade counts as pending there during `exchange`. */
   #upstream: Upstream | undefined = undefined
-  /** The refusal that is being relayed. */
+  /** The response that is relayed. */
   #body: RawResponseBody | undefined = undefined
 
-  constructor (state: ServerState, table: RouteTable, request: FastifyRequest, reply: FastifyReply, decision: Accepted, pendingUpgrade: PendingUpgrade) {
-    this.#state = state
-    this.#table = table
-    this.#request = request
-    this.#reply = reply
-    this.#decision = decision
-    this.#pendingUpgrade = pendingUpgrade
-    this.#client = new PendingClient(pendingUpgrade, decision.target.limits.earlyData)
+  constructor (server: UpgradeServer, upstreams: TargetUpstreams, accepted: AcceptedUpgrade) {
+    super()
+    this.#server = server
+    this.#upstreams = upstreams
+    this.#accepted = accepted
   }
 
-  /** A drain is over. */
-  abort (): void {
-    this.#client.abort(new DrainingError())
+  /** Writes the phase. Returns `undefined`, and does nothing, for an event that means nothing in this phase. */
+  #move (event: UpgradeEvent): Step | undefined {
+    const step = stepOf(this.#phase, event)
+    if (step !== undefined) this.#phase = step.to
+    return step
   }
+
+  // ---- admit: a place among the tunnels
 
   begin (): void {
+    const { registry, limits } = this.#server
+    const { request, reply, front, decision: { target } } = this.#accepted
+    const raw: Response = reply.raw
     // Fastify's handlerTimeout, or a user's hook, may answer while we wait. The connection is then theirs, and first of all ours no more.
-    this.#reply.raw.prependOnceListener('finish', guard(() => this.#answered()))
+    raw[kUpgrade] = this
+    raw.prependListener('finish', onResponseEnd)
+    if (isHeadWritten(raw)) return this.#end('headWritten', new HeadWrittenError())
     try {
-      const { target } = this.#decision
-      const { registry, limits } = this.#state
-      if (isHeadWritten(this.#reply.raw)) throw new HeadWrittenError() // by a hook: a 101 would come behind it
       if (registry.draining) throw new DrainingError()
-      this.#slot = limits.acquire(this.#request.ip ?? '', target.limits)
-      registry.track('upgrade', this)
-      this.#client.watch()
-      if (target.store !== undefined && target.limits.maxTunnelsPerClient !== Infinity) return this.#askStore(this.#slot, target.store)
+      this.#slot = limits.acquire(request.ip ?? '', target.limits)
     } catch (error) {
       return this.#fail(error)
     }
-    this.#choose()
+    registry.track('upgrade', this)
+    const shared = target.store !== undefined && target.limits.maxTunnelsPerClient !== Infinity ? target.store : undefined
+    if (shared === undefined) this.#move('admitted')
+    front.watch(this, target.limits.earlyData)
+    if (shared === undefined) this.#select()
+    else this.#askStore(shared)
   }
 
   /** The place among all instances comes behind those of this one. */
-  #askStore (slot: TunnelSlot, store: LeaseStore): void {
-    this.#client.throwIfGone()
-    const lease = this.#state.leasesIn(store).acquire(slot.client, this.#decision.target.limits.maxTunnelsPerClient)
+  #askStore (store: LeaseStore): void {
+    if (this.#phase !== 'admit') return // the client had left
+    const slot = this.#slot as TunnelSlot
+    const lease = this.#server.leasesIn(store).acquire(slot.client, this.#accepted.decision.target.limits.maxTunnelsPerClient)
     slot.keep(lease)
-    if (lease.granted === true) return this.#choose()
-    this.#client.raceAbort(lease.granted).then((granted) => {
-      if (!granted) return this.#fail(new ClientLimitError())
-      if (this.#state.registry.draining) return this.#fail(new DrainingError())
-      this.#choose()
+    if (lease.granted === true) {
+      this.#move('admitted')
+      return this.#select()
+    }
+    lease.granted.then((granted) => {
+      if (!granted) this.#fail(new ClientLimitError())
+      else if (this.#server.registry.draining) this.#fail(new DrainingError())
+      else if (this.#move('admitted') !== undefined) this.#select()
     }, (error) => this.#fail(error))
   }
 
-  #choose (): void {
+  // ---- select: an upstream, or a balancer's member
+
+  #select (): void {
+    if (this.#phase !== 'select') return // the client left during the hooks: nobody is asked where it should go
     let choosing: Choice | Promise<Choice>
     try {
-      this.#stage = 'dial'
-      this.#client.throwIfGone() // during the hooks: nobody is asked where it should go
-      choosing = this.#table.upstreamsOf(this.#decision.target).choose(this.#request, () => this.#client.signal)
+      choosing = this.#upstreams.choose(this.#accepted.request, () => this.#signal)
     } catch (error) {
       return this.#fail(error)
     }
-    if (choosing instanceof Promise) this.#client.raceAbort(choosing).then((choice) => this.#try(choice), (error) => this.#fail(error))
-    else this.#try(choosing)
+    if (choosing instanceof Promise) choosing.then((choice) => this.#chosen(choice), (error) => this.#fail(error))
+    else this.#chosen(choosing)
   }
 
-  /** Whether someone else answers: Fastify tells only of the end of a response. */
-  get #isAnswered (): boolean {
-    return this.#reply.sent || isHeadWritten(this.#reply.raw)
+  /** Made only for those who ask: it costs as much as all the rest of the waiting. */
+  get #signal (): AbortSignal {
+    this.#controller ??= new AbortController()
+    return this.#controller.signal
   }
 
-  /** A response was sent on this exchange's connection: by us, at its end, or by someone else, in its middle. */
-  #answered (): void {
-    if (!this.#client.watching) return // its own end: a switch, or an error that was sent
-    if (this.#body === undefined) this.#client.abort(new ClientGoneError())
-    else this.#body.destroy() // an onSend hook may have put another one in its place
-    this.#client.release()
+  #chosen (choice: Choice): void {
+    if (this.#move('chosen') !== undefined) this.#try(choice)
   }
 
-  /** Asks the chosen upstream. */
+  // ---- exchange: dial, send the head, read the answer
+
   #try (choice: Choice): void {
-    const { target, matched } = this.#decision
+    const { request, decision: { target, matched, token } } = this.#accepted
+    const method = request.raw.method as string
     this.#choice = choice
-    this.#exchange = undefined
+    this.#attempt = undefined
     try {
-      const upstream = this.#enter(choice.upstream)
-      this.#stage = 'limit'
+      const upstream = this.#countAt(choice.upstream)
       this.#slot?.acquireUpstream(upstream, target.limits.maxTunnelsPerUpstream)
-      this.#stage = 'dial'
-      const traced = this.#traced = target.tracing?.start(this.#request, { kind: 'upgrade', route: target.route, upstream: upstream.label, resend: this.#attempts++ })
-      const { path, headers } = buildUpstreamRequest(this.#request, target, choice, matched, false, false, traced)
-      const exchange = this.#exchange = this.#attempt(upstream, path, headers)
-      this.#startedAt = monotonicNow()
-      if (traced === undefined) exchange.run()
-      else traced.within(() => exchange.run())
+      const traced = this.#traced = target.tracing?.start(request, { kind: 'upgrade', route: target.route, upstream: upstream.label, resend: this.#attempts++ })
+      const { path, headers } = buildUpstreamRequest(request, target, choice, matched, false, false, traced)
+      const attempt = new Http1Exchange({
+        dialOptions: upstream.dialOptions,
+        head: serialiseUpgrade(method, path, headers, token),
+        method,
+        token,
+        key: token === 'websocket' ? fieldValue(headers, 'sec-websocket-key') ?? '' : undefined,
+        handshakeTimeout: upstream.handshakeTimeout,
+        maxResponseHead: target.limits.maxResponseHead
+      }, this)
+      if (this.#phase !== 'exchange') throw new ClientGoneError() // while a function of the options ran
+      this.#attempt = attempt
+      this.#attemptedAt = monotonicNow()
+      if (traced === undefined) attempt.run()
+      else traced.within(() => attempt.run())
     } catch (error) {
       this.onError(readable(error))
     }
   }
 
+  #countAt (upstream: Upstream): Upstream {
+    if (this.#upstream !== undefined) this.#upstream.counters.pending--
+    this.#upstream = upstream
+    upstream.counters.pending++
+    return upstream
+  }
+
   /** No answer: the next upstream is asked, where there is one. */
   onError (error: unknown): void {
-    this.#context.runInAsyncScope(this.#tryNext, this, error)
+    this.runInAsyncScope(this.#tryNext, this, error)
   }
 
   #tryNext (error: unknown): void {
-    this.#endTrace({ error: readable(error) })
-    const sent = this.#exchange?.connected === true
-    if (sent) {
-      this.#stage = 'handshake'
-      this.#choice?.upstream.counters.handshake.observe(monotonicNow() - this.#startedAt)
-    }
-    const again = !sent || isIdempotent(this.#request.method)
+    this.#endAttempt({ error: readable(error) })
+    if (this.#phase !== 'exchange') return // it was given up
+    const sent = this.#attempt?.connected === true
+    const again = !sent || isIdempotent(this.#accepted.request.method)
     let next: Choice | undefined
     try {
       next = this.#choice?.failed(error, { sent, again, fresh: true })
@@ -179,203 +204,144 @@ class UpgradeExchange implements Breakable, Http1ExchangeOwner {
       return this.#fail(cause)
     }
     if (next === undefined) this.#fail(error)
-    else this.#try(next)
+    else if (this.#move('next') !== undefined) this.#try(next)
+  }
+
+  /** Traces and times the attempt, once; timed only where a connection stood. */
+  #endAttempt (outcome: Parameters<TracedAttempt['end']>[0]): void {
+    const traced = this.#traced
+    this.#traced = undefined
+    if (this.#attempt?.connected === true && this.#attemptedAt > 0) this.#upstream?.counters.handshake.observe(monotonicNow() - this.#attemptedAt)
+    this.#attemptedAt = 0
+    traced?.end(outcome)
   }
 
   /** The upstream has answered. */
   onResponse (answer: UpgradeResult): void {
-    this.#context.runInAsyncScope(this.#take, this, answer)
+    this.runInAsyncScope(this.#take, this, answer)
   }
 
   #take (answer: UpgradeResult): void {
-    this.#endTrace({ status: answer.head.status })
+    const { reply, decision: { matched } } = this.#accepted
     const choice = this.#choice as Choice
-    this.#stage = 'handshake'
     try {
-      choice.upstream.counters.handshake.observe(monotonicNow() - this.#startedAt)
+      this.#endAttempt({ status: answer.head.status })
       choice.answered(answer.head.status)
-      this.#client.inProgress = undefined
-      if (this.#isAnswered) throw new ClientGoneError() // by someone else, meanwhile
-      if (choice.cookie !== undefined) this.#reply.header('set-cookie', choice.cookie)
-      const origin = { choice, matched: this.#decision.matched }
-      if (answer.framing === undefined) this.#switch(answer, this.#client.release(), origin)
-      else this.#relay(answer, answer.framing, origin)
+      if (this.#isReplied) throw new ClientGoneError() // by someone else, meanwhile
+      if (choice.cookie !== undefined) reply.header('set-cookie', choice.cookie)
+      if (answer.framing === undefined) this.#switch(answer, { choice, matched })
+      else this.#relay(answer, answer.framing, { choice, matched })
     } catch (error) {
       discard(answer)
-      return this.#fail(error)
+      this.#fail(error)
     }
-    this.#settle()
   }
 
-  #endTrace (outcome: Parameters<TracedAttempt['end']>[0]): void {
-    const traced = this.#traced
-    this.#traced = undefined
-    traced?.end(outcome)
+  // ---- tunnel: from here on there is no HTTP at the client
+
+  #switch (answer: UpgradeResult, origin: Origin): void {
+    const complete = acceptSwitch(this.#accepted, answer, origin)
+    const early = this.#accepted.front.release()
+    this.#move('switched')
+    ;(this.#accepted.reply.raw as Response)[kUpgrade] = undefined // the session completes the request, perhaps at once
+    openTunnel(this.#server.registry, this.#accepted, this.#upstream as Upstream, answer, this.#slot as TunnelSlot, complete, early)
+    this.#slot = undefined
+    this.#leaveExchange()
+    this.#leave()
   }
 
-  /** The exchange is under way no more. A relay is, until the client has all of it, or leaves. */
-  #settle (): void {
-    this.#exchange = undefined // which holds both heads: this exchange may live as long as its tunnel
-    this.#choice = undefined
-    if (this.#upstream !== undefined) this.#upstream.counters.pending--
-    if (this.#body !== undefined) return
-    this.#client.release()
-    this.#untrack()
+  // ---- relay: the client is sent what the upstream answered instead
+
+  #relay (answer: UpgradeResult, framing: Framing, origin: Origin): void {
+    const { body, send } = relayOf(this.#accepted, this.#upstream as Upstream, answer, framing, origin)
+    this.#body = body
+    this.#move('refused')
+    this.#countRefusal(this.#stage('relay'), undefined)
+    this.#leaveExchange()
+    this.#accepted.reply.raw.once('close', onResponseEnd) // the client may leave, or a drain be over, while the upstream is silent
+    send()
   }
 
-  #untrack (): void {
-    this.#state.registry.untrack('upgrade', this)
+  // ---- done
+
+  /** The client has left. */
+  clientGone (why: Error): void {
+    this.runInAsyncScope(this.#end, this, 'clientGone', why)
+  }
+
+  /** A drain is over. */
+  abort (): void {
+    this.runInAsyncScope(this.#end, this, 'drained', new DrainingError())
+  }
+
+  /** A response on this upgrade's connection has ended: the one that is relayed, or someone else's. */
+  responseEnded (): void {
+    this.runInAsyncScope(this.#end, this, 'responseEnded')
   }
 
   #fail (cause: unknown): void {
     const error = readable(cause)
-    this.#client.inProgress = undefined
-    this.#client.abort(error) // an `upstream` function that was too slow hears of it by its signal
-    this.#settle()
-    this.#countRefusal(error)
-    const reply = this.#reply
-    const { socket } = this.#pendingUpgrade
-    const { target } = this.#decision
-    if (error instanceof ClientGoneError) logAborted(this.#request.log, target, this.#upstream?.label, monotonicNow() - this.#begunAt)
-    else if (!(error instanceof HeadWrittenError)) logFailure(this.#request.log, 'upgrade', target, this.#upstream?.label, error)
-    if (error instanceof HeadWrittenError) {
-      this.#request.log.error({ err: error }, error.message)
-      return abortReply(reply, socket, error.statusCode)
-    }
-    if (this.#isAnswered) return
-    if (socket.destroyed || error instanceof ClientGoneError) return abortReply(reply, socket)
-    sendError(this.#request, reply, error)
+    const isGone = this.#accepted.front.stream.destroyed || error instanceof ClientGoneError
+    this.#end(this.#isReplied ? 'replied' : isGone ? 'clientGone' : 'failed', error)
   }
 
-  #enter (upstream: Upstream): Upstream {
+  /** Whether someone else answers: Fastify tells only of the end of a response. */
+  get #isReplied (): boolean {
+    const { reply } = this.#accepted
+    return reply.sent || isHeadWritten(reply.raw)
+  }
+
+  #end (event: Ending, cause?: Error): void {
+    const from = this.#phase
+    const action = this.#move(event)?.action
+    if (from === 'done' || action === undefined) return
+    if (action === 'complete') {
+      this.#body?.destroy() // an onSend hook may have put another one in its place
+      return this.#leave()
+    }
+    const error = cause ?? new ClientGoneError()
+    this.#controller?.abort(error) // an `upstream` function that was too slow hears of it by its signal
+    const { request, reply, front, decision: { target } } = this.#accepted
+    if (action === 'cut') return front.cut()
+    const stage = this.#stage(from)
+    this.#endAttempt({ error })
+    this.#attempt?.abort(error)
+    this.#leaveExchange()
+    this.#leave()
+    this.#countRefusal(stage, error)
+    logUpgradeEnd(request.log, target, this.#upstream?.label, error, monotonicNow() - this.#begunAt)
+    if (action === 'answer') sendError(request, reply, error)
+    else if (action === 'drop') front.drop(reply, error instanceof HeadWrittenError ? error.statusCode : undefined)
+  }
+
+  #stage (phase: Exclude<Phase, 'done'>): RefusalStage {
+    return refusalStage(phase, { hasPlace: this.#slot?.hasUpstream === true, connected: this.#attempt?.connected === true })
+  }
+
+  #leaveExchange (): void {
+    this.#attempt = undefined // which holds both heads
+    this.#choice = undefined
     if (this.#upstream !== undefined) this.#upstream.counters.pending--
-    this.#upstream = upstream
-    upstream.counters.pending++
-    return upstream
   }
 
-  /** The attempt at one upstream, given up when the client leaves. */
-  #attempt (upstream: Upstream, path: string, headers: HeaderList): Http1Exchange {
-    const { target, token } = this.#decision
-    const { raw } = this.#request
-    const exchange = new Http1Exchange({
-      dialOptions: upstream.dialOptions,
-      head: requestHead(raw.method as string, path, headers, token),
-      method: raw.method as string,
-      token,
-      key: token === 'websocket' ? fieldValue(headers, 'sec-websocket-key') ?? '' : undefined,
-      handshakeTimeout: upstream.handshakeTimeout,
-      maxResponseHead: target.limits.maxResponseHead
-    }, this)
-    this.#client.throwIfGone()
-    this.#client.inProgress = exchange
-    return exchange
-  }
-
-  /** The upstream agreed: from here on there is no HTTP on this connection. */
-  #switch (answer: UpgradeResult, early: Buffer, origin: Origin): void {
-    const reply = this.#reply
-    const { target, kind, token } = this.#decision
-    const { socket } = this.#pendingUpgrade
-    const upstream = this.#upstream as Upstream
-    const head = kind === 'upgrade-raw'
-      ? answer.received.subarray(0, answer.headEnd)
-      : responseHead(this.#request, reply, target, answer, origin, token)
-    hijackSocket(reply, this.#request, socket)
-    socket.write(head)
-    const isWebSocket = token === 'websocket'
-    const clientTracker = isWebSocket ? new FrameTracker(true) : undefined
-    const upstreamTracker = isWebSocket ? new FrameTracker(false) : undefined
-    ;(socket as Partial<Socket>).setNoDelay?.(true)
-    ;(socket as Partial<Socket>).setTimeout?.(0)
-    const tunnel = this.#state.registry.open(
-      { client: socket, upstream: answer.stream, upstreamTransport: answer.transport, clientTracker, upstreamTracker },
-      {
-        target,
-        upstream,
-        client: this.#request.ip ?? '',
-        protocol: token,
-        slot: this.#slot as TunnelSlot,
-        clientTracker,
-        upstreamTracker,
-        onEnd: closeReporter(this.#request.log, target)
-      },
-      completeRequest(reply.raw, 101, socket)
-    )
-    this.#slot = undefined // the tunnel's now
-    emitOpen(tunnel, target, this.#request)
-    tunnel.start(early, answer.received.subarray(answer.headEnd))
-  }
-
-  /** The upstream answered as a server that does not switch: the client gets that answer. */
-  #relay (answer: UpgradeResult, framing: Framing, origin: Origin): void {
-    const reply = this.#reply
-    const { target, kind } = this.#decision
-    const { timeout } = this.#upstream as Upstream
-    const { head, stream, transport, received, headEnd } = answer
-    const raw = kind === 'upgrade-raw'
-    const { label } = this.#upstream as Upstream
-    if (head.status < 300) warnOnce(this.#request.log, target, `the upstream answered an upgrade with ${head.status}: does it take WebSockets at this path?`, label)
-    const takeBack = raw ? undefined : applyResponseHead(this.#request, reply, target, head, origin)
-    const rest = received.subarray(headEnd)
-    const body = new RawResponseBody({ stream, transport, framing, rest, timeout, raw })
-    this.#body = body
-    body.once('error', (error) => logFailure(this.#request.log, 'body', target, label, error))
-    keepAlive(transport, target.keepAlive)
-    const over = (): void => this.#untrack()
-    reply.raw.once('close', over).once('finish', over)
-    // The client may leave, or a drain be over, while the upstream is silent.
-    const { socket } = this.#pendingUpgrade
-    this.#client.inProgress = { abort: () => socket.destroy() }
-    reply.raw.once('close', () => body.destroy())
-    this.#stage = 'upstream'
-    this.#countRefusal(undefined)
-    if (head.status === 403) warnOfHost(this.#request, target)
-    if (raw) return relayRaw(reply, this.#request, socket, received.subarray(0, headEnd), body, head.status)
-    if (takeBack !== undefined) body.once('error', takeBack) // an onSend hook may be at work before the head is written
-    if (framing.kind !== 'none') deliver(reply, body)
-    else {
-      body.destroy()
-      deliver(reply)
-    }
+  /** Nothing is under way any more. */
+  #leave (): void {
+    const { reply, front } = this.#accepted
+    ;(reply.raw as Response)[kUpgrade] = undefined
+    front.release()
+    this.#server.registry.untrack('upgrade', this)
   }
 
   /** Counts what became no tunnel, and gives the place back. */
-  #countRefusal (error: unknown): void {
+  #countRefusal (stage: RefusalStage, error: unknown): void {
     this.#slot?.release()
     this.#slot = undefined
-    const counters = this.#upstream?.counters ?? this.#table.upstreamsOf(this.#decision.target).unattributed
-    this.#state.refused(this.#decision.target, this.#stage, counters, error, this.#request)
+    const { counters } = this.#upstream ?? { counters: this.#upstreams.unattributed }
+    countRefusal(this.#accepted.decision.target, stage, counters, error, this.#accepted.request)
   }
 }
 
-function requestHead (method: string, path: string, headers: HeaderList, token: string): Buffer {
-  try {
-    return serialise(`${method} ${path} HTTP/1.1`, [...headers, 'Connection', 'Upgrade', 'Upgrade', token])
-  } catch (cause) {
-    throw new InvalidHeaderError({ cause })
-  }
-}
-
-/** Our 101: the upstream's headers, those that hooks have set on the reply, and the two that make the switch. */
-function responseHead (
-  request: FastifyRequest, reply: FastifyReply, target: Target, answer: UpgradeResult, origin: Origin, token: string
-): Buffer {
-  const { head } = answer
-  const headers = rewrittenHeaders(request, target, withoutContent(head.headers), origin)
-  for (const [name, value] of Object.entries(reply.getHeaders())) {
-    if (isFraming(name) || (name !== 'set-cookie' && fieldValue(headers, name) !== undefined)) continue
-    for (const item of Array.isArray(value) ? value : [value]) headers.push(name, String(item))
-  }
-  try {
-    return serialise(`HTTP/1.1 101 ${head.reason}`, [...headers, 'Connection', 'Upgrade', 'Upgrade', token])
-  } catch (cause) {
-    throw new InvalidHeaderError({ cause })
-  }
-}
-
-/** RFC 9110, 8.6: a 101 has no content. */
-function withoutContent (headers: HeaderList): HeaderList {
-  if (fieldValue(headers, 'content-length') === undefined) return headers
-  return headers.filter((_, i) => (headers[i - i % 2] as string).toLowerCase() !== 'content-length')
-}
+/** Of a response's `'finish'` and `'close'`. */
+const onResponseEnd = guard(function onUpgradeResponseEnd (this: Response): void {
+  this[kUpgrade]?.responseEnded()
+})

@@ -4,7 +4,7 @@ import type { Target, TracedAttempt, Tracing } from '../config/target.ts'
 import { immediate } from '../config/user-function.ts'
 import { BadPathError, ClientGoneError, InvalidHeaderError } from '../errors.ts'
 import { droppedFields, forwardedHeaders } from '../http/forwarded.ts'
-import type { HeaderList } from '../http/header-list.ts'
+import { type HeaderList, serialise } from '../http/header-list.ts'
 import { fromMap, toMap } from '../http/header-map.ts'
 import { requestHeaders } from '../http/hop-by-hop.ts'
 import { parseTarget } from '../http/request-target.ts'
@@ -47,6 +47,19 @@ export function buildUpstreamRequest (request: FastifyRequest, target: Target, c
   return {
     path: choice.pathFor(parsed.path, matched) + parsed.query,
     headers: target.tracing === undefined || traced === undefined ? own : withTrace(own, target.tracing, traced)
+  }
+}
+
+/**
+ * The head of an upgrade that goes upstream.
+ * @param token the protocol that is asked for
+ * @throws InvalidHeaderError
+ */
+export function serialiseUpgrade (method: string, path: string, headers: HeaderList, token: string): Buffer {
+  try {
+    return serialise(`${method} ${path} HTTP/1.1`, [...headers, 'Connection', 'Upgrade', 'Upgrade', token])
+  } catch (cause) {
+    throw new InvalidHeaderError({ cause })
   }
 }
 

@@ -1,0 +1,155 @@
+/** The front of an upgrade over HTTP/1.1: the client's socket, which Fastify and Node's HTTP server let go of at the switch. */
+import type { FastifyReply } from 'fastify'
+import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { type Duplex, pipeline, type Readable } from 'node:stream'
+import { ClientGoneError, InvalidHeaderError } from '../errors.ts'
+import { type HeaderList, serialise } from '../http/header-list.ts'
+import type { ResponseHead } from '../http/response-head.ts'
+import { reset } from '../net/socket.ts'
+import { dropFront, type Front, type FrontWatcher, withReplyHeaders } from './front.ts'
+import { closeInStages } from './staged-close.ts'
+import { isGuard, UpgradeResponse } from './upgrade-response.ts'
+
+const nothing = Buffer.alloc(0)
+
+const kFront: unique symbol = Symbol('fastify-wstunnel.front-http1')
+
+type Stream = Duplex & { [kFront]?: Http1Front | undefined }
+
+/** The client's socket: early bytes are kept up to a limit, and its leaving is noticed. */
+export class Http1Front implements Front {
+  readonly stream: Stream
+  readonly status: 101 = 101
+  #watcher: FrontWatcher | undefined = undefined
+  #limit = 0
+  #early: Buffer[]
+  #size: number
+
+  /** @param head bytes behind the request's head, read by Node's parser */
+  constructor (stream: Duplex, head: Buffer) {
+    this.stream = stream
+    this.#early = head.length > 0 ? [head] : [] // an empty one is a part of all that was read with the request, and would keep that
+    this.#size = head.length
+  }
+
+  watch (watcher: FrontWatcher, earlyData: number): void {
+    const { stream } = this
+    this.#watcher = watcher
+    this.#limit = earlyData
+    stream[kFront] = this
+    stream.on('data', onData)
+    stream.on('end', onGone)
+    stream.on('close', onGone)
+    if (stream.destroyed || stream.readableEnded) this.gone()
+    else if (this.#size >= earlyData) stream.pause()
+    else stream.resume()
+  }
+
+  release (): Buffer {
+    const { stream } = this
+    if (stream[kFront] === this) {
+      stream[kFront] = undefined
+      this.#watcher = undefined
+      stream.pause()
+      stream.off('data', onData)
+      stream.off('end', onGone)
+      stream.off('close', onGone)
+    }
+    const early = this.#early
+    this.#early = []
+    return early.length === 0 ? nothing : early.length === 1 ? early[0] as Buffer : Buffer.concat(early)
+  }
+
+  /** @internal */
+  read (chunk: Buffer): void {
+    this.#early.push(chunk)
+    this.#size += chunk.length
+    if (this.#size >= this.#limit) this.stream.pause()
+  }
+
+  /** @internal */
+  gone (): void {
+    const watcher = this.#watcher
+    this.#watcher = undefined
+    watcher?.clientGone(new ClientGoneError())
+  }
+
+  accept (reply: FastifyReply, { reason }: ResponseHead, headers: HeaderList, token: string): () => void {
+    return this.acceptRaw(reply, switchHead(reason, [...withReplyHeaders(headers, reply), 'Connection', 'Upgrade', 'Upgrade', token]))
+  }
+
+  acceptRaw (reply: FastifyReply, head: Buffer): () => void {
+    const { stream } = this
+    hijackSocket(reply, stream)
+    stream.write(head)
+    ;(stream as Partial<Socket>).setNoDelay?.(true)
+    ;(stream as Partial<Socket>).setTimeout?.(0)
+    return completion(reply.raw, this.status, stream)
+  }
+
+  relayRaw (reply: FastifyReply, head: Buffer, body: Readable, status: number): void {
+    const { stream } = this
+    const { socket } = reply.request.raw
+    hijackSocket(reply, stream)
+    stream.write(head)
+    const complete = completion(reply.raw, status, stream)
+    body.once('error', () => reset(stream)) // a mere end may be the message's
+    pipeline(body, stream, (error) => {
+      complete()
+      if (error !== undefined && error !== null) stream.destroy()
+      else closeInStages(socket)
+    })
+  }
+
+  cut (): void {
+    this.stream.destroy()
+  }
+
+  drop (reply: FastifyReply, status: number = 499): void {
+    this.stream.destroy()
+    if (reply.sent) return
+    reply.hijack()
+    completion(reply.raw, status, this.stream)()
+  }
+}
+
+/** Takes the connection out of Fastify's and Node's hands. */
+function hijackSocket (reply: FastifyReply, socket: Duplex): void {
+  reply.hijack()
+  dropFront(reply.request.raw)
+  reply.raw.detachSocket(socket as Socket)
+}
+
+function switchHead (reason: string, headers: HeaderList): Buffer {
+  try {
+    return serialise(`HTTP/1.1 101 ${reason}`, headers)
+  } catch (cause) {
+    throw new InvalidHeaderError({ cause })
+  }
+}
+
+/** Completes a hijacked request at Fastify. Made here, by itself, so that it keeps nothing alive but the response, and that until it is called. */
+function completion (response: ServerResponse, status: number, socket: Duplex): () => void {
+  return () => {
+    response.statusCode = status
+    if (socket.destroyed || !endsWithResponse(response)) response.emit('finish')
+    else socket.once('close', () => response.emit('finish'))
+  }
+}
+
+/**
+ * Whether somebody besides Fastify waits for the end of a response that another plugin has made for the upgrade: @fastify/http-proxy
+ * then destroys the connection. Such a request is completed when its connection has closed.
+ */
+function endsWithResponse (response: ServerResponse): boolean {
+  return !UpgradeResponse.is(response) && response.listeners('finish').filter((listener) => !isGuard(listener)).length > 1
+}
+
+function onData (this: Stream, chunk: Buffer): void {
+  this[kFront]?.read(chunk)
+}
+
+function onGone (this: Stream): void {
+  this[kFront]?.gone()
+}
