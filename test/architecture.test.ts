@@ -29,14 +29,6 @@ const allowed: Record<string, string[]> = {
 for (const extra of ['prometheus', 'otel', 'redis', 'status', 'httpd-conf', 'cli']) allowed[extra] = ['index.ts']
 allowed.cli?.push('httpd-conf', 'status') // --httpd-conf and --status: the command is a user of these exports
 
-/** Imports that the table forbids, and what has to happen before they can go. */
-const exceptions: Record<string, string> = {
-  'downstream/upgrade-listener.ts → plugin/server-state.ts': 'ServerState is to be taken apart: the listener gets the few things that it needs',
-  'downstream/instances.ts → plugin/server-state.ts': 'the same: of an instance it needs whether it is ready, or closes',
-  'compat/node24-upgrade-callback.ts → plugin/server-state.ts': 'the same: it needs the preview of a decision',
-  'downstream/upgrade-listener.ts → compat/node24-upgrade-callback.ts': 'the same: plugin/ installs it beside the listener then'
-}
-
 const maxLines = 400
 const askedLines = 250
 /** Files beyond the lines at which it is asked whether they are one thing, with the answer. */
@@ -269,7 +261,7 @@ describe('the folders of lib/', () => {
   })
 
   test('import only what the table allows', () => {
-    assert.deepEqual(misplacedImports(sources, allowed, exceptions), [])
+    assert.deepEqual(misplacedImports(sources, allowed), [])
   })
 
   test('have a table without a circle, in which nobody but index.ts may import plugin/', () => {

@@ -5,25 +5,33 @@
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { takeAllUpgrades } from '../compat/node24-upgrade-callback.ts'
 import { DrainingError, TooManyHeadersError, type WstunnelError } from '../errors.ts'
 import { reinjectedToken, replaceUpgradeToken } from '../http/hop-by-hop.ts'
 import { isHttp2 } from '../http/version.ts'
 import { restartReading } from '../net/socket.ts'
-import type { ServerState } from '../plugin/server-state.ts'
-import { isTruncated, readFacts } from '../routing/request-facts.ts'
+import { isTruncated, type RawRequest, readFacts } from '../routing/request-facts.ts'
 import type { RefusalStage } from '../upstream/counters.ts'
-import { trackUpgrade } from './awaited-upgrade.ts'
+import { trackUpgrade, type UpgradeExchanges } from './awaited-upgrade.ts'
 import { connectionsOf, keepConnections } from './connections.ts'
 import { answerExpectations } from './expectation.ts'
 import { dropFront, frontOf, keepFront } from './front.ts'
 import { Http1Front } from './front-http1.ts'
-import { instancesOn, isAlone, isInCharge, removeInstance } from './instances.ts'
+import { type Instance, instancesOn, isAlone, isInCharge, removeInstance, type TakeServer } from './instances.ts'
 import { isLastRequest, keepResponse, whenIdle } from './pipelining.ts'
 import { reinject, serializeRequest } from './reinject.ts'
 import { closeInStages, isAnswered } from './staged-close.ts'
 import { type ForeignUpgrades, foreignUpgradesOf, isTaken, traceOf, UnclaimedUpgrades } from './unclaimed-upgrade.ts'
 import { assignUpgradeResponse, guard, type UpgradeResponse } from './upgrade-response.ts'
+
+/** What the listener needs of its instance. */
+export interface ListeningInstance extends Instance {
+  readonly server: Server
+  /** Milliseconds that a drain may take. */
+  readonly drainTimeout: number
+  readonly registry: Instance['registry'] & UpgradeExchanges
+  /** Counts an upgrade that is refused before the router has seen it. */
+  refusedUnrouted (request: RawRequest, stage: RefusalStage, error: WstunnelError): void
+}
 
 /** An instance that listens to its server. */
 export interface Listening {
@@ -35,25 +43,29 @@ export interface Listening {
 }
 
 interface Context {
-  readonly state: ServerState
+  readonly instance: ListeningInstance
   readonly foreign: ForeignUpgrades
   readonly unclaimed: UnclaimedUpgrades
 }
 
-export function listen (state: ServerState): Listening {
-  const server = state.server as Server
-  const { peers } = instancesOn(server, takeServer)
-  peers.push(state)
+/** @param takeServer done to the server as long as any instance listens to it */
+export function listen (instance: ListeningInstance, takeServer: TakeServer): Listening {
+  const { server } = instance
+  const { peers } = instancesOn(server, (...args) => {
+    const untakes = [takeServer(...args), keepConnections(server)]
+    return () => { for (const untake of untakes) untake() }
+  })
+  peers.push(instance)
   const foreign = foreignUpgradesOf(server)
-  const unclaimed = new UnclaimedUpgrades(foreign, ({ request, stream, head }) => answerUnclaimed(state, request, stream, head))
-  const context = { state, foreign, unclaimed }
+  const unclaimed = new UnclaimedUpgrades(foreign, ({ request, stream, head }) => answerUnclaimed(instance, request, stream, head))
+  const context = { instance, foreign, unclaimed }
   // Each of this instance's own, so that whoever takes one off takes the right one off.
   const onUpgrade = function onWstunnelUpgrade (request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    if (isInCharge(peers, state)) accept(context, request, socket, head)
+    if (isInCharge(peers, instance)) accept(context, request, socket, head)
   }
   const onRequest = function onWstunnelRequest (request: IncomingMessage, response: ServerResponse): void {
     if (!isHttp2(request)) keepResponse(request, response)
-    if (isInCharge(peers, state) && isLastRequest(request, server.maxRequestsPerSocket)) response.setHeader('connection', 'close')
+    if (isInCharge(peers, instance) && isLastRequest(request, server.maxRequestsPerSocket)) response.setHeader('connection', 'close')
   }
   // First of all listeners, so that no client error finds the socket without one.
   server.prependListener('upgrade', onUpgrade)
@@ -70,12 +82,12 @@ export function listen (state: ServerState): Listening {
   }
   return {
     get isReplaced () {
-      return peers.some((peer) => peer.isReady && !peer.registry.closing && peer.routing !== state.routing)
+      return peers.some((peer) => peer.isReady && !peer.registry.closing && peer.routing !== instance.routing)
     },
     close () {
       if (this.isReplaced) return
       connectionsOf(server)?.goAway()
-      end ??= setTimeout(() => setImmediate(endAll), state.drainTimeout).unref()
+      end ??= setTimeout(() => setImmediate(endAll), instance.drainTimeout).unref()
     },
     stop () {
       clearTimeout(end)
@@ -83,23 +95,17 @@ export function listen (state: ServerState): Listening {
       server.off('request', onRequest)
       stopExpectations()
       server.off('clientError', onClientError)
-      removeInstance(server, state)
+      removeInstance(server, instance)
     }
   }
 }
 
-/** What the first instance on a server does to it. */
-function takeServer (server: Server, peers: readonly ServerState[]): () => void {
-  const untakes = [takeAllUpgrades(server, peers), keepConnections(server)]
-  return () => { for (const untake of untakes) untake() }
-}
-
 /** @param stream the connection; on Node 26, what comes behind a body that is still to be read */
 function accept (context: Context, request: IncomingMessage, stream: Duplex, head: Buffer): void {
-  const { state, foreign, unclaimed } = context
+  const { instance, foreign, unclaimed } = context
   const { socket } = request
   if (socket as unknown === undefined) return // no request of Node's: @fastify/websocket has made it up, in `injectWS()`
-  const alone = isAlone(state.server as Server)
+  const alone = isAlone(instance.server)
   const traces = alone ? [] : [...new Set([socket, stream])].map(traceOf)
   for (const each of [socket, stream]) if (!each.listeners('error').includes(onSocketError)) each.on('error', onSocketError)
   // It is closing behind a response that was the last one: nothing that comes then is processed (RFC 9112, 9.6).
@@ -108,38 +114,38 @@ function accept (context: Context, request: IncomingMessage, stream: Duplex, hea
   restartReading(socket)
   const response = assignUpgradeResponse(request, socket)
   // What framing, and what body, it has cannot be known: it must not be read again.
-  if (response !== undefined && isTruncated(request, state.server)) return refuse(state, response, request, 'decision', new TooManyHeadersError())
+  if (response !== undefined && isTruncated(request, instance.server)) return refuse(instance, response, request, 'decision', new TooManyHeadersError())
   if (response === undefined) {
     // Pipelined behind a request that is not answered yet: a 101 now would come before that answer. Heard again in order.
     whenIdle(socket, () => {
-      if (stream !== socket || isTruncated(request, state.server)) accept(context, request, stream, head)
-      else reinjectConnection(state, request, Buffer.concat([serializeRequest(request), head]))
+      if (stream !== socket || isTruncated(request, instance.server)) accept(context, request, stream, head)
+      else reinjectConnection(instance, request, Buffer.concat([serializeRequest(request), head]))
     })
     return
   }
-  const facts = readFacts(request, state.rules)
+  const facts = readFacts(request, instance.tables.rules)
   keepFront(request, new Http1Front(socket, head))
-  const fate = state.previewDecision(facts, alone)
+  const fate = instance.tables.previewDecision(facts, alone)
   // Fastify would answer this one itself, without a word about when to come back.
-  if (fate === 'switch' && state.registry.closing) return refuse(state, response, request, 'limit', new DrainingError())
-  if (alone && fate === 'switch') return route(state, response, request)
+  if (fate === 'switch' && instance.registry.closing) return refuse(instance, response, request, 'limit', new DrainingError())
+  if (alone && fate === 'switch') return route(instance, response, request)
   response.detachSocket(socket)
-  if (alone) return reinjectAsPlainRequest(state, request, stream, head)
+  if (alone) return reinjectAsPlainRequest(instance, request, stream, head)
   process.nextTick(() => {
     // Another listener may have taken it: @fastify/websocket, say, which puts it through the router as we do.
     const own = traces.some(isTaken) ? undefined : assignUpgradeResponse(request, socket)
     if (own === undefined) return foreign.add(socket)
-    if (fate === 'switch') return route(state, own, request)
+    if (fate === 'switch') return route(instance, own, request)
     own.detachSocket(socket)
-    if (fate === 'ordinary') reinjectAsPlainRequest(state, request, stream, head)
+    if (fate === 'ordinary') reinjectAsPlainRequest(instance, request, stream, head)
     else unclaimed.watch({ request, stream, head }, traces)
   })
 }
 
 /** Answers in Fastify's place, in the shape of its errors, and ends the connection. */
-function refuse (state: ServerState, response: UpgradeResponse, request: IncomingMessage, stage: RefusalStage, error: WstunnelError): void {
+function refuse (instance: ListeningInstance, response: UpgradeResponse, request: IncomingMessage, stage: RefusalStage, error: WstunnelError): void {
   const { code, message, statusCode, retryAfter } = error
-  state.refusedUnrouted(request, stage, error)
+  instance.refusedUnrouted(request, stage, error)
   const body = JSON.stringify({ statusCode, code, error: STATUS_CODES[statusCode], message })
   response.once('finish', () => closeInStages(request.socket))
   response.writeHead(statusCode, {
@@ -150,49 +156,49 @@ function refuse (state: ServerState, response: UpgradeResponse, request: Incomin
 }
 
 /** Through the router, on a response of its own: whatever answers there, answers this client. */
-function route (state: ServerState, response: UpgradeResponse, request: IncomingMessage): void {
-  trackUpgrade(state.registry, response)
-  state.routing(request, response)
+function route (instance: ListeningInstance, response: UpgradeResponse, request: IncomingMessage): void {
+  trackUpgrade(instance.registry, response)
+  instance.routing(request, response)
 }
 
 /** Nobody else has taken an upgrade of no path of ours. `rewriteUrl` may make it one of ours; else it becomes a plain request. */
-function answerUnclaimed (state: ServerState, request: IncomingMessage, stream: Duplex, head: Buffer): void {
-  const mayBeOurs = frontOf(request) !== undefined && state.previewDecision(readFacts(request, state.rules), true) === 'switch'
+function answerUnclaimed (instance: ListeningInstance, request: IncomingMessage, stream: Duplex, head: Buffer): void {
+  const mayBeOurs = frontOf(request) !== undefined && instance.tables.previewDecision(readFacts(request, instance.tables.rules), true) === 'switch'
   const response = mayBeOurs ? assignUpgradeResponse(request, request.socket) : undefined
-  if (response === undefined) reinjectAsPlainRequest(state, request, stream, head)
-  else route(state, response, request)
+  if (response === undefined) reinjectAsPlainRequest(instance, request, stream, head)
+  else route(instance, response, request)
 }
 
 /** No upgrade: the request becomes a plain one, with its body, and the decision is taken again in its route. */
-function reinjectAsPlainRequest (state: ServerState, request: IncomingMessage, stream: Duplex, head: Buffer): void {
+function reinjectAsPlainRequest (instance: ListeningInstance, request: IncomingMessage, stream: Duplex, head: Buffer): void {
   dropFront(request)
-  if (stream !== request.socket) return serveInPlace(state, request, stream)
+  if (stream !== request.socket) return serveInPlace(instance, request, stream)
   const plain = serializeRequest(request, (value) => replaceUpgradeToken(value, reinjectedToken))
-  reinjectConnection(state, request, Buffer.concat([plain, head]))
+  reinjectConnection(instance, request, Buffer.concat([plain, head]))
 }
 
 /** Answers a request that Node is still to read the body of. What comes behind it is read no more, and the connection ends. */
-function serveInPlace (state: ServerState, request: IncomingMessage, behind: Duplex): void {
+function serveInPlace (instance: ListeningInstance, request: IncomingMessage, behind: Duplex): void {
   const { socket, headers: { expect }, httpVersion } = request
   const response = assignUpgradeResponse(request, socket)
   if (response === undefined) return
-  trackUpgrade(state.registry, response)
+  trackUpgrade(instance.registry, response)
   // Not before: to read what is behind the body is to read the body.
   request.once('end', () => behind.once('end', endToo).resume())
   const waits = httpVersion === '1.1' && expect !== undefined && /^100-continue$/i.test(expect)
-  state.server.emit(waits ? 'checkContinue' : 'request', request, response)
+  instance.server.emit(waits ? 'checkContinue' : 'request', request, response)
 }
 
 function endToo (this: Duplex): void {
   this.end()
 }
 
-function reinjectConnection (state: ServerState, request: IncomingMessage, bytes: Buffer): void {
+function reinjectConnection (instance: ListeningInstance, request: IncomingMessage, bytes: Buffer): void {
   const { socket } = request
   // Node would wait for the end that has come already, and ends what a client has ended at once.
   if (socket.readableEnded) return socket.destroySoon()
   socket.off('error', onSocketError)
-  reinject(state.server, socket, bytes)
+  reinject(instance.server, socket, bytes)
 }
 
 const onSocketError = guard(function onUpgradeSocketError (this: Duplex): void {

@@ -19,10 +19,10 @@ export interface EntryActions {
 }
 
 export function addRoutes (scope: FastifyInstance, state: ServerState, table: RouteTable, placements: readonly Placement[], actions: EntryActions): void {
-  state.claim(scope, placements)
+  state.claims.add(scope, placements)
   addMethods(scope, table.targets)
   if (!scope.hasConstraintStrategy(strategyName)) {
-    scope.addConstraintStrategy(routeStrategy((request) => state.onLookup(request)) as unknown as Parameters<FastifyInstance['addConstraintStrategy']>[0])
+    scope.addConstraintStrategy(routeStrategy((request) => state.tables.onLookup(request)) as unknown as Parameters<FastifyInstance['addConstraintStrategy']>[0])
   }
   const foreign = placements.map(() => new Set<string>())
   for (const [at, { pattern, groups }] of placements.entries()) {

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { BalancerControl } from '../balancer/options.ts'
 import { shareHiddenClasses } from '../compat/node20-hidden-classes.ts'
+import { takeAllUpgrades } from '../compat/node24-upgrade-callback.ts'
 import { type Duration, parseDuration } from '../config/duration.ts'
 import type { TunnelInfo } from '../config/target.ts'
 import { listen } from '../downstream/upgrade-listener.ts'
@@ -50,7 +51,7 @@ async function wstunnel (app: FastifyInstance, options: WstunnelOptions): Promis
   refuseOtherRuntimes(process.versions)
   const { prefix } = options
   const state = stateOf(app)
-  const config = resolveOptions(options, join(app.prefix, prefix), state.balancers, state.rules)
+  const config = resolveOptions(options, join(app.prefix, prefix), state.balancers.byName, state.tables.rules)
   if (!app.hasDecorator('wstunnel')) app.decorate('wstunnel', decorator(state))
   for (const warning of config.warnings) app.log.warn(warning)
   const table = state.add(config)
@@ -67,7 +68,7 @@ function stateOf (app: FastifyInstance): ServerState {
   if (known !== undefined) return known
   const state = new ServerState(app)
   states.set(app.routing, state)
-  const listening = listen(state)
+  const listening = listen(state, takeAllUpgrades)
   const close = (): void => {
     state.close()
     listening.close()
@@ -90,13 +91,13 @@ function decorator (state: ServerState): WstunnelDecorator {
   return {
     metrics: () => state.metrics(),
     sampleMetrics: async () => state.sampleMetrics(),
-    tunnels: () => state.tunnels(),
+    tunnels: () => state.registry.values(),
     drain: async ({ timeout = state.drainTimeout } = {}) => {
       const ms = parseDuration(timeout)
       if (ms === undefined) throw new InvalidOptionsError(`timeout: expected a duration such as '30s', got '${timeout}'`)
       await state.registry.drain(ms, false)
     },
-    balancer: (name) => state.control(name)
+    balancer: (name) => state.balancers.control(name)
   }
 }
 

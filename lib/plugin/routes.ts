@@ -56,11 +56,12 @@ export function routes (scope: FastifyInstance, state: ServerState, table: Route
 
 /** What to do with a request that the router has given to an entry. */
 function decisionOn (state: ServerState, target: Target, { raw }: FastifyRequest): Decision {
-  const { rules } = state
+  const { tables } = state
+  const { rules } = tables
   const facts = readFacts(raw, rules)
   const matched = facts.path === undefined ? undefined : prefixLength(target.prefix, facts.path, rules)
   // The router has not read the same path.
-  if (facts.path !== undefined && (matched === undefined || state.isAmbiguous(uncutPath(raw.url ?? '', rules) ?? facts.path, target, hostOf(raw)))) return refusal(target, raw, new BadPathError())
+  if (facts.path !== undefined && (matched === undefined || tables.isAmbiguous(uncutPath(raw.url ?? '', rules) ?? facts.path, target, hostOf(raw)))) return refusal(target, raw, new BadPathError())
   const decision = decide([target], facts, matched)
   if (decision.kind === 'none') return decision
   if (isTruncated(raw, state.server as Server)) return refusal(target, raw, new TooManyHeadersError())

@@ -7,7 +7,7 @@ import { guard, isHeadWritten } from '../downstream/upgrade-response.ts'
 import { ClientGoneError, ClientLimitError, DrainingError, HeadWrittenError } from '../errors.ts'
 import type { Framing } from '../http/body-reader.ts'
 import { fieldValue } from '../http/header-list.ts'
-import type { Leases } from '../lifecycle/leases.ts'
+import type { LeaseStores } from '../lifecycle/lease-stores.ts'
 import type { Breakable, Registry } from '../lifecycle/registry.ts'
 import type { TunnelLimits, TunnelSlot } from '../lifecycle/tunnel-limits.ts'
 import { RequestContext } from '../net/async-context.ts'
@@ -30,8 +30,7 @@ import { buildUpstreamRequest, isIdempotent, serialiseUpgrade } from './upstream
 export interface UpgradeServer {
   readonly registry: Registry
   readonly limits: TunnelLimits
-  /** This server's leases in a store. */
-  leasesIn (store: LeaseStore): Leases
+  readonly leases: LeaseStores
 }
 
 /** Answers an accepted upgrade, in the route handler. */
@@ -112,7 +111,7 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
   #askStore (store: LeaseStore): void {
     if (this.#phase !== 'admit') return // the client had left
     const slot = this.#slot as TunnelSlot
-    const lease = this.#server.leasesIn(store).acquire(slot.client, this.#accepted.decision.target.limits.maxTunnelsPerClient)
+    const lease = this.#server.leases.in(store).acquire(slot.client, this.#accepted.decision.target.limits.maxTunnelsPerClient)
     slot.keep(lease)
     if (lease.granted === true) {
       this.#move('admitted')

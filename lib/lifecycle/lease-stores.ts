@@ -1,0 +1,26 @@
+/** The stores of leases that one server uses, and what the log hears of them. */
+import type { FastifyBaseLogger } from 'fastify'
+import type { LeaseStore } from '../config/target.ts'
+import { logging } from '../config/user-function.ts'
+import { Leases } from './leases.ts'
+
+export class LeaseStores {
+  readonly #log: FastifyBaseLogger
+  readonly #leases: Map<LeaseStore, Leases> = new Map()
+
+  constructor (log: FastifyBaseLogger) {
+    this.#log = log
+  }
+
+  /** This server's leases in a store. */
+  in (store: LeaseStore): Leases {
+    const known = this.#leases.get(store)
+    if (known !== undefined) return known
+    const leases = new Leases(store, (err) => logging(() => {
+      if (err === undefined) this.#log.info('the store of leases answers again')
+      else this.#log.warn({ err }, 'the store of leases fails: until it answers, maxTunnelsPerClient holds for this instance alone')
+    }))
+    this.#leases.set(store, leases)
+    return leases
+  }
+}

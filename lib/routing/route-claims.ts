@@ -1,0 +1,45 @@
+/** Which registration has which paths and methods of a server's router: none has what another one has already. */
+import type { FastifyInstance } from 'fastify'
+import { isDeepStrictEqual } from 'node:util'
+import { InvalidOptionsError } from '../errors.ts'
+import { parsePrefix, patternKey, type RouterRules, segmentKey } from '../http/path-pattern.ts'
+import type { Constraints, Placement } from './route-placement.ts'
+
+/** A path of the router, taken by the registration in a scope. */
+interface Claim {
+  readonly scope: FastifyInstance
+  readonly constraints: Constraints
+  readonly methods: readonly string[]
+}
+
+export class RouteClaims {
+  readonly #rules: RouterRules
+  readonly #claims: Map<string, Claim[]> = new Map()
+
+  constructor (rules: RouterRules) {
+    this.#rules = rules
+  }
+
+  /**
+   * Remembers which paths and methods of the router a registration has.
+   * @throws InvalidOptionsError where another one has them already
+   */
+  add (scope: FastifyInstance, placements: readonly Placement[]): void {
+    const { segments, slash } = parsePrefix(scope.prefix)
+    const outer = segments.map((segment) => `/${segmentKey(segment, this.#rules)}`).join('') + (slash ? '/' : '')
+    for (const { pattern, groups } of placements) {
+      const path = `${outer}${patternKey(pattern, this.#rules)}`
+      for (const { constraints, candidates } of groups) {
+        const known = this.#claims.get(path) ?? []
+        // A host that is a RegExp is none of the group's constraints: the candidate checks it.
+        for (const { target: { route, constraints: own }, methods } of candidates) {
+          const told = { ...constraints, ...own }
+          const other = known.find((claim) => claim.scope !== scope && isDeepStrictEqual(claim.constraints, told) && claim.methods.some((method) => methods.includes(method)))
+          if (other !== undefined) throw new InvalidOptionsError(`${route}: registered twice: an earlier registration of this plugin on the same server has ${path} already. Give each a prefix or path of its own, put both into one routes table (the first entry that matches decides), or tell them apart by methods or constraints`)
+          known.push({ scope, constraints: told, methods })
+        }
+        this.#claims.set(path, known)
+      }
+    }
+  }
+}
