@@ -1,12 +1,11 @@
 /** The life of an upgrade, from the route's handler to the tunnel: a machine whose phases and events are the table of `proxy/upgrade-phase`. */
 import type { FastifyReply } from 'fastify'
-import type { LeaseStore, TracedAttempt } from '../config/target.ts'
+import type { LeaseStore } from '../config/target.ts'
 import { readable } from '../config/user-function.ts'
 import type { FrontWatcher } from '../downstream/front.ts'
 import { guard, isHeadWritten } from '../downstream/upgrade-response.ts'
 import { ClientGoneError, ClientLimitError, DrainingError, HeadWrittenError } from '../errors.ts'
 import type { Framing } from '../http/body-reader.ts'
-import { fieldValue } from '../http/header-list.ts'
 import type { LeaseStores } from '../lifecycle/lease-stores.ts'
 import type { Breakable, Registry } from '../lifecycle/registry.ts'
 import type { TunnelLimits, TunnelSlot } from '../lifecycle/tunnel-limits.ts'
@@ -16,15 +15,16 @@ import { logUpgradeEnd } from '../observability/failure-lines.ts'
 import { countRefusal } from '../observability/refusals.ts'
 import { discard } from '../upstream/connect.ts'
 import type { RefusalStage } from '../upstream/counters.ts'
-import { Http1Exchange, type Http1ExchangeOwner, type UpgradeResult } from '../upstream/http1-exchange.ts'
+import type { Http1ExchangeOwner, UpgradeResult } from '../upstream/http1-exchange.ts'
 import type { RawResponseBody } from '../upstream/http1-response-body.ts'
 import type { TargetUpstreams } from '../upstream/target-upstreams.ts'
-import type { Choice, Upstream } from '../upstream/upstream.ts'
+import type { Choice } from '../upstream/upstream.ts'
 import { sendError } from './client-response.ts'
 import type { Origin } from './reverse.ts'
 import { type AcceptedUpgrade, acceptSwitch, openTunnel, relayOf } from './upgrade-answer.ts'
+import { UpgradeAttempt } from './upgrade-attempt.ts'
 import { type Ending, type Phase, refusalStage, type Step, stepOf, type UpgradeEvent } from './upgrade-phase.ts'
-import { buildUpstreamRequest, isIdempotent, serialiseUpgrade } from './upstream-request.ts'
+import { isIdempotent } from './upstream-request.ts'
 
 /** What an upgrade needs of its server. */
 export interface UpgradeServer {
@@ -58,14 +58,9 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
   #slot: TunnelSlot | undefined = undefined
   /** For an `upstream` function. */
   #controller: AbortController | undefined = undefined
-  /** The choice that is being tried, and the attempt; since when, or 0 once that has been counted. */
-  #choice: Choice | undefined = undefined
-  #attempt: Http1Exchange | undefined = undefined
-  #attemptedAt = 0
+  /** The last attempt at an upstream, and how many there were. */
+  #attempt: UpgradeAttempt | undefined = undefined
   #attempts = 0
-  #traced: TracedAttempt | undefined = undefined
-  /** The last upstream that was tried: the upgrade counts as pending there during `exchange`. */
-  #upstream: Upstream | undefined = undefined
   /** The response that is relayed. */
   #body: RawResponseBody | undefined = undefined
 
@@ -103,8 +98,12 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
     const shared = target.store !== undefined && target.limits.maxTunnelsPerClient !== Infinity ? target.store : undefined
     if (shared === undefined) this.#move('admitted')
     front.watch(this, target.limits.earlyData)
-    if (shared === undefined) this.#select()
-    else this.#askStore(shared)
+    if (shared === undefined) return this.#select()
+    try {
+      this.#askStore(shared)
+    } catch (error) {
+      this.#fail(error)
+    }
   }
 
   /** The place among all instances comes behind those of this one. */
@@ -151,39 +150,16 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
   // ---- exchange: dial, send the head, read the answer
 
   #try (choice: Choice): void {
-    const { request, decision: { target, matched, token } } = this.#accepted
-    const method = request.raw.method as string
-    this.#choice = choice
-    this.#attempt = undefined
+    this.#attempt?.leave()
+    const attempt = this.#attempt = new UpgradeAttempt(choice)
     try {
-      const upstream = this.#countAt(choice.upstream)
-      this.#slot?.acquireUpstream(upstream, target.limits.maxTunnelsPerUpstream)
-      const traced = this.#traced = target.tracing?.start(request, { kind: 'upgrade', route: target.route, upstream: upstream.label, resend: this.#attempts++ })
-      const { path, headers } = buildUpstreamRequest(request, target, choice, matched, false, false, traced)
-      const attempt = new Http1Exchange({
-        dialOptions: upstream.dialOptions,
-        head: serialiseUpgrade(method, path, headers, token),
-        method,
-        token,
-        key: token === 'websocket' ? fieldValue(headers, 'sec-websocket-key') ?? '' : undefined,
-        handshakeTimeout: upstream.handshakeTimeout,
-        maxResponseHead: target.limits.maxResponseHead
-      }, this)
+      this.#slot?.acquireUpstream(attempt.upstream, this.#accepted.decision.target.limits.maxTunnelsPerUpstream)
+      attempt.prepare(this.#accepted, this.#attempts++, this)
       if (this.#phase !== 'exchange') throw new ClientGoneError() // while a function of the options ran
-      this.#attempt = attempt
-      this.#attemptedAt = monotonicNow()
-      if (traced === undefined) attempt.run()
-      else traced.within(() => attempt.run())
+      attempt.run()
     } catch (error) {
       this.onError(readable(error))
     }
-  }
-
-  #countAt (upstream: Upstream): Upstream {
-    if (this.#upstream !== undefined) this.#upstream.counters.pending--
-    this.#upstream = upstream
-    upstream.counters.pending++
-    return upstream
   }
 
   /** No answer: the next upstream is asked, where there is one. */
@@ -192,27 +168,18 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
   }
 
   #tryNext (error: unknown): void {
-    this.#endAttempt({ error: readable(error) })
+    const attempt = this.#attempt as UpgradeAttempt
+    attempt.end({ error: readable(error) })
     if (this.#phase !== 'exchange') return // it was given up
-    const sent = this.#attempt?.connected === true
-    const again = !sent || isIdempotent(this.#accepted.request.method)
+    const sent = attempt.connected
     let next: Choice | undefined
     try {
-      next = this.#choice?.failed(error, { sent, again, fresh: true })
+      next = attempt.choice.failed(error, { sent, again: !sent || isIdempotent(this.#accepted.request.method), fresh: true })
     } catch (cause) { // of a user's lbMethod, say
       return this.#fail(cause)
     }
     if (next === undefined) this.#fail(error)
     else if (this.#move('next') !== undefined) this.#try(next)
-  }
-
-  /** Traces and times the attempt, once; timed only where a connection stood. */
-  #endAttempt (outcome: Parameters<TracedAttempt['end']>[0]): void {
-    const traced = this.#traced
-    this.#traced = undefined
-    if (this.#attempt?.connected === true && this.#attemptedAt > 0) this.#upstream?.counters.handshake.observe(monotonicNow() - this.#attemptedAt)
-    this.#attemptedAt = 0
-    traced?.end(outcome)
   }
 
   /** The upstream has answered. */
@@ -222,14 +189,15 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
 
   #take (answer: UpgradeResult): void {
     const { reply, decision: { matched } } = this.#accepted
-    const choice = this.#choice as Choice
+    const attempt = this.#attempt as UpgradeAttempt
+    const { choice } = attempt
     try {
-      this.#endAttempt({ status: answer.head.status })
+      attempt.end({ status: answer.head.status })
       choice.answered(answer.head.status)
       if (this.#isReplied) throw new ClientGoneError() // by someone else, meanwhile
       if (choice.cookie !== undefined) reply.header('set-cookie', choice.cookie)
-      if (answer.framing === undefined) this.#switch(answer, { choice, matched })
-      else this.#relay(answer, answer.framing, { choice, matched })
+      if (answer.framing === undefined) this.#switch(attempt, answer, { choice, matched })
+      else this.#relay(attempt, answer, answer.framing, { choice, matched })
     } catch (error) {
       discard(answer)
       this.#fail(error)
@@ -238,25 +206,25 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
 
   // ---- tunnel: from here on there is no HTTP at the client
 
-  #switch (answer: UpgradeResult, origin: Origin): void {
+  #switch (attempt: UpgradeAttempt, answer: UpgradeResult, origin: Origin): void {
     const complete = acceptSwitch(this.#accepted, answer, origin)
     const early = this.#accepted.front.release()
     this.#move('switched')
     ;(this.#accepted.reply.raw as Response)[kUpgrade] = undefined // the session completes the request, perhaps at once
-    openTunnel(this.#server.registry, this.#accepted, this.#upstream as Upstream, answer, this.#slot as TunnelSlot, complete, early)
+    openTunnel(this.#server.registry, this.#accepted, attempt.upstream, answer, this.#slot as TunnelSlot, complete, early)
     this.#slot = undefined
-    this.#leaveExchange()
+    attempt.leave()
     this.#leave()
   }
 
   // ---- relay: the client is sent what the upstream answered instead
 
-  #relay (answer: UpgradeResult, framing: Framing, origin: Origin): void {
-    const { body, send } = relayOf(this.#accepted, this.#upstream as Upstream, answer, framing, origin)
+  #relay (attempt: UpgradeAttempt, answer: UpgradeResult, framing: Framing, origin: Origin): void {
+    const { body, send } = relayOf(this.#accepted, attempt.upstream, answer, framing, origin)
     this.#body = body
     this.#move('refused')
     this.#countRefusal(this.#stage('relay'), undefined)
-    this.#leaveExchange()
+    attempt.leave()
     this.#accepted.reply.raw.once('close', onResponseEnd) // the client may leave, or a drain be over, while the upstream is silent
     send()
   }
@@ -281,7 +249,8 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
   #fail (cause: unknown): void {
     const error = readable(cause)
     const isGone = this.#accepted.front.stream.destroyed || error instanceof ClientGoneError
-    this.#end(this.#isReplied ? 'replied' : isGone ? 'clientGone' : 'failed', error)
+    if (this.#phase === 'tunnel') this.#end('failed', error) // whatever it looks like: the switch has been sent
+    else this.#end(this.#isReplied ? 'replied' : isGone ? 'clientGone' : 'failed', error)
   }
 
   /** Whether someone else answers: Fastify tells only of the end of a response. */
@@ -303,24 +272,17 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
     const { request, reply, front, decision: { target } } = this.#accepted
     if (action === 'cut') return front.cut()
     const stage = this.#stage(from)
-    this.#endAttempt({ error })
     this.#attempt?.abort(error)
-    this.#leaveExchange()
+    this.#attempt?.leave()
     this.#leave()
     this.#countRefusal(stage, error)
-    logUpgradeEnd(request.log, target, this.#upstream?.label, error, monotonicNow() - this.#begunAt)
+    logUpgradeEnd(request.log, target, this.#attempt?.upstream.label, error, monotonicNow() - this.#begunAt)
     if (action === 'answer') sendError(request, reply, error)
     else if (action === 'drop') front.drop(reply, error instanceof HeadWrittenError ? error.statusCode : undefined)
   }
 
   #stage (phase: Exclude<Phase, 'done'>): RefusalStage {
     return refusalStage(phase, { hasPlace: this.#slot?.hasUpstream === true, connected: this.#attempt?.connected === true })
-  }
-
-  #leaveExchange (): void {
-    this.#attempt = undefined // which holds both heads
-    this.#choice = undefined
-    if (this.#upstream !== undefined) this.#upstream.counters.pending--
   }
 
   /** Nothing is under way any more. */
@@ -335,7 +297,7 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
   #countRefusal (stage: RefusalStage, error: unknown): void {
     this.#slot?.release()
     this.#slot = undefined
-    const { counters } = this.#upstream ?? { counters: this.#upstreams.unattributed }
+    const counters = this.#attempt?.upstream.counters ?? this.#upstreams.unattributed
     countRefusal(this.#accepted.decision.target, stage, counters, error, this.#accepted.request)
   }
 }
