@@ -5,6 +5,7 @@ import { monotonicNow } from '../net/clock.ts'
 import type { EndpointName } from '../tunnel/endpoint.ts'
 import { type Ending, Tunnel, type TunnelEnds, type TunnelOwner } from '../tunnel/tunnel.ts'
 import { closeFrame, type FrameTracker } from '../tunnel/websocket-frames.ts'
+import { TunnelRecorder } from '../upstream/recorders.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Drainable } from './drain-schedule.ts'
 import type { TunnelSlot } from './tunnel-limits.ts'
@@ -41,13 +42,9 @@ export class TunnelSession implements TunnelInfo, TunnelOwner, Drainable {
   readonly #facts: TunnelFacts
   readonly #owner: TunnelSessionOwner
   readonly #tunnel: Tunnel
-  readonly #startedAt: number
+  readonly #recorder: TunnelRecorder
   /** Completes the request at Fastify; gone once that has happened, and the request with it. */
   #complete: (() => void) | undefined
-  #suspended = false
-  /** What the upstream's counters have been told of. */
-  #countedFromClient = 0
-  #countedFromUpstream = 0
   #detail: string | undefined = undefined
 
   /** @internal */
@@ -57,10 +54,9 @@ export class TunnelSession implements TunnelInfo, TunnelOwner, Drainable {
     this.#owner = owner
     this.#facts = facts
     this.#complete = complete
-    this.#startedAt = monotonicNow()
-    this.#tunnel = new Tunnel(ends, target.timers, this, this.#startedAt)
-    facts.upstream.counters.opened++
-    facts.upstream.counters.active++
+    const now = monotonicNow()
+    this.#recorder = new TunnelRecorder(facts.upstream.counters, now)
+    this.#tunnel = new Tunnel(ends, target.timers, this, now)
     if (target.async && target.asyncDelay === 0) this.#suspend()
   }
 
@@ -70,8 +66,8 @@ export class TunnelSession implements TunnelInfo, TunnelOwner, Drainable {
   get upstream (): string { return this.#facts.upstream.label }
   get client (): string { return this.#facts.client }
   get protocol (): string { return this.#facts.protocol }
-  get age (): number { return monotonicNow() - this.#startedAt }
-  get state (): 'active' | 'suspended' { return this.#suspended ? 'suspended' : 'active' }
+  get age (): number { return this.#recorder.age }
+  get state (): 'active' | 'suspended' { return this.#recorder.state }
   get bytesFromClient (): number { return this.#tunnel.client.bytes }
   get bytesFromUpstream (): number { return this.#tunnel.upstream.bytes }
 
@@ -95,7 +91,7 @@ export class TunnelSession implements TunnelInfo, TunnelOwner, Drainable {
   sweep (now: number): void {
     this.#tunnel.sweep(now)
     const { target } = this.#facts
-    if (target.async && !this.#suspended && now - this.#tunnel.quietSince >= target.asyncDelay) this.#suspend()
+    if (target.async && this.state === 'active' && now - this.#tunnel.quietSince >= target.asyncDelay) this.#suspend()
   }
 
   /** @internal */
@@ -116,22 +112,15 @@ export class TunnelSession implements TunnelInfo, TunnelOwner, Drainable {
 
   /** @internal Tells the counters of bytes that they have not been told of. */
   account (): void {
-    const { counters } = this.#facts.upstream
-    counters.tunnelBytesFromClient += this.bytesFromClient - this.#countedFromClient
-    counters.tunnelBytesFromUpstream += this.bytesFromUpstream - this.#countedFromUpstream
-    this.#countedFromClient = this.bytesFromClient
-    this.#countedFromUpstream = this.bytesFromUpstream
+    this.#recorder.bytes(this.bytesFromClient, this.bytesFromUpstream)
   }
 
   /** @internal The one end of every tunnel. */
   tunnelEnded (ending: Ending): void {
-    const { upstream, slot, clientTracker, upstreamTracker, onEnd } = this.#facts
-    const { counters } = upstream
+    const { slot, clientTracker, upstreamTracker, onEnd } = this.#facts
     const duration = this.age
     this.account()
-    counters[this.state]--
-    counters.closed[ending.reason]++
-    counters.lifetime.observe(duration)
+    this.#recorder.end(ending.reason, duration)
     slot.release()
     this.#owner.remove(this)
     const closeCode = clientTracker?.closeCode ?? upstreamTracker?.closeCode
@@ -150,10 +139,7 @@ export class TunnelSession implements TunnelInfo, TunnelOwner, Drainable {
   }
 
   #suspend (): void {
-    const { counters } = this.#facts.upstream
-    this.#suspended = true
-    counters.active--
-    counters.suspended++
+    this.#recorder.suspend()
     this.#finishRequest()
   }
 

@@ -14,9 +14,8 @@ import type { HeaderList } from '../http/header-list.ts'
 import { isHttp2 } from '../http/version.ts'
 import type { Breakable, Registry } from '../lifecycle/registry.ts'
 import type { TunnelLimits } from '../lifecycle/tunnel-limits.ts'
-import { monotonicNow } from '../net/clock.ts'
 import { logAborted, logFailure } from '../observability/failure-lines.ts'
-import type { Counters, StatusClass } from '../upstream/counters.ts'
+import { ForwardRecorder } from '../upstream/recorders.ts'
 import type { TargetUpstreams } from '../upstream/target-upstreams.ts'
 import type { Choice } from '../upstream/upstream.ts'
 import { applyResponseHead, deliver, type Head, sendError, sendInformational } from './client-response.ts'
@@ -62,7 +61,7 @@ function begin (options: ForwardOptions, exchange: Forward): void {
 
 class Forward implements Breakable, RequestOwner, ClientProgress {
   readonly #options: ForwardOptions
-  readonly #startedAt: number = monotonicNow()
+  readonly #recorder: ForwardRecorder
   index = -1
   /** Stops watching the connection, where the response waits behind another. */
   readonly #unwatch: (() => void) | undefined
@@ -74,9 +73,6 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
   #attempts = 0
   /** Whether the client has a timer. */
   #watching = false
-  #counters: Counters
-  /** Whether the exchange counts as in flight at an upstream. */
-  #inFlight = false
   #leaving: AbortController | undefined = undefined
   /** Why the exchange is broken off, once it is. */
   #broken: Error | undefined = undefined
@@ -95,7 +91,7 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
 
   constructor (options: ForwardOptions) {
     this.#options = options
-    this.#counters = options.upstreams.unattributed
+    this.#recorder = new ForwardRecorder(options.upstreams.unattributed)
     options.registry.track('forward', this)
     this.#unwatch = watchEnd(options.request, options.reply, () => this.#finish())
     if (isClientGone(options.request, options.reply.raw)) this.#finish() // while hooks were at work
@@ -125,7 +121,7 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
     const choice = chosen.withRoom()
     const { upstream } = choice
     this.#choice = choice
-    this.#enter(upstream.counters)
+    this.#recorder.enter(upstream.counters)
     const body = requestBody(request)
     const replaced = body !== request.raw && body !== null
     if (this.#traced !== undefined) this.#endTrace({ error: new ClientGoneError() }) // of the attempt before, if nobody has ended it
@@ -141,13 +137,6 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
       bodyOfSocket: body === request.raw && request.raw.socket instanceof Socket, // what inject() was given is the caller's
       servername: upstream.address.secure ? upstream.address.hostname : undefined
     }, { pool: upstream.pool, unshared: target.disableReuse, timeout: upstream.timeout, traced })
-  }
-
-  #enter (counters: Counters): void {
-    if (this.#inFlight) this.#counters.inFlight--
-    this.#inFlight = true
-    this.#counters = counters
-    counters.inFlight++
   }
 
   /** Another upstream takes the exchange over, where that is allowed. */
@@ -211,7 +200,7 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
   }
 
   bodyTaken (bytes: number): void {
-    this.#counters.forwardBytesFromClient += bytes
+    this.#recorder.fromClient(bytes)
   }
 
   responseStarted (status: number, headers: HeaderList, reason: string): void {
@@ -229,7 +218,7 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
   }
 
   responseData (chunk: Buffer): boolean {
-    this.#counters.forwardBytesFromUpstream += chunk.length
+    this.#recorder.fromUpstream(chunk.length)
     if (this.#pending === undefined) return this.#body?.accept(chunk) !== false
     this.#pending.chunks.push(chunk)
     return true
@@ -325,21 +314,16 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
     this.#release?.()
     const { request, reply: { raw }, registry, target } = this.#options
     registry.untrack('forward', this)
-    const counters = this.#counters
-    if (this.#inFlight) counters.inFlight--
-    counters.duration.observe(monotonicNow() - this.#startedAt)
-    if (this.#failed) counters.failed++
     // Also where someone else has answered, or an onSend hook has put another body in place of ours.
     if (!this.#answered) this.#break(new ClientGoneError())
     this.#body?.destroy()
-    if (!isComplete(raw)) {
-      if (this.#failed) return
-      counters.aborted++
+    const status = isComplete(raw) ? raw.statusCode : undefined
+    this.#recorder.end({ failed: this.#failed, status })
+    if (status === undefined) {
       const own = this.#broken !== undefined && !(this.#broken instanceof ClientGoneError) // a drain, or a client that took nothing
-      if (!own) logAborted(request.log, target, this.#choice?.upstream.label, monotonicNow() - this.#startedAt)
+      if (!this.#failed && !own) logAborted(request.log, target, this.#choice?.upstream.label, this.#recorder.age)
       return
     }
-    counters.status[`${Math.trunc(raw.statusCode / 100)}xx` as StatusClass]++
     // Node closes idle connections when a server begins to close; this one was not idle then.
     if (registry.closing && request.raw.socket instanceof Socket && request.raw.httpVersionMajor === 1) closeBehind(request.raw)
   }

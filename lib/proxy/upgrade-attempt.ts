@@ -1,8 +1,8 @@
 /** One attempt of an upgrade at one upstream: counted there as pending, traced, and timed. */
 import type { TracedAttempt } from '../config/target.ts'
 import { fieldValue } from '../http/header-list.ts'
-import { monotonicNow } from '../net/clock.ts'
 import { Http1Exchange, type Http1ExchangeOwner } from '../upstream/http1-exchange.ts'
+import { AttemptRecorder } from '../upstream/recorders.ts'
 import type { Choice, Upstream } from '../upstream/upstream.ts'
 import type { AcceptedUpgrade } from './upgrade-answer.ts'
 import { buildUpstreamRequest, serialiseUpgrade } from './upstream-request.ts'
@@ -13,14 +13,12 @@ export class UpgradeAttempt {
   readonly upstream: Upstream
   #exchange: Http1Exchange | undefined = undefined
   #traced: TracedAttempt | undefined = undefined
-  /** 0 before the dial, and once the attempt is timed. */
-  #startedAt = 0
-  #isPending = true
+  readonly #recorder: AttemptRecorder
 
   constructor (choice: Choice) {
     this.choice = choice
     this.upstream = choice.upstream
-    this.upstream.counters.pending++
+    this.#recorder = new AttemptRecorder(this.upstream.counters)
   }
 
   /** Whether a connection stood. */
@@ -52,7 +50,7 @@ export class UpgradeAttempt {
   /** Dials, and sends the request. Called once, after `prepare`. */
   run (): void {
     const exchange = this.#exchange as Http1Exchange
-    this.#startedAt = monotonicNow()
+    this.#recorder.dialled()
     if (this.#traced === undefined) exchange.run()
     else this.#traced.within(() => exchange.run())
   }
@@ -61,8 +59,7 @@ export class UpgradeAttempt {
   end (outcome: Parameters<TracedAttempt['end']>[0]): void {
     const traced = this.#traced
     this.#traced = undefined
-    if (this.connected && this.#startedAt > 0) this.upstream.counters.handshake.observe(monotonicNow() - this.#startedAt)
-    this.#startedAt = 0
+    if (this.connected) this.#recorder.handshaken()
     traced?.end(outcome)
   }
 
@@ -75,7 +72,6 @@ export class UpgradeAttempt {
   /** The upgrade is pending there no more, and both heads are let go of. Without effect the second time. */
   leave (): void {
     this.#exchange = undefined
-    if (this.#isPending) this.upstream.counters.pending--
-    this.#isPending = false
+    this.#recorder.end()
   }
 }
