@@ -9,6 +9,7 @@ import { withoutCredentials } from '../config/schema.ts'
 import { forName } from '../config/suggestions.ts'
 import { parseAddress } from '../config/upstream-url.ts'
 import { InvalidOptionsError, noMemberFor } from '../errors.ts'
+import { monotonicNow } from '../net/clock.ts'
 import { finish } from '../net/steps.ts'
 import { type TargetUpstreams, type UpstreamSelector } from '../upstream/target-upstreams.ts'
 import { type Choice, tlsTowards, type Upstream } from '../upstream/upstream.ts'
@@ -89,7 +90,7 @@ export class Balancer implements UpstreamSelector, MemberPool {
 
   /** Bytes of live tunnels are counted when somebody asks: for elections, not each time. */
   #account (): void {
-    const now = performance.now()
+    const now = monotonicNow()
     if (now - this.#accountedAt < accountInterval) return
     this.#accountedAt = now
     this.#accounts.account()

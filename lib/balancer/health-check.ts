@@ -1,6 +1,7 @@
 /** Active health checks: asks one member, over and over, whether it is well. Every probe has a connection of its own. */
 import { randomBytes } from 'node:crypto'
 import { addAbortSignal } from 'node:stream'
+import { longestDelay } from '../config/duration.ts'
 import { ShortageError, TimeoutError, UpstreamError } from '../errors.ts'
 import { type HeaderList, serialise } from '../http/header-list.ts'
 import { isOriginForm } from '../http/request-target.ts'
@@ -18,8 +19,6 @@ const maxHeadBytes = 16_384
 
 /** How long a member that has passed may take to end its side of the connection. */
 const closeTimeoutMs = 1000
-
-const maxDelayMs = 2 ** 31 - 1
 
 /**
  * One probe: dialled, asked, ended. Resolves when it passes.
@@ -210,7 +209,7 @@ export class HealthMonitor {
     this.#count(error)
     if (signal.aborted) return // by who was told
     const wait = this.#check.interval * (0.9 + 0.2 * this.#random()) - (monotonicNow() - startedAt)
-    this.#timer = setTimeout(() => { void this.#probe(signal) }, Math.min(wait, maxDelayMs)).unref()
+    this.#timer = setTimeout(() => { void this.#probe(signal) }, Math.min(wait, longestDelay)).unref()
   }
 
   #count (error: Error | undefined): void {

@@ -7,6 +7,7 @@ import type { ConnectionOverrides } from '../config/target.ts'
 import { tlsFault } from '../config/tls-options.ts'
 import { type Address, expectedAddress, parseAddress } from '../config/upstream-url.ts'
 import { isOriginForm, parseTarget } from '../http/request-target.ts'
+import { monotonicNow } from '../net/clock.ts'
 import type { Endpoint } from './dns-discovery.ts'
 import {
   balancerSchema, changesSchema, connectionTimeouts, dnsSchema, expectedRoute, expectedStatus, memberSchema
@@ -70,15 +71,11 @@ function resolveBalancer (name: string, own: BalancerOptions, at: string, issues
     healthCheck: own.healthCheck === undefined ? undefined : resolveHealthCheck(own.healthCheck, `${at}.healthCheck`, issues),
     slowStart: durationOf(own.slowStart, 0, `${at}.slowStart`, issues),
     random: own.random ?? Math.random,
-    clock: own.clock ?? monotonic
+    clock: own.clock ?? monotonicNow
   })
 }
 
 const byClient: HashSource = Object.freeze({ kind: 'client', name: '' })
-
-function monotonic (): number {
-  return performance.now()
-}
 
 function resolveMembers (list: readonly MemberOptions[], digests: boolean, at: string, issues: Issues): MemberConfig[] {
   if (list.length === 0) issues.expected(`${at}.members`, 'at least one member', list)

@@ -2,6 +2,7 @@
  * Stickiness: which route a request names, in its URL or in a cookie, and the cookie that makes a client name one (httpd:
  * `stickysession`, `stickysessionsep`). Everything is read as it was written, never decoded, in time linear to its length.
  */
+import { isToken } from '../http/syntax.ts'
 
 /** Where a request names its route. */
 export interface Stickiness {
@@ -31,7 +32,6 @@ export interface StickyCookie {
 /** What the policy `hash` goes by; the name is empty for `client`, in lower case for `header`. */
 export type HashSource = { readonly kind: 'client' | 'header' | 'cookie' | 'query', readonly name: string }
 
-const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/ // RFC 9110, 5.6.2
 const parameterName = /^[0-9A-Za-z_.~!$'()*+,:@%[\]-]+$/ // what RFC 3986 has for a path or a query, without separators
 const separatorCharacter = /^[0-9A-Za-z_.~!$'()*+:@<>[\]^`{|}-]$/ // RFC 6265, 4.1.1: cookie-octet, without those of a URL
 const routeCharacters = /^[0-9A-Za-z_.~-]+$/ // RFC 3986, 2.3: needs no escape in a URL, nor in a cookie
@@ -49,7 +49,7 @@ export function isRoute (text: string): boolean {
  */
 export function parseStickySession (spec: string, separator = '.'): Stickiness | undefined {
   const [cookie = '', parameter = cookie, ...more] = spec.split('|')
-  if (more.length > 0 || !token.test(cookie) || !parameterName.test(parameter)) return undefined
+  if (more.length > 0 || !isToken(cookie) || !parameterName.test(parameter)) return undefined
   if (/^off$/i.test(separator)) return Object.freeze({ cookie, parameter, separator: undefined })
   return separatorCharacter.test(separator) ? Object.freeze({ cookie, parameter, separator }) : undefined
 }
@@ -96,8 +96,8 @@ export function parseHashBy (text: string): HashSource | undefined {
   const colon = text.indexOf(':')
   const kind = text.slice(0, colon)
   const name = text.slice(colon + 1)
-  if (kind === 'header' && token.test(name)) return Object.freeze({ kind, name: name.toLowerCase() })
-  if (kind === 'cookie' && token.test(name)) return Object.freeze({ kind, name })
+  if (kind === 'header' && isToken(name)) return Object.freeze({ kind, name: name.toLowerCase() })
+  if (kind === 'cookie' && isToken(name)) return Object.freeze({ kind, name })
   if (kind === 'query' && parameterName.test(name)) return Object.freeze({ kind, name })
   return undefined
 }

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline, Readable, Transform } from 'node:stream'
 import { isHttp2 } from '../http/version.ts'
+import { emptyBuffer } from '../net/empty-buffer.ts'
 import { closingHead } from './must-close.ts'
 import { dropOfReplaced } from './replaced-response.ts'
 import { dropBody, isUnread, keepBehind } from './staged-close.ts'
@@ -67,5 +68,5 @@ function holdEnd (request: IncomingMessage, reply: FastifyReply, payload: Payloa
 }
 
 function writeHead (this: ServerResponse): void {
-  this.write(Buffer.alloc(0))
+  this.write(emptyBuffer)
 }

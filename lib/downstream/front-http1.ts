@@ -6,12 +6,11 @@ import { type Duplex, pipeline, type Readable } from 'node:stream'
 import { ClientGoneError, InvalidHeaderError } from '../errors.ts'
 import { type HeaderList, serialise } from '../http/header-list.ts'
 import type { ResponseHead } from '../http/response-head.ts'
+import { emptyBuffer } from '../net/empty-buffer.ts'
 import { reset } from '../net/socket.ts'
 import { dropFront, type Front, type FrontWatcher, withReplyHeaders } from './front.ts'
 import { closeInStages } from './staged-close.ts'
 import { isGuard, UpgradeResponse } from './upgrade-response.ts'
-
-const nothing = Buffer.alloc(0)
 
 const kFront: unique symbol = Symbol('fastify-wstunnel.front-http1')
 
@@ -58,7 +57,7 @@ export class Http1Front implements Front {
     }
     const early = this.#early
     this.#early = []
-    return early.length === 0 ? nothing : early.length === 1 ? early[0] as Buffer : Buffer.concat(early)
+    return early.length === 0 ? emptyBuffer : early.length === 1 ? early[0] as Buffer : Buffer.concat(early)
   }
 
   /** @internal */

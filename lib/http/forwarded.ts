@@ -1,4 +1,5 @@
 /** The fields that tell an upstream who asked: `X-Forwarded-*` and `Forwarded` (RFC 7239). */
+import { isToken } from './syntax.ts'
 
 /** Which fields tell the upstream who asked: see the option `forwarded`. */
 export type ForwardedMode = 'x-forwarded' | 'forwarded' | 'both' | false
@@ -61,5 +62,5 @@ function node (address: string): string {
 }
 
 function quote (value: string): string {
-  return /^[!#$%&'*+\-.^_`|~0-9a-z]+$/i.test(value) ? value : `"${value.replace(/[\\"]/g, '\\$&')}"`
+  return isToken(value) ? value : `"${value.replace(/[\\"]/g, '\\$&')}"`
 }

@@ -1,4 +1,5 @@
 /** Header fields as flat lists (`[name, value, name, value]`, like `rawHeaders`), in latin1: read, checked and written. */
+import { fieldChar, isToken } from './syntax.ts'
 
 /** `[name, value, name, value, …]`, as on the wire: order, case and repeated fields kept. */
 export type HeaderList = readonly string[]
@@ -28,16 +29,11 @@ export function fieldValue (list: HeaderList, name: string): string | undefined 
   return value
 }
 
-const fieldName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/ // RFC 9110, 5.1: a token
-const fieldContent = /^[\t\x20-\x7e\x80-\xff]*$/ // RFC 9110, 5.5: no control characters, so no line of its own
+const fieldContent = new RegExp(`^[${fieldChar}]*$`)
 
 /** Whether a name and a value can be written as one header field and as nothing else. */
 export function isField (name: unknown, value: unknown): boolean {
-  return typeof name === 'string' && typeof value === 'string' && fieldName.test(name) && fieldContent.test(value)
-}
-
-export function isToken (value: string): boolean {
-  return fieldName.test(value)
+  return typeof name === 'string' && typeof value === 'string' && isToken(name) && fieldContent.test(value)
 }
 
 /**

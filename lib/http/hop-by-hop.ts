@@ -4,7 +4,8 @@
  */
 import { randomBytes } from 'node:crypto'
 import { isAboutTheClient } from './forwarded.ts'
-import { fieldValue, type HeaderList, isToken, tokens } from './header-list.ts'
+import { fieldValue, type HeaderList, tokens } from './header-list.ts'
+import { isToken } from './syntax.ts'
 
 // RFC 9110, 7.6.1, and what has been for one hop by custom. Proxy-Authenticate and -Authorization (11.7) are between
 // a client and its own proxy; HTTP2-Settings belongs to an upgrade to h2c, which we never make.

@@ -2,6 +2,7 @@
  * The head of an HTTP/1.1 response (RFC 9112, 4 and 5), strictly: a line ends with CRLF, a field is a token, a colon and
  * a value without control characters, and there is no folding. What a lenient reader would repair is refused.
  */
+import { endOfHead, fieldChar, tchar } from './syntax.ts'
 
 /** A response's status line and fields. */
 export interface ResponseHead {
@@ -16,9 +17,8 @@ export interface ResponseHead {
   readonly size: number
 }
 
-const statusLine = /^HTTP\/(1\.[01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?$/
-const fieldLine = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[\t ]*([\t\x20-\x7e\x80-\xff]*)$/
-const endOfHead = Buffer.from('\r\n\r\n')
+const statusLine = new RegExp(`^HTTP/(1\\.[01]) ([1-5][0-9][0-9])(?: ([${fieldChar}]*))?$`)
+const fieldLine = new RegExp(`^([${tchar}]+):[\\t ]*([${fieldChar}]*)$`)
 
 /**
  * Reads the head at the beginning of `bytes`; `undefined` where it is not whole yet.

@@ -14,6 +14,7 @@ import type { HeaderList } from '../http/header-list.ts'
 import { isHttp2 } from '../http/version.ts'
 import type { Breakable, Registry } from '../lifecycle/registry.ts'
 import type { TunnelLimits } from '../lifecycle/tunnel-limits.ts'
+import { emptyBuffer } from '../net/empty-buffer.ts'
 import { logAborted, logFailure } from '../observability/failure-lines.ts'
 import { ForwardRecorder } from '../upstream/recorders.ts'
 import type { TargetUpstreams } from '../upstream/target-upstreams.ts'
@@ -337,10 +338,8 @@ function isPlainType (value: unknown): boolean {
 /** With `flushHeaders()` Node would write what is beyond ASCII as UTF-8, and so as other bytes. */
 function flushHeaders (this: FastifyReply['raw']): void {
   if (isHttp2(this.req)) this.flushHeaders()
-  else this.write(nothing)
+  else this.write(emptyBuffer)
 }
-
-const nothing: Buffer = Buffer.alloc(0)
 
 function startStream (exchange: Forward): void {
   exchange.stream()

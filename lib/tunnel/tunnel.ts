@@ -5,6 +5,7 @@
 import type { Duplex } from 'node:stream'
 import type { Written } from '../net/buffer-release.ts'
 import { monotonicNow } from '../net/clock.ts'
+import { emptyBuffer } from '../net/empty-buffer.ts'
 import { keepAlive, reset } from '../net/socket.ts'
 import { passUntilBoundary, requestClose } from './close-injection.ts'
 import {
@@ -215,10 +216,8 @@ function dismiss (side: TunnelEndpoint, how: 'reset' | 'destroy'): void {
   const leave = (): void => how === 'reset' ? reset(side.stream, side.transport) : destroy(side)
   if (stream.writableLength === 0 || stream.destroyed) leave()
   else if (stream.writableEnded) stream.once('finish', leave)
-  else stream.write(nothing, leave) // not at 'drain', which comes only after more than a high-water mark
+  else stream.write(emptyBuffer, leave) // not at 'drain', which comes only after more than a high-water mark
 }
-
-const nothing = Buffer.alloc(0)
 
 function destroy (side: TunnelEndpoint): void {
   side.stream.destroy()

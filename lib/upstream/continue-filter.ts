@@ -8,14 +8,14 @@
  * undici waits for the body of the former, and ends the connection of the latter unless it is told that it may be kept.
  */
 import type { Readable } from 'node:stream'
+import { endOfHead, fieldChar, tchar } from '../http/syntax.ts'
+import { emptyBuffer } from '../net/empty-buffer.ts'
 
 /** More interim responses than this before one final one are a flood (httpd: 10). */
 export const maxInterim = 8
 /** An interim head longer than this is not waited for. */
 const maxHeldBytes = 16_384
 
-const endOfHead = Buffer.from('\r\n\r\n')
-const nothing: Buffer = Buffer.alloc(0)
 const nothingWithheld: readonly string[] = []
 const statusAt = 'HTTP/1.1 '.length
 
@@ -42,7 +42,7 @@ export class ContinueFilter {
   /** Looks at what is read from this stream before the reader does: at less than half the cost of reading it and putting it back. */
   watch (stream: Readable): void {
     const read = stream.read
-    let held = nothing
+    let held = emptyBuffer
     stream.read = (size?: number): Buffer | null => {
       const chunk: Buffer | null = read.call(stream, size)
       if (chunk === null || !this.#expected) return chunk
@@ -63,9 +63,9 @@ export class ContinueFilter {
     if (end === -1 && bytes.length - at <= maxHeldBytes) return { passed, rest: bytes.subarray(at) }
     this.#expected = false
     const head = end === -1 ? '' : bytes.toString('latin1', at, end + endOfHead.length)
-    if (!plainHead.test(head)) return { passed: Buffer.concat([passed, bytes.subarray(at)]), rest: nothing }
+    if (!plainHead.test(head)) return { passed: Buffer.concat([passed, bytes.subarray(at)]), rest: emptyBuffer }
     const rest = bytes.subarray(end + endOfHead.length)
-    return { passed: Buffer.concat([passed, Buffer.from(this.#mended(head), 'latin1'), rest]), rest: nothing }
+    return { passed: Buffer.concat([passed, Buffer.from(this.#mended(head), 'latin1'), rest]), rest: emptyBuffer }
   }
 
   #mended (head: string): string {
@@ -81,7 +81,7 @@ export class ContinueFilter {
 
   /** What passes of these bytes, and what cannot be told yet. */
   #take (bytes: Buffer): { passed: Buffer, rest: Buffer } {
-    let passed = nothing
+    let passed = emptyBuffer
     let at = 0
     while (at < bytes.length) {
       const end = interimEnd(bytes, at)
@@ -89,13 +89,13 @@ export class ContinueFilter {
       if (end === at || this.taken === maxInterim) {
         if (end === at && this.#isOdd(bytes, at)) return this.#mend(passed, bytes, at)
         this.#expected = false
-        return { passed: at === 0 ? bytes : Buffer.concat([passed, bytes.subarray(at)]), rest: nothing }
+        return { passed: at === 0 ? bytes : Buffer.concat([passed, bytes.subarray(at)]), rest: emptyBuffer }
       }
       if (isContinue(bytes.toString('latin1', at, end))) this.taken++
       else passed = Buffer.concat([passed, bytes.subarray(at, end)])
       at = end
     }
-    return { passed, rest: nothing }
+    return { passed, rest: emptyBuffer }
   }
 }
 
@@ -118,8 +118,14 @@ function interimEnd (bytes: Buffer, at: number): number {
   return bytes.length - at > maxHeldBytes ? at : -1
 }
 
-const plainHead = /^HTTP\/1\.[01] \d\d\d(?: [\t\x20-\x7e\x80-\xff]*)?\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n$/
+const plainHead = headOf('\\d\\d\\d')
+const continueHead = headOf('100')
+
+/** A whole head of a response with such a status. */
+function headOf (status: string): RegExp {
+  return new RegExp(`^HTTP/1\\.[01] ${status}(?: [${fieldChar}]*)?\\r\\n(?:[${tchar}]+:[${fieldChar}]*\\r\\n)*\\r\\n$`)
+}
 
 function isContinue (head: string): boolean {
-  return /^HTTP\/1\.[01] 100(?: [\t\x20-\x7e\x80-\xff]*)?\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n$/.test(head)
+  return continueHead.test(head)
 }

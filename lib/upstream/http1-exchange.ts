@@ -9,6 +9,7 @@ import { ClosedError, InvalidResponseError, timedOut, toProxyError } from '../er
 import { type Framing, responseFraming } from '../http/body-reader.ts'
 import { fieldValue, tokens } from '../http/header-list.ts'
 import { parseHead, type ResponseHead } from '../http/response-head.ts'
+import { emptyBuffer } from '../net/empty-buffer.ts'
 import { keepAlive } from '../net/socket.ts'
 import { dial, type DialOptions, discard, type UpstreamConnection } from './connect.ts'
 import { maxInterim } from './continue-filter.ts'
@@ -51,7 +52,6 @@ export interface UpgradeResult {
 
 const webSocketGuid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 
-const nothing: Buffer = Buffer.alloc(0)
 const kExchange: unique symbol = Symbol('fastify-wstunnel.exchange')
 
 type Stream = Duplex & { [kExchange]?: Http1Exchange | undefined }
@@ -66,7 +66,7 @@ export class Http1Exchange {
   #timer: NodeJS.Timeout | undefined = undefined
   #connection: UpstreamConnection | undefined = undefined
   #settled = false
-  #received = nothing
+  #received = emptyBuffer
   /** Where in `#received` the next head begins. */
   #start = 0
   #interim = 0
