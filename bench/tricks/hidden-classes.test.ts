@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { event } from '../fixtures/wait.ts'
+import { event } from '../../test/fixtures/wait.ts'
 
 /** Bytes of the old generation for each socket: 850 and more where its options have hidden classes of their own. */
 const most = 400

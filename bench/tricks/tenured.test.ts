@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { fork, type ChildProcess } from 'node:child_process'
 import { test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { rawClient, requestHead } from '../fixtures/client.ts'
-import { startHttpUpstream } from '../fixtures/upstream.ts'
-import { event } from '../fixtures/wait.ts'
+import { rawClient, requestHead } from '../../test/fixtures/client.ts'
+import { startHttpUpstream } from '../../test/fixtures/upstream.ts'
+import { event } from '../../test/fixtures/wait.ts'
 
 /** Requests between two scavenges, scavenges, and connections. */
 const [batch, scavenges, width] = [200, 10, 16]
