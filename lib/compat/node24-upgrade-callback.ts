@@ -1,11 +1,18 @@
-/** Node 24.9 and later: `shouldUpgradeCallback`, which decides before the parser does whether a request is an upgrade. */
+/**
+ * Bytes behind an upgrade that is declined are lost, and a request that was cut in two is read from its middle.
+ *
+ * Versions: Node 24.9 and later, which ask `server.shouldUpgradeCallback` (nodejs.org/api/http.html) before they take a request for an upgrade.
+ * Cause: where that says no, Node loses what it has read behind the head. So where nobody else hears of upgrades, all are taken.
+ * Test: test/fuzz/corpus.test.ts and test/integration/http.test.ts on Node 24 and 26.
+ * Remove when: Node keeps those bytes.
+ */
 import type { IncomingMessage, Server } from 'node:http'
 import { type Instance, isInCharge } from '../downstream/instances.ts'
 import { readFacts } from '../routing/request-facts.ts'
 
 /**
- * From 24.9 on Node asks before it takes a request for an upgrade. Where we are the only ones to hear of those, all are taken:
- * of one that is declined here, Node loses what it has read behind it, and a request that was cut in two is read from its middle.
+ * Takes every upgrade where only this plugin listens for them; elsewhere, those that will switch.
+ * @returns puts back what was there before
  */
 export function takeAllUpgrades (server: Server & { shouldUpgradeCallback?: (request: IncomingMessage) => boolean }, peers: readonly Instance[]): () => void {
   const before = server.shouldUpgradeCallback
