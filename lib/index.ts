@@ -3,7 +3,7 @@
  */
 export type {
   BalancerControl, BalancerMetrics, BalancerOptions, DnsMembers, HealthCheckOptions, LbFunction, LbMethod, MemberChanges, MemberInfo,
-  MemberOptions, MemberState
+  MemberLookup, MemberOptions, MemberState, MemberStateChange, MemberStateMessage
 } from './balancer/options.ts'
 export type { Candidate } from './balancer/policies.ts'
 export type { StickyCookie } from './balancer/session-affinity.ts'
@@ -12,9 +12,10 @@ export type { CommonOptions, LeaseStore, Limits, ReverseOptions, TracedAttempt, 
 export type { TlsOptions } from './config/tls-options.ts'
 export type { ErrorSource, WstunnelError } from './errors.ts'
 export type { HeaderMap } from './http/header-map.ts'
-export type { ForwardMetrics, MetricsSnapshot, RouteMetrics, TunnelMetrics, UpstreamMetrics } from './observability/metrics-snapshot.ts'
+export type { TunnelCloseMessage, TunnelOpenMessage, TunnelRefusedMessage } from './observability/channels.ts'
+export type { ForwardMetrics, MetricsSnapshot, RouteMetrics, TunnelMetrics, UpstreamMetrics } from './observability/metrics.ts'
 export type { RouteOptions, WstunnelOptions } from './plugin/options.ts'
 export type { WstunnelDecorator, WstunnelPlugin } from './plugin/plugin.ts'
-export type { TunnelReason } from './tunnel/tunnel.ts'
+export type { TunnelReason } from './tunnel/reasons.ts'
 export type { Histogram, RefusalStage, StatusClass } from './upstream/counters.ts'
 export { default, default as fastifyWstunnel, default as wstunnel, default as 'module.exports' } from './plugin/plugin.ts'

@@ -14,7 +14,7 @@ import { checkCommand } from './pack-check-cli.ts'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const all = process.argv.includes('--all')
 const word = process.argv.slice(2).find((argument) => !argument.startsWith('--')) ?? ''
-const maxBytes = 330_000
+const maxBytes = 250_000
 
 interface Manifest { version: string, types?: string, exports: Record<string, string | Record<string, string>>, typesVersions?: Record<string, Record<string, string[]>> }
 
@@ -77,9 +77,27 @@ async function main (): Promise<void> {
 }
 main().catch((error: unknown) => { console.error(error); process.exitCode = 1 })
 `
+/** Each export is typed, for each way to resolve one: what has no types, or has \`any\`, does not compile. */
+const subpaths = `
+import { tracing } from 'fastify-wstunnel/otel'
+import { fromHttpdConf } from 'fastify-wstunnel/httpd'
+import { collect } from 'fastify-wstunnel/prometheus'
+import { redisLeases } from 'fastify-wstunnel/redis'
+import status from 'fastify-wstunnel/status'
+// @ts-expect-error is no prefix
+export const wrongPrefix: Parameters<typeof collect>[2] = { prefix: 1 }
+// @ts-expect-error is no text
+export const wrongText: Parameters<typeof fromHttpdConf>[0] = 1
+// @ts-expect-error has no unit
+export const wrongTtl: Parameters<typeof redisLeases>[1] = { ttl: '30' }
+// @ts-expect-error is no flag
+export const wrongForwards: Parameters<typeof tracing>[0] = { forwards: 'yes' }
+// @ts-expect-error is no prefix
+export const wrongStatus: Parameters<typeof status>[1] = { prefix: 1 }
+`
 const esModule = `import Fastify from 'fastify'
 import byDefault, { wstunnel as named, fastifyWstunnel, type WstunnelOptions } from 'fastify-wstunnel'
-${body}`
+${subpaths}${body}`
 /** As TypeScript writes a \`require()\`. */
 const requiring = `import Fastify = require('fastify')
 import required = require('fastify-wstunnel')

@@ -9,8 +9,9 @@ import ts from 'typescript'
 const files: Record<string, string[]> = {
   'config/target.d.ts': ['CommonOptions', 'Limits', 'TunnelInfo', 'TunnelOutcome'],
   'plugin/options.d.ts': ['WstunnelOptions', 'RouteOptions'],
-  'observability/metrics-snapshot.d.ts': ['TunnelMetrics', 'ForwardMetrics', 'UpstreamMetrics', 'RouteMetrics', 'MetricsSnapshot'],
-  'balancer/options.d.ts': ['MemberConnection', 'MemberDefaults', 'MemberOptions', 'DnsMembers', 'HealthCheckOptions', 'BalancerOptions', 'MemberInfo', 'BalancerMetrics']
+  'observability/channels.d.ts': ['TunnelOpenMessage', 'TunnelCloseMessage', 'TunnelRefusedMessage'],
+  'observability/metrics.d.ts': ['TunnelMetrics', 'ForwardMetrics', 'UpstreamMetrics', 'RouteMetrics', 'MetricsSnapshot'],
+  'balancer/options.d.ts': ['MemberConnection', 'MemberDefaults', 'MemberOptions', 'DnsMembers', 'HealthCheckOptions', 'BalancerOptions', 'MemberInfo', 'BalancerMetrics', 'MemberStateChange', 'MemberLookup']
 }
 /** Interfaces of options, whose optional members have a default. */
 const withDefaults = /Options$|^Limits$|^MemberDefaults$|^MemberConnection$|^DnsMembers$/

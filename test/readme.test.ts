@@ -11,7 +11,7 @@ import wstunnel from '../lib/index.ts'
 import { drainTimeoutDefault, durationDefaults } from '../lib/plugin/option-defaults.ts'
 import { common, topOnly } from '../lib/plugin/options-schema.ts'
 import { resolveOptions } from '../lib/plugin/resolve-options.ts'
-import { tunnelReasons } from '../lib/tunnel/tunnel.ts'
+import { tunnelReasons } from '../lib/tunnel/reasons.ts'
 import { refusalStages } from '../lib/upstream/counters.ts'
 
 // The README says what the code does: every option, code, reason and metric has its place there, every link its file.

@@ -16,7 +16,7 @@ import { type Choice, tlsTowards, type Upstream } from '../upstream/upstream.ts'
 import { Discovery, type Endpoint } from './dns-discovery.ts'
 import { HealthMonitor } from './health-check.ts'
 import { Member, type MemberSettings } from './member.ts'
-import type { BalancerConfig, BalancerMetrics, MemberChanges, MemberConfig, MemberInfo, MemberOptions, MemberState } from './options.ts'
+import type { BalancerConfig, BalancerMetrics, MemberChanges, MemberConfig, MemberInfo, MemberOptions, MemberState, MemberStateMessage } from './options.ts'
 import { discoveredMember, joiningMember, parseStatus, reconfigured } from './resolve-options.ts'
 import { type MemberPool, Selection } from './selection.ts'
 
@@ -37,7 +37,7 @@ const retryAfterUnknown = 5
 export class Balancer implements UpstreamSelector, MemberPool {
   readonly config: BalancerConfig
   readonly #settings: MemberSettings
-  readonly #report: (change: MemberChange) => void
+  readonly #report: (message: MemberStateMessage) => void
   #members: Member[]
   /** Those that were taken out, while they have exchanges. */
   #leaving: Member[] = []
@@ -51,7 +51,7 @@ export class Balancer implements UpstreamSelector, MemberPool {
    * @param accounts brings the counters of members up to date
    * @param report told of each change of a member's state, and of look-ups that begin or cease to fail
    */
-  constructor (config: BalancerConfig, accounts: Accounts, report: (change: MemberChange) => void) {
+  constructor (config: BalancerConfig, accounts: Accounts, report: (message: MemberStateMessage) => void) {
     const { retry, slowStart, clock } = config
     this.config = config
     this.#accounts = accounts
@@ -264,8 +264,3 @@ export class Balancer implements UpstreamSelector, MemberPool {
 function labelOf (url: string): string {
   return parseAddress(url)?.label ?? url
 }
-
-/** What a balancer tells of: a member's change, or a look-up. */
-export type MemberChange =
-  | { readonly balancer: string, readonly member: string, readonly from: MemberState, readonly to: MemberState, readonly error: Error | undefined }
-  | { readonly balancer: string, readonly name: string, readonly members?: readonly string[], readonly error?: Error }

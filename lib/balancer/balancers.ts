@@ -4,9 +4,9 @@ import { forName } from '../config/suggestions.ts'
 import type { Target } from '../config/target.ts'
 import { InvalidOptionsError } from '../errors.ts'
 import type { Registry } from '../lifecycle/registry.ts'
-import { Balancer, type MemberChange } from './balancer.ts'
+import { Balancer } from './balancer.ts'
 import { controlOf } from './control.ts'
-import type { BalancerConfig, BalancerControl } from './options.ts'
+import type { BalancerConfig, BalancerControl, MemberStateMessage } from './options.ts'
 
 /** How many members of each balancer are up. */
 export type BalancerHealth = Record<string, { up: number, members: number }>
@@ -14,10 +14,10 @@ export type BalancerHealth = Record<string, { up: number, members: number }>
 export class Balancers {
   readonly byName: Map<string, Balancer> = new Map()
   readonly #registry: Registry
-  readonly #report: (change: MemberChange) => void
+  readonly #report: (change: MemberStateMessage) => void
 
   /** @param report told of each change of a member's state, and of look-ups that begin or cease to fail */
-  constructor (registry: Registry, report: (change: MemberChange) => void) {
+  constructor (registry: Registry, report: (change: MemberStateMessage) => void) {
     this.#registry = registry
     this.#report = report
   }

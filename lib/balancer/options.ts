@@ -207,6 +207,35 @@ export interface BalancerControl {
   set (url: string, changes: MemberChanges): MemberInfo
 }
 
+/** A member's state has changed: by its health check, by a failure, by an exchange that came through again, or by `app.wstunnel.balancer(name)`. */
+export interface MemberStateChange {
+  /** Name of the balancer. */
+  readonly balancer: string
+  /** URL of the member; never credentials. */
+  readonly member: string
+  /** The state that it had. */
+  readonly from: MemberState
+  /** The state that it has now. */
+  readonly to: MemberState
+  /** What its upstream or its health check failed with; `undefined` where the change is no failure. */
+  readonly error: Error | undefined
+}
+
+/** A look-up of a balancer's `dns` has changed its members, or has failed. */
+export interface MemberLookup {
+  /** Name of the balancer. */
+  readonly balancer: string
+  /** The DNS name that was looked up. */
+  readonly name: string
+  /** URLs of all members that the balancer has now; left out where the look-up failed. */
+  readonly members?: readonly string[]
+  /** What the look-up failed with: the members stay as they were. */
+  readonly error?: Error
+}
+
+/** Message of the `diagnostics_channel` `fastify-wstunnel:member:state`. Only a `MemberStateChange` has `member`. */
+export type MemberStateMessage = MemberStateChange | MemberLookup
+
 /** A balancer's `healthCheck`, resolved. Durations in milliseconds. */
 export interface HealthCheck {
   /**

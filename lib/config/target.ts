@@ -3,7 +3,7 @@ import type { FastifyRequest, onRequestHookHandler, preHandlerHookHandler, preVa
 import type { ForwardedMode } from '../http/forwarded.ts'
 import type { HeaderMap } from '../http/header-map.ts'
 import type { PathPrefix, RouterRules } from '../http/path-pattern.ts'
-import type { TunnelReason, TunnelTimers } from '../tunnel/tunnel.ts'
+import type { TunnelReason, TunnelTimers } from '../tunnel/reasons.ts'
 import type { Duration } from './duration.ts'
 import type { TlsOptions } from './tls-options.ts'
 import type { Address, BalancerRef } from './upstream-url.ts'

@@ -1,25 +1,25 @@
 /** What the world hears of a balancer's members: on their channel, and in the log. */
 import type { FastifyBaseLogger } from 'fastify'
-import type { MemberChange } from '../balancer/balancer.ts'
+import type { MemberStateMessage } from '../balancer/options.ts'
 import { logging } from '../config/user-function.ts'
 import { channels } from './channels.ts'
 
 /** Returns what tells of each change of a member's state, and of look-ups that begin or cease to fail. */
-export function memberReporter (log: FastifyBaseLogger): (change: MemberChange) => void {
+export function memberReporter (log: FastifyBaseLogger): (change: MemberStateMessage) => void {
   return (change) => {
     if (channels.member.hasSubscribers) channels.member.publish(change)
     logging(() => write(log, change))
   }
 }
 
-function write (log: FastifyBaseLogger, change: MemberChange): void {
+function write (log: FastifyBaseLogger, change: MemberStateMessage): void {
   const { error: err, ...rest } = change
   const isBad = err !== undefined || ('to' in change && (change.to === 'error' || change.to === 'unhealthy'))
   if (isBad) log.warn({ ...rest, ...(err === undefined ? {} : { err }) }, titleOf(change))
   else log.info(rest, titleOf(change))
 }
 
-function titleOf (change: MemberChange): string {
+function titleOf (change: MemberStateMessage): string {
   if ('member' in change) return 'balancer member changed'
   return change.error === undefined ? 'balancer members found' : 'look-up of balancer members failed'
 }

@@ -4,11 +4,11 @@ import type { Target, TunnelOutcome } from '../config/target.ts'
 import { logging, readable, whenRejected } from '../config/user-function.ts'
 import type { TunnelSession } from '../lifecycle/tunnel-session.ts'
 import { callOutsideRequests } from '../net/async-context.ts'
-import { channels } from './channels.ts'
+import { channels, type TunnelCloseMessage, type TunnelOpenMessage } from './channels.ts'
 
 /** A tunnel has begun. */
 export function emitOpen (tunnel: TunnelSession, target: Target, request: FastifyRequest): void {
-  if (channels.open.hasSubscribers) channels.open.publish({ tunnel, request })
+  if (channels.open.hasSubscribers) channels.open.publish({ tunnel, request } satisfies TunnelOpenMessage)
   const { onTunnelOpen } = target
   if (onTunnelOpen !== undefined) callUserHook(request.log, tunnel, 'onTunnelOpen', () => onTunnelOpen(tunnel, request))
 }
@@ -16,7 +16,7 @@ export function emitOpen (tunnel: TunnelSession, target: Target, request: Fastif
 /** What tells of a tunnel's end, outside of any request's context. A logger and a target are all that it keeps. */
 export function closeReporter (log: FastifyBaseLogger, target: Target): (tunnel: TunnelSession, outcome: TunnelOutcome) => void {
   return (tunnel, outcome) => callOutsideRequests(() => {
-    if (channels.close.hasSubscribers) channels.close.publish({ tunnel, outcome })
+    if (channels.close.hasSubscribers) channels.close.publish({ tunnel, outcome } satisfies TunnelCloseMessage)
     const { error: err, ...rest } = outcome
     const line = { tunnel: tunnel.id, upstream: tunnel.upstream, ...rest, ...(err === undefined ? {} : { err }) }
     logging(() => log[levelOf(outcome)](line, 'tunnel closed'))

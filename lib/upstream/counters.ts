@@ -1,5 +1,5 @@
 /** Counters and histograms: plain numbers that an exchange adds to as it goes, and that add up to any total. */
-import { type TunnelReason, tunnelReasons } from '../tunnel/tunnel.ts'
+import { type TunnelReason, tunnelReasons } from '../tunnel/reasons.ts'
 
 /** Where an upgrade was refused, in the order of its life. */
 export const refusalStages = ['decision', 'limit', 'dial', 'handshake', 'upstream'] as const

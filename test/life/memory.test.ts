@@ -4,7 +4,8 @@ import { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import { monotonicNow } from '../../lib/net/clock.ts'
 import { Tunnel } from '../../lib/tunnel/tunnel.ts'
-import type { Ending, TunnelTimers } from '../../lib/tunnel/tunnel.ts'
+import type { Ending } from '../../lib/tunnel/tunnel.ts'
+import type { TunnelTimers } from '../../lib/tunnel/reasons.ts'
 import { deferred, within } from '../fixtures/wait.ts'
 
 const none: TunnelTimers = { idle: 0, halfClose: 0, lifetime: 0, stall: 0 }

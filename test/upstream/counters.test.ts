@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { tunnelReasons } from '../../lib/tunnel/tunnel.ts'
+import { tunnelReasons } from '../../lib/tunnel/reasons.ts'
 import { Counters, HistogramCounter, refusalStages } from '../../lib/upstream/counters.ts'
 
 describe('a histogram', () => {
