@@ -147,19 +147,6 @@ for (const [name, heading] of [['TunnelInfo', '### `tunnels()`'], ['TunnelOutcom
 }
 
 for (const file of documents) {
-  test(`every block of code in ${file} is valid`, () => {
-    const blocks = [...read(file).matchAll(/^```(js|ts)\n(.*?)^```$/gms)]
-    if (file === 'README.md') assert.ok(blocks.length >= 5)
-    for (const [, language, code = ''] of blocks) {
-      const { diagnostics = [] } = ts.transpileModule(code, {
-        fileName: `block.m${language as string}`,
-        reportDiagnostics: true,
-        compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023, allowJs: true }
-      })
-      assert.deepEqual(diagnostics.map(({ messageText }) => messageText), [], code)
-    }
-  })
-
   test(`every link in ${file} leads somewhere`, () => {
     const text = read(file).replace(/^```.*?^```$/gms, '')
     for (const [, link = ''] of text.matchAll(/\]\(([^)]+)\)/g)) {
