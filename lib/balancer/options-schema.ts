@@ -1,8 +1,9 @@
 /** The shapes of what a balancer's options may be. What no shape can say is checked by `balancer/resolve-options`. */
 import { type TSchema, Type } from '@sinclair/typebox'
-import { anything, count, duration, flag, func, maybe, oneOf, some, strictObject, text } from '../config/schema.ts'
+import { anything, count, duration, flag, func, hinting, maybe, oneOf, some, strictObject, text } from '../config/schema.ts'
+import { forUpstream } from '../config/suggestions.ts'
 import { tlsOptionNames } from '../config/tls-options.ts'
-import { expectedAddress } from '../config/upstream-url.ts'
+import { expectedAddress, isAddress } from '../config/upstream-url.ts'
 import { policies } from './policies.ts'
 
 export const expectedStatus = "letters of D, S, I, R, H and N, such as '+H' or 'D-N'"
@@ -19,9 +20,11 @@ const memberDefaults: Record<string, TSchema> = {
   status: text(expectedStatus)
 }
 
-export const memberSchema: TSchema = strictObject({
-  ...memberDefaults, url: Type.Union([Type.String(), Type.Object({})], { description: expectedAddress }), route: text(expectedRoute), redirect: text(expectedRoute)
-}, 'a member')
+const expectedMember = "a member such as { url: 'ws://10.0.0.1:9080' }"
+
+export const memberSchema: TSchema = hinting(strictObject({
+  ...memberDefaults, url: hinting(Type.Union([Type.String(), Type.Object({})], { description: expectedAddress }), (value) => forUpstream(value, [], isAddress)), route: text(expectedRoute), redirect: text(expectedRoute)
+}, expectedMember), (value) => typeof value === 'string' ? `, did you mean { url: '${value}' }?` : '')
 
 const { loadFactor, lbSet, max, status } = memberDefaults
 export const changesSchema: TSchema = strictObject({ loadFactor, lbSet, max, status, redirect: text(expectedRoute) } as Record<string, TSchema>, 'changes')
@@ -46,7 +49,7 @@ const healthSchema = maybe(strictObject({
   fails: count,
   status: maybe(Type.Array(Type.Union([Type.Integer(), Type.String()]), { minItems: 1, description: "an array such as [200, '300-399']" })),
   body: maybe(Type.Unknown())
-}, 'a health check'))
+}, "a health check such as { method: 'GET', uri: '/health' }"))
 
 const stickyCookieSchema = maybe(strictObject({
   path: text('a path'),
@@ -76,7 +79,7 @@ export const balancerSchema: TSchema = strictObject({
   slowStart: duration,
   random: maybe(func),
   clock: maybe(func)
-}, 'a balancer')
+}, "a balancer such as { members: [{ url: 'ws://10.0.0.1:9080' }] }")
 
 /** Of `balancers`: what is below a name is checked with the name in its path. */
 export const balancersSchema: TSchema = maybe(Type.Object({}, { additionalProperties: true, description: 'an object of balancers by name' }))

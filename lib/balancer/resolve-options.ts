@@ -1,11 +1,11 @@
 /** Checks the options of balancers, and those of members that join while the server runs. */
 import { isIP, isIPv4, isIPv6 } from 'node:net'
 import { parseDuration } from '../config/duration.ts'
-import { expectedDuration, fits, Issues, soundPart } from '../config/schema.ts'
-import { forUpstream, forWord, namesUnset } from '../config/suggestions.ts'
+import { durationHint, expectedDuration, fits, Issues, soundPart } from '../config/schema.ts'
+import { forMisread, forUpstream, forWord, namesUnset } from '../config/suggestions.ts'
 import type { ConnectionOverrides } from '../config/target.ts'
-import { tlsFault } from '../config/tls-options.ts'
-import { type Address, expectedAddress, parseAddress } from '../config/upstream-url.ts'
+import { tlsFaults } from '../config/tls-options.ts'
+import { type Address, expectedAddress, isAddress, parseAddress } from '../config/upstream-url.ts'
 import { isOriginForm, parseTarget } from '../http/request-target.ts'
 import { monotonicNow } from '../net/clock.ts'
 import type { Endpoint } from './dns-discovery.ts'
@@ -143,7 +143,8 @@ export function joiningMember (options: MemberOptions, { webSocket, stickyCookie
 function resolveMember (own: MemberOptions, digests: boolean, at: string, issues: Issues): MemberConfig | undefined {
   const address = parseUrl(own.url)
   if (address === undefined) issues.expected(below(at, 'url'), expectedAddress, own.url, forUpstream(own.url, [], isAddress))
-  else if (namesUnset(address.label)) issues.expected(below(at, 'url'), 'the host of an upstream', own.url, forUpstream(undefined, [], isAddress))
+  else if (namesUnset(address.label)) issues.expected(below(at, 'url'), 'an upstream with all its parts', own.url, forUpstream(undefined, [], isAddress))
+  else checkMisread(below(at, 'url'), own.url, issues)
   for (const name of ['route', 'redirect'] as const) {
     const value = own[name]
     if (value !== undefined && !isRoute(value)) issues.expected(below(at, name), expectedRoute, value)
@@ -155,13 +156,14 @@ function resolveMember (own: MemberOptions, digests: boolean, at: string, issues
   return Object.freeze({ ...common, address, route, redirect: own.redirect })
 }
 
+function checkMisread (at: string, url: unknown, issues: Issues): void {
+  const hint = typeof url === 'string' ? forMisread(url, isAddress) : ''
+  if (hint !== '') issues.expected(at, expectedAddress, url, hint)
+}
+
 function parseUrl (url: unknown): Address | undefined {
   const text = url instanceof URL ? url.href : url
   return typeof text === 'string' ? parseAddress(text) : undefined
-}
-
-function isAddress (text: string): boolean {
-  return parseAddress(text) !== undefined
 }
 
 function resolveDefaults (own: MemberDefaults, at: string, issues: Issues): Omit<MemberConfig, 'address' | 'route' | 'redirect'> {
@@ -182,8 +184,7 @@ function resolveConnection (own: MemberConnection, at: string, issues: Issues): 
     if (own[name] !== undefined) connection[name] = durationOf(own[name], 0, below(at, name), issues)
   }
   if (own.tls !== undefined) {
-    const fault = tlsFault(own.tls)
-    if (fault !== undefined) issues.note(below(at, 'tls'), fault)
+    for (const [path, finding] of tlsFaults(own.tls, below(at, 'tls'))) issues.note(path, finding)
     connection.tls = Object.freeze({ ...own.tls })
   }
   return Object.freeze(connection)
@@ -281,7 +282,8 @@ function resolveHealthCheck (own: HealthCheckOptions, at: string, issues: Issues
 function durationOf (value: unknown, byDefault: number, at: string, issues: Issues): number {
   if (value === undefined) return byDefault
   const ms = parseDuration(value)
-  if (ms === undefined) issues.expected(at, expectedDuration, value)
+  if (ms === undefined) issues.expected(at, expectedDuration, value, durationHint(value))
+  issues.warnOfUnit(at, value)
   return ms ?? byDefault
 }
 

@@ -3,14 +3,18 @@ import { type TSchema, Type } from '@sinclair/typebox'
 import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
 import { type ValueError, ValueErrorType } from '@sinclair/typebox/errors'
 import { InvalidOptionsError } from '../errors.ts'
-import { forOption } from './suggestions.ts'
+import { longestDelay } from './duration.ts'
+import { forDuration, forOption, forWord } from './suggestions.ts'
 
 export const expectedDuration = "a duration such as '30s'"
 
 export const maybe = (schema: TSchema): TSchema => Type.Optional(schema)
 export const some = (expected: string, ...schemas: TSchema[]): TSchema => maybe(Type.Union(schemas, { description: expected }))
 export const flag: TSchema = maybe(Type.Boolean({ description: 'true or false' }))
-export const duration: TSchema = some(expectedDuration, Type.Number({ minimum: 0 }), Type.String())
+/** A schema that says more of a value that it refuses. `hint`: as in `Issues.expected`. */
+export const hinting = (schema: TSchema, hint: (value: unknown) => string): TSchema => ({ ...schema, hint })
+export const durationHint = (value: unknown): string => forDuration(value, longestDelay)
+export const duration: TSchema = hinting(some(expectedDuration, Type.Number({ minimum: 0 }), Type.String()), durationHint)
 export const count: TSchema = maybe(Type.Integer({ minimum: 0, description: 'a whole number of at least 0' }))
 export const text = (expected: string): TSchema => maybe(Type.String({ description: expected }))
 export const func: TSchema = Type.Function([], Type.Unknown(), { description: 'a function' })
@@ -33,9 +37,27 @@ export function withoutCredentials (text: string): string {
   return `${scheme}***${text.slice(at)}`
 }
 
+/** Below it a number is most likely one of seconds, by who knows httpd or nginx. */
+const fewMilliseconds = 100
+
 /** What is wrong, by the path of the value. The first finding of a path stands. */
 export class Issues {
   readonly #findings: Map<string, string> = new Map()
+  readonly #warnings: Set<string> = new Set()
+
+  /** What is allowed but hardly meant. */
+  get warnings (): readonly string[] {
+    return [...this.#warnings]
+  }
+
+  warn (text: string): void {
+    this.#warnings.add(text)
+  }
+
+  /** Warns of a duration that is a number of milliseconds, and looks like one of seconds. */
+  warnOfUnit (path: string, value: unknown): void {
+    if (typeof value === 'number' && value > 0 && value < fewMilliseconds) this.warn(`${path} is ${value} ms: a number is milliseconds, ${value} seconds are '${value}s'`)
+  }
 
   note (path: string, finding: string): void {
     if (!this.#findings.has(path)) this.#findings.set(path, finding)
@@ -67,38 +89,52 @@ const compiled = new Map<TSchema, TypeCheck<TSchema>>()
 
 /** Whether a value has the schema's shape; what is wrong with it is noted. */
 export function fits (schema: TSchema, value: unknown, at: string, issues: Issues): boolean {
-  return faultsOf(schema, value, at, issues, []).length === 0
+  return faultsOf(schema, value, at, issues, {}).length === 0
 }
 
 /**
  * What of a value has the schema's shape; what has not is noted, and left out of a copy: the rest can be looked at further, so that
  * one error names all that is wrong. An item of an array that is left out is `undefined`.
- * @param atTop options of which it is to be said that they belong at the top
+ * @param places where else there is an option of a name
  * @returns `undefined` where the value as a whole is not of that shape
  */
-export function soundPart<T> (schema: TSchema, value: T, at: string, issues: Issues, atTop: readonly string[] = []): T | undefined {
-  return faultsOf(schema, value, at, issues, atTop).reduce<T | undefined>((rest, pointer) => without(rest, pointer.split('/').slice(1)) as T | undefined, value)
+export function soundPart<T> (schema: TSchema, value: T, at: string, issues: Issues, places: Places = {}): T | undefined {
+  return faultsOf(schema, value, at, issues, places).reduce<T | undefined>((rest, pointer) => without(rest, pointer.split('/').slice(1)) as T | undefined, value)
 }
 
 /** The pointers of what TypeBox finds wrong in the value at a path. */
-function faultsOf (schema: TSchema, value: unknown, at: string, issues: Issues, atTop: readonly string[]): string[] {
+function faultsOf (schema: TSchema, value: unknown, at: string, issues: Issues, places: Places): string[] {
   let check = compiled.get(schema)
   if (check === undefined) compiled.set(schema, check = TypeCompiler.Compile(schema))
   if (check.Check(value)) return [] // compiled, which the walk for what is wrong is not
   return [...check.Errors(value)].map((error) => {
-    note(error, at, issues, atTop)
+    note(error, at, issues, places)
     return error.path
   })
 }
 
-function note ({ path, schema, type, value }: ValueError, at: string, issues: Issues, atTop: readonly string[]): void {
+/** Names of options, each with where it belongs. */
+type Places = Readonly<Record<string, string>>
+
+function note ({ path, schema, type, value }: ValueError, at: string, issues: Issues, places: Places): void {
   if (type === ValueErrorType.ObjectAdditionalProperties) {
     const name = unescaped(path.slice(path.lastIndexOf('/') + 1))
     const { properties = {} } = schema as { properties?: object }
-    issues.note(pathOf(at, path), `unknown option${forOption(name, Object.keys(properties), atTop)}`)
+    issues.note(pathOf(at, path), `unknown option${forOption(name, Object.keys(properties), places)}`)
   } else {
-    issues.expected(pathOf(at, path), schema.description ?? 'another value', value)
+    issues.expected(pathOf(at, path), schema.description ?? 'another value', value, hintOf(schema, value))
   }
+}
+
+/** What was most likely meant, as far as a schema tells. */
+function hintOf (schema: TSchema, value: unknown): string {
+  const { hint, anyOf = [], type } = schema as { hint?: (value: unknown) => string, anyOf?: Array<{ const?: unknown }>, type?: string }
+  if (hint !== undefined) return hint(value)
+  if (typeof value !== 'string') return ''
+  if (type === 'array') return `, did you mean ['${value}']?`
+  if ((type === 'integer' || type === 'number') && /^\d{1,15}$/.test(value)) return `, did you mean ${Number(value)}?`
+  if (type === 'boolean' && /^(true|false)$/i.test(value)) return `, did you mean ${value.toLowerCase()}?`
+  return forWord(value, anyOf.flatMap(({ const: word }) => typeof word === 'string' ? [word] : []))
 }
 
 /** A value without what a pointer leads to; only what is on the way there is copied. */
@@ -123,6 +159,8 @@ function pathOf (at: string, pointer: string): string {
 function show (value: unknown): string {
   if (typeof value === 'string') return `'${withoutCredentials(value).slice(0, 80)}'`
   if (typeof value === 'function') return 'a function'
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  if (value instanceof Promise) return 'a promise'
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty array' : 'an array'
+  if (typeof value === 'object' && value !== null) return 'an object'
   return String(value)
 }

@@ -45,19 +45,48 @@ const elsewhere: Readonly<Record<string, string>> = Object.freeze(Object.assign(
   disableRequestLogging: "here: logLevel, or Fastify's own option of that name"
 }))
 
-/** For an option that does not exist. `known`: those that do at its place; `atTop`: those that only exist at the top. */
-export function forOption (name: string, known: readonly string[], atTop: readonly string[] = []): string {
-  if (atTop.includes(name) && !known.includes(name)) return ', it belongs at the top'
-  const other = elsewhere[name]
+/** Names that something has elsewhere, by the one that it has here. */
+const synonyms: Readonly<Record<string, readonly string[]>> = {
+  path: ['url', 'prefix', 'location', 'from', 'context'],
+  upstream: ['target', 'to', 'proxyPass', 'backend', 'dest', 'destination', 'server'],
+  url: ['upstream', 'target', 'address', 'host', 'server'],
+  uri: ['path', 'url', 'endpoint'],
+  loadFactor: ['weight', 'loadfactor'],
+  members: ['upstreams', 'servers', 'targets', 'workers', 'backends', 'urls'],
+  stickySession: ['sticky', 'affinity', 'sessionAffinity'],
+  interval: ['hcinterval', 'period', 'every'],
+  passes: ['hcpasses', 'rise', 'healthyThreshold'],
+  fails: ['hcfails', 'fall', 'unhealthyThreshold'],
+  lbMethod: ['policy', 'strategy', 'algorithm', 'method']
+}
+
+/**
+ * For an option that does not exist.
+ * @param known those that do at its place
+ * @param places where else there is one of that name
+ */
+export function forOption (name: string, known: readonly string[], places: Readonly<Record<string, string>> = {}): string {
   const closest = nearest(name, known)
   // A letter's case is nearer than another library.
-  if (other !== undefined && closest?.toLowerCase() !== name.toLowerCase()) return ` (${other})`
+  if (closest?.toLowerCase() === name.toLowerCase()) return `, did you mean ${closest}?`
+  const ours = known.find((other) => Object.hasOwn(synonyms, other) && synonyms[other]?.includes(name) === true)
+  if (ours !== undefined) return `, did you mean ${ours}?`
+  if (Object.hasOwn(places, name)) return `, it belongs ${places[name] as string}`
+  const other = elsewhere[name]
+  if (other !== undefined) return ` (${other})`
   return closest === undefined ? '' : `, did you mean ${closest}?`
+}
+
+/** Words of other servers for policies. */
+const otherWords: Readonly<Record<string, string>> = {
+  roundrobin: 'byrequests', leastconn: 'bybusyness', leastconnections: 'bybusyness', iphash: 'hash', source: 'hash', consistent: 'hash', uri: 'hash'
 }
 
 /** For a word that is none of a list: the nearest. */
 export function forWord (word: string, known: readonly string[]): string {
-  const closest = nearest(word, known)
+  const plain = word.toLowerCase().replace(/[^a-z]/g, '')
+  const translated = Object.hasOwn(otherWords, plain) ? otherWords[plain] as string : word
+  const closest = known.includes(translated) ? translated : nearest(word, known)
   return closest === undefined ? '' : `, did you mean '${closest}'?`
 }
 
@@ -72,6 +101,8 @@ export function forName (name: string, known: readonly string[]): string {
 export function forUpgrade (value: unknown): string {
   if (typeof value === 'string' && /^(any|none)$/i.test(value)) return `, did you mean '${value.toUpperCase()}'?`
   if (value === true) return ", did you mean 'websocket'?"
+  if (value === false) return ' (left out, an http: or https: upstream takes none)'
+  if (typeof value === 'string' && value.includes(',')) return `, did you mean [${value.split(',').map((token) => `'${token.trim()}'`).join(', ')}]?`
   if (Array.isArray(value) && value.some((token) => typeof token === 'string' && /^(any|none)$/i.test(token))) return ", 'ANY' and 'NONE' stand alone"
   return ''
 }
@@ -84,6 +115,30 @@ export function forPath (value: unknown): string {
   return path !== value && /^\/[\w/.:~-]*$/.test(path) && !/\/\.{1,2}(\/|$)/.test(path) ? `, did you mean '${path}'?` : ''
 }
 
+const units: ReadonlyArray<readonly [name: RegExp, unit: string, factor: number]> = [
+  [/^(ms|msecs?|millis|milliseconds?)$/i, 'ms', 1],
+  [/^(s|secs?|seconds?)$/i, 's', 1],
+  [/^(m|mins?|minutes?)$/i, 'm', 1],
+  [/^(h|hrs?|hours?)$/i, 'h', 1],
+  [/^(d|days?)$/i, 'h', 24]
+]
+
+/**
+ * For what is no duration.
+ * @param longest milliseconds
+ */
+export function forDuration (value: unknown, longest: number): string {
+  const most = ` (at most ${Math.floor(longest / 3_600_000)}h)`
+  if (typeof value === 'number') return value > longest ? most : ''
+  const [, amount = '', word = ''] = typeof value === 'string' ? /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\.?\s*$/i.exec(value) ?? [] : []
+  if (amount === '') return ''
+  if (word === '') return `, did you mean '${amount}s', or '${amount}ms'?`
+  const [, unit, factor] = units.find(([name]) => name.test(word)) ?? []
+  if (unit === undefined || factor === undefined) return ''
+  const meant = `${Number(amount) * factor}${unit}`
+  return meant === value ? most : `, did you mean '${meant}'?`
+}
+
 const unset = ' (is an environment variable unset?)'
 const schemes = ['ws', 'wss', 'http', 'https', 'balancer', 'unix']
 
@@ -92,7 +147,8 @@ const schemes = ['ws', 'wss', 'http', 'https', 'balancer', 'unix']
  * @param isUpstream whether a text is one
  */
 export function forUpstream (value: unknown, balancers: readonly string[], isUpstream: (text: string) => boolean): string {
-  if (value === undefined || value === null) return unset
+  if (value === undefined || value === null || Number.isNaN(value)) return unset
+  if (value instanceof Promise) return ' (await it, or give a function)'
   if (typeof value === 'number') return did(`ws://127.0.0.1:${value}/`, isUpstream)
   if (value === true) return ''
   if (Array.isArray(value)) return ' (several upstreams are a balancer: see balancers)'
@@ -102,7 +158,12 @@ export function forUpstream (value: unknown, balancers: readonly string[], isUps
   if (text !== value && isUpstream(text)) return did(text, isUpstream)
   const name = nearest(text.replace(/^balancer:\/*|\/.*$/gi, ''), balancers)
   if (name !== undefined && (text.startsWith('balancer:') || !text.includes(':'))) return `, did you mean 'balancer://${name}/'?`
-  if (/^\/(?!\/)/.test(text)) return text.endsWith('.sock') ? `, did you mean 'unix:${text}|ws://localhost/'?` : ' (a path alone names no host)'
+  const socket = socketPathOf(text)
+  if (socket !== undefined) return `, did you mean 'unix:${socket}|${/^http/i.test(text) ? 'http' : 'ws'}://localhost/'?`
+  if (/^\/(?!\/)/.test(text)) return ' (a path alone names no host)'
+  if (/^:\d+(\/|$)/.test(text)) return did(`ws://127.0.0.1${text}`, isUpstream, ' (or http://)')
+  const [, bare = '', behind = ''] = /^(wss?|https?)\/+(.*)$/i.exec(text) ?? []
+  if (bare !== '') return did(`${bare}://${behind}`, isUpstream)
   // `host:4000` has, for a URL, the scheme `host:`.
   const [, scheme = '', rest = ''] = /^([a-z][a-z\d+.-]*):\/*(.*)$/i.exec(text) ?? []
   if (scheme !== '' && !/^\d+(\/|$)/.test(rest)) return forScheme(scheme, rest, text, isUpstream)
@@ -114,6 +175,8 @@ function forScheme (scheme: string, rest: string, text: string, isUpstream: (tex
     const meant = nearest(scheme, schemes)
     return meant === undefined ? '' : did(`${meant}://${rest}`, isUpstream)
   }
+  if (rest === '') return ` (the ${scheme.toLowerCase() === 'balancer' ? 'name' : 'host'} is missing)`
+  if (Number(/^[^/]*:(\d{1,10})(\/|$)/.exec(rest)?.[1]) > 65_535) return ' (a port is at most 65535)'
   if (!URL.canParse(text)) return did(`${scheme}://${rest}`, isUpstream)
   const url = new URL(text)
   const parts = [
@@ -122,6 +185,19 @@ function forScheme (scheme: string, rest: string, text: string, isUpstream: (tex
     ...url.hash !== '' ? ['a fragment'] : []
   ]
   return parts.length === 0 ? did(`${scheme}://${rest}`, isUpstream) : ` (without ${parts.join(', and without ')})`
+}
+
+/** The path of a unix socket, as other programs write one: alone, as `unix:…`, `http+unix://…`, or `http://unix:…:/`. */
+function socketPathOf (text: string): string | undefined {
+  const path = /^(?:unix:(?:\/\/)?|https?\+unix:\/\/|https?:\/\/unix:)?((?:\/|%2F)[^|:]+)(?::.*)?$/i.exec(text)?.[1]?.replace(/%2F/gi, '/')
+  return path !== undefined && (path.endsWith('.sock') || text.toLowerCase().includes('unix:')) && !path.includes('//') ? path : undefined
+}
+
+/** What of a URL is most likely read in another way than it was meant: `http://http://host/`, `http://unix:/path:/`. */
+export function forMisread (url: string, isUpstream: (text: string) => boolean): string {
+  const inner = /^(?:wss?|https?):\/\/(?=(?:wss?|https?)(?::|\/\/))((?:wss?|https?)):?\/\/(.+)$/i.exec(url)
+  if (inner !== null) return did(`${inner[1] as string}://${inner[2] as string}`, isUpstream)
+  return /^https?:\/\/unix[:/]/i.test(url) ? forUpstream(url, [], isUpstream) : ''
 }
 
 /** Whether a text was made with a variable that had no value: `ws://undefined:4000/`. */

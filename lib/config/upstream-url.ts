@@ -52,6 +52,10 @@ export function parseAddress (text: string): Address | undefined {
   })
 }
 
+export function isAddress (text: string): boolean {
+  return parseAddress(text) !== undefined
+}
+
 /** A balancer, and the path below its members' own: `balancer://name/path`. */
 export interface BalancerRef {
   readonly balancer: string
@@ -59,6 +63,10 @@ export interface BalancerRef {
 }
 
 export const expectedUpstream: string = `${expectedAddress}, or balancer://name/path`
+
+export function isUpstream (text: string): boolean {
+  return (parseBalancerRef(text) ?? parseAddress(text)) !== undefined
+}
 
 /** `undefined` where the text names no balancer. */
 export function parseBalancerRef (text: string): BalancerRef | undefined {

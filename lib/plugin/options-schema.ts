@@ -1,9 +1,10 @@
 /** The shape of the options, and what is said of a value that has another. */
 import { type TSchema, Type } from '@sinclair/typebox'
 import { balancersSchema } from '../balancer/options-schema.ts'
-import { anyObject, anything, count, duration, flag, func, hook, maybe, oneOf, some, strictObject, text } from '../config/schema.ts'
+import { anyObject, anything, count, duration, flag, func, hinting, hook, maybe, oneOf, some, strictObject, text } from '../config/schema.ts'
+import { forUpgrade, forUpstream } from '../config/suggestions.ts'
 import { tlsOptionNames } from '../config/tls-options.ts'
-import { expectedUpstream } from '../config/upstream-url.ts'
+import { expectedUpstream, isUpstream } from '../config/upstream-url.ts'
 import { durationDefaults, limitDefaults } from './option-defaults.ts'
 
 export const expectedMethods = 'methods that Node parses, in upper case, but not CONNECT and TRACE'
@@ -20,13 +21,15 @@ export const reverseSchema: TSchema = strictObject({
 
 export const expectedTarget: string = `${expectedUpstream}, a function, or false`
 
+export const expectedOrigin = "an origin such as 'https://app.example'"
+
 const limitSchemas: Record<string, TSchema> = Object.fromEntries(Object.keys(limitDefaults).map((name) => [name, count]))
 
 export const common: Record<string, TSchema> = {
   // Of objects only a URL is one, which no schema can say.
-  upstream: some(expectedTarget, Type.String(), func, Type.Literal(false as unknown as string), Type.Object({})),
+  upstream: hinting(some(expectedTarget, Type.String(), func, Type.Literal(false as unknown as string), Type.Object({})), (value) => forUpstream(value, [], isUpstream)),
   methods: maybe(Type.Array(Type.String(), { minItems: 1, description: expectedMethods })),
-  upgrade: some(expectedUpgrade, Type.String(), Type.Array(Type.String())),
+  upgrade: hinting(some(expectedUpgrade, Type.String(), Type.Array(Type.String())), forUpgrade),
   fallbackToHttp: flag,
   async: flag,
   ...Object.fromEntries(Object.keys(durationDefaults).map((name) => [name, duration])),
@@ -37,7 +40,7 @@ export const common: Record<string, TSchema> = {
   rewriteRequestHeaders: maybe(func),
   rewriteHeaders: maybe(func),
   tls: maybe(strictObject(anything(tlsOptionNames), 'an object of TLS options')),
-  allowedOrigins: maybe(Type.Array(Type.String(), { description: "an array of origins such as 'https://app.example'" })),
+  allowedOrigins: maybe(Type.Array(Type.String({ description: expectedOrigin }), { description: "an array of origins such as 'https://app.example'" })),
   limits: maybe(strictObject(limitSchemas, 'an object of limits')),
   disableReuse: flag,
   tracing: maybe(Type.Unknown()),
@@ -53,8 +56,8 @@ export const common: Record<string, TSchema> = {
   path: text("a path prefix such as '/ws/'")
 }
 
-export const topOnly: Record<string, TSchema> = {
-  prefix: text("Fastify's prefix"),
+const topOnly: Record<string, TSchema> = {
+  prefix: text("a path prefix such as '/ws'"),
   drainTimeout: duration,
   balancers: balancersSchema,
   healthPath: text("a path such as '/health'"),
@@ -64,3 +67,12 @@ export const topOnly: Record<string, TSchema> = {
 const topLimits: TSchema = maybe(strictObject({ ...limitSchemas, store: maybe(Type.Unknown()) }, 'an object of limits'))
 
 export const schema: TSchema = strictObject({ ...common, limits: topLimits, ...topOnly }, 'an object')
+
+/** Where an option belongs that stands elsewhere. */
+export const places: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(Object.keys(topOnly).map((name) => [name, 'at the top'])),
+  ...Object.fromEntries(Object.keys(limitDefaults).map((name) => [name, 'in limits'])),
+  ...Object.fromEntries(tlsOptionNames.map((name) => [name, 'in tls'])),
+  store: 'in limits at the top',
+  ...Object.fromEntries(['members', 'lbMethod', 'hashBy', 'stickySession', 'stickyCookie', 'failOnStatus', 'maxAttempts', 'healthCheck', 'slowStart'].map((name) => [name, 'in balancers']))
+}

@@ -12,6 +12,7 @@ import type { MetricsSnapshot } from '../observability/metrics.ts'
 import type { WstunnelOptions } from './options.ts'
 import { resolveOptions } from './resolve-options.ts'
 import { routes } from './routes.ts'
+import type { ServerFacts } from './server-facts.ts'
 import { ServerState } from './server-state.ts'
 
 /** `app.wstunnel`: the whole server, from wherever it is called. */
@@ -51,7 +52,7 @@ async function wstunnel (app: FastifyInstance, options: WstunnelOptions): Promis
   refuseOtherRuntimes(process.versions)
   const { prefix } = options
   const state = stateOf(app)
-  const config = resolveOptions(options, join(app.prefix, prefix), state.balancers.byName, state.tables.rules)
+  const config = resolveOptions(options, join(app.prefix, prefix), state.balancers.byName, state.tables.rules, factsOf(app))
   if (!app.hasDecorator('wstunnel')) app.decorate('wstunnel', decorator(state))
   for (const warning of config.warnings) app.log.warn(warning)
   const table = state.add(config)
@@ -61,6 +62,15 @@ async function wstunnel (app: FastifyInstance, options: WstunnelOptions): Promis
   shareHiddenClasses() // before there is a socket
   // Encapsulated: the prefix, the parser and the hooks of this registration stay in here.
   await app.register(async function wstunnelRoutes (scope) { routes(scope, state, table, config) }, prefix === undefined ? {} : { prefix })
+}
+
+/** Of pino, and of loggers that are made like it, the levels are known. */
+function factsOf (app: FastifyInstance): ServerFacts {
+  const { levels } = app.log as { levels?: { values?: Record<string, number> } }
+  return {
+    levels: levels?.values === undefined ? undefined : Object.keys(levels.values),
+    hasStrategy: (name) => app.hasConstraintStrategy(name)
+  }
 }
 
 function stateOf (app: FastifyInstance): ServerState {

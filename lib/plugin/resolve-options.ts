@@ -2,15 +2,17 @@
 import type { BalancerConfig } from '../balancer/options.ts'
 import { resolveBalancers } from '../balancer/resolve-options.ts'
 import { parseDuration } from '../config/duration.ts'
-import { expectedDuration, Issues, soundPart } from '../config/schema.ts'
-import { forPath, forUpstream } from '../config/suggestions.ts'
+import { durationHint, expectedDuration, Issues, soundPart } from '../config/schema.ts'
+import { forPath } from '../config/suggestions.ts'
 import type { LeaseStore, Target } from '../config/target.ts'
 import { defaultRules, type RouterRules } from '../http/path-pattern.ts'
 import { type Placement, placeRoutes } from '../routing/route-placement.ts'
+import { checkPresence, checkPrefixTwice, warnOfEntries } from './likely-mistakes.ts'
 import { drainTimeoutDefault } from './option-defaults.ts'
 import type { Config, RouteOptions, WstunnelOptions } from './options.ts'
-import { common, expectedTarget, schema, topOnly } from './options-schema.ts'
-import { isPrefix, isUpstream, type Kinds, type Registration, resolveDefaults, resolveTarget } from './resolve-target.ts'
+import { common, places, schema } from './options-schema.ts'
+import { isPrefix, type Kinds, type Registration, resolveDefaults, resolveTarget } from './resolve-target.ts'
+import type { ServerFacts } from './server-facts.ts'
 
 export interface Resolved extends Config {
   /** The routes that Fastify is to have. */
@@ -22,41 +24,45 @@ export interface Resolved extends Config {
  * @param base Fastify's prefix at the place of registration
  * @param others the balancers of the registrations before
  * @param rules those of Fastify's router
+ * @param server where it is registered; without it, levels and constraints are taken as they are
  * @throws InvalidOptionsError naming the path of every bad value and what was expected there
  */
-export function resolveOptions (input: WstunnelOptions, base: string, others: Balancers = new Map(), rules: RouterRules = defaultRules): Resolved {
+export function resolveOptions (input: WstunnelOptions, base: string, others: Balancers = new Map(), rules: RouterRules = defaultRules, server: ServerFacts = {}): Resolved {
   const issues = new Issues()
-  const sound = soundPart(schema, input, '', issues, Object.keys(topOnly)) ?? {}
+  const sound = soundPart(schema, input, '', issues, places) ?? {}
   const { routes, prefix, drainTimeout, balancers: own, healthPath, ...defaults } = sound
   const { store } = sound.limits ?? {}
   if (store !== undefined && !isStore(store)) issues.expected('limits.store', 'a store of leases, such as redisLeases() makes', store)
   const balancers = resolveBalancers(own, issues)
-  for (const { name } of balancers) if (others.has(name)) issues.note(`balancers.${name}`, 'expected a name of its own on this server')
+  for (const { name } of balancers) if (others.has(name)) issues.note(`balancers.${name}`, 'expected a name of its own on this server: an earlier registration has a balancer of this name')
   if (healthPath !== undefined && !isPrefix(healthPath)) issues.expected('healthPath', "a path such as '/health'", healthPath, forPath(healthPath))
   const kinds: Kinds = new Map([
     ...Object.keys(own ?? {}).map((name) => [name, false] as const), // also those with findings of their own
     ...[...[...others.values()].map(({ config }) => config), ...balancers].map(({ name, webSocket }) => [name, webSocket] as const)
   ])
-  checkPresence(input, issues)
-  const registration: Registration = { defaults, base, kinds, rules, issues }
+  checkPresence(input, Object.keys(common), issues)
+  if (prefix !== undefined && /[*?#\s]/.test(prefix)) issues.expected('prefix', "a path prefix such as '/ws', without wildcards and query", prefix, forPath(prefix))
+  const registration: Registration = { defaults, base, kinds, rules, server, issues }
   const inherited = resolveDefaults(registration)
   const targets = entriesOf(sound).map(({ entry, at }) => {
-    checkPrefixTwice(prefix, entry.path ?? defaults.path, Object.hasOwn(entry, 'path') ? at : '', issues)
+    checkPrefixTwice(base, prefix, entry.path ?? defaults.path, Object.hasOwn(entry, 'path') ? at : '', issues)
     return resolveTarget(entry, at, registration, inherited)
   })
   const placements = issues.areNone ? placeRoutes(targets, rules) : undefined
   if (placements?.fault !== undefined) issues.note('routes', placements.fault)
   const drain = parseDuration(drainTimeout ?? drainTimeoutDefault)
-  if (drain === undefined) issues.expected('drainTimeout', expectedDuration, drainTimeout)
+  if (drain === undefined) issues.expected('drainTimeout', expectedDuration, drainTimeout, durationHint(drainTimeout))
+  issues.warnOfUnit('drainTimeout', drainTimeout)
   issues.throwIfAny()
   const { list = [], unreached = new Map<Target, Target>() } = placements ?? {}
+  warnOfEntries(targets, unreached, issues)
   return Object.freeze({
     targets: Object.freeze(targets),
     placements: Object.freeze(list),
     balancers,
     healthPath,
     drainTimeout: drain as number,
-    warnings: Object.freeze(warningsOf(targets, unreached))
+    warnings: Object.freeze(issues.warnings)
   })
 }
 
@@ -66,43 +72,9 @@ function entriesOf ({ routes, upstream }: WstunnelOptions): Array<{ entry: Route
   return routes.flatMap((entry: RouteOptions | undefined, i) => entry === undefined ? [] : [{ entry, at: `routes[${i}].` }])
 }
 
-/** An upstream that is there by name only is most likely an environment variable that is unset: nothing would be registered. */
-function checkPresence (input: WstunnelOptions, issues: Issues): void {
-  if (typeof input !== 'object' || input === null) return
-  const { upstream, routes } = input
-  if (upstream !== undefined) return
-  const names = (Object.keys(input) as Array<keyof WstunnelOptions>).filter((name) => input[name] !== undefined)
-  const needing = names.filter((name) => Object.hasOwn(common, name))
-  if (names.every((name) => name === 'prefix' || needing.includes(name))) needing.unshift(...names.filter((name) => name === 'prefix'))
-  if (Object.hasOwn(input, 'upstream')) issues.expected('upstream', expectedTarget, upstream, forUpstream(upstream, [], isUpstream))
-  else if (routes === undefined && needing.length > 0) {
-    issues.note('upstream', `expected ${expectedTarget}, or routes, beside ${needing.join(', ')}, got neither${forUpstream(undefined, [], isUpstream)}`)
-  }
-}
-
-/** Fastify puts its prefix before the path. */
-function checkPrefixTwice (prefix: string | undefined, path: string | undefined, at: string, issues: Issues): void {
-  const outer = prefix?.replace(/^\/?/, '/').replace(/\/$/, '') ?? ''
-  if (outer === '' || path === undefined || !`${path}/`.startsWith(`${outer}/`)) return
-  issues.note(`${at}path`, `expected a path below the prefix, got '${path}', which repeats the prefix '${prefix}': it would be served at ${outer}${path}, did you mean '${path.slice(outer.length) || '/'}'?`)
-}
-
-function isStore ({ ttl, acquire, renew, release }: Partial<LeaseStore>): boolean {
+function isStore (value: Partial<LeaseStore> | null): boolean {
+  const { ttl, acquire, renew, release } = value ?? {}
   return typeof ttl === 'number' && ttl > 0 && [acquire, renew, release].every((method) => typeof method === 'function')
 }
 
 type Balancers = ReadonlyMap<string, { readonly config: BalancerConfig }>
-
-function warningsOf (targets: readonly Target[], unreached: ReadonlyMap<Target, Target>): string[] {
-  const warnings: string[] = []
-  targets.forEach((target, i) => {
-    const { upstream, route } = target
-    const address = typeof upstream === 'object' ? upstream : undefined
-    if (address !== undefined && !target.atRoot && route.endsWith('/') !== address.path.endsWith('/') && address.path !== '' && address.path !== '/') {
-      warnings.push(`route ${route}: as in httpd, ${route} is replaced by ${address.path} literally; end both with a slash, or neither`)
-    }
-    const shadow = unreached.get(target)
-    if (shadow !== undefined) warnings.push(`route ${route} (entry ${i}) is never reached: the entry for ${shadow.route} before it takes every request`)
-  })
-  return warnings
-}

@@ -1,16 +1,17 @@
 /** Completes one entry of the table. What it does not say itself it shares with the entry of the defaults: tables may be long. */
 import { METHODS } from 'node:http'
 import { parseDuration } from '../config/duration.ts'
-import { expectedDuration, fits, type Issues } from '../config/schema.ts'
-import { forName, forPath, forUpgrade, forUpstream, namesUnset } from '../config/suggestions.ts'
+import { durationHint, expectedDuration, fits, type Issues } from '../config/schema.ts'
+import { forMisread, forName, forPath, forUpgrade, forUpstream, forWord, namesUnset } from '../config/suggestions.ts'
 import type { CommonOptions, Durations, FastifyRouteSettings, ReverseOptions, Target, Tracing } from '../config/target.ts'
-import { tlsFault } from '../config/tls-options.ts'
-import { type BalancerRef, parseAddress, parseBalancerRef } from '../config/upstream-url.ts'
+import { tlsFaults } from '../config/tls-options.ts'
+import { type BalancerRef, isUpstream, parseAddress, parseBalancerRef } from '../config/upstream-url.ts'
 import { isTunnelled } from '../http/hop-by-hop.ts'
 import { parsePrefix, type PathPrefix, type RouterRules } from '../http/path-pattern.ts'
 import { durationDefaults, limitDefaults } from './option-defaults.ts'
 import type { RouteOptions, WstunnelOptions } from './options.ts'
-import { expectedMethods, expectedTarget, expectedUpgrade, reverseSchema } from './options-schema.ts'
+import { expectedMethods, expectedOrigin, expectedTarget, expectedUpgrade, reverseSchema } from './options-schema.ts'
+import { checkSettings, type ServerFacts } from './server-facts.ts'
 
 const getOnly: readonly string[] = Object.freeze(['GET'])
 
@@ -36,6 +37,7 @@ export interface Registration {
   readonly base: string
   readonly kinds: Kinds
   readonly rules: RouterRules
+  readonly server: ServerFacts
   readonly issues: Issues
 }
 
@@ -49,7 +51,7 @@ export function resolveTarget (entry: RouteOptions, at: string, registration: Re
   return completed(entry, at, registration, inherited)
 }
 
-function completed (entry: RouteOptions, at: string, { defaults, base, kinds, rules, issues }: Registration, inherited: Target | undefined): Target {
+function completed (entry: RouteOptions, at: string, { defaults, base, kinds, rules, server, issues }: Registration, inherited: Target | undefined): Target {
   const own: CommonOptions & RouteOptions = { ...defaults, ...entry }
   const inherits = (...names: ReadonlyArray<keyof CommonOptions>): Target | undefined => names.some((name) => Object.hasOwn(entry, name)) ? undefined : inherited
   const where = (name: string): string => `${Object.hasOwn(entry, name) ? at : ''}${name}`
@@ -65,7 +67,9 @@ function completed (entry: RouteOptions, at: string, { defaults, base, kinds, ru
   } else if (isRef(upstream)) {
     if (!kinds.has(upstream.balancer)) issues.expected(`${at}upstream`, 'one of the balancers', own.upstream, forUpstream(own.upstream, names, () => false) || forName('', names))
   } else if (typeof upstream === 'object' && namesUnset(upstream.label)) {
-    issues.expected(`${at}upstream`, 'the host of an upstream', own.upstream, forUpstream(undefined, [], isUpstream))
+    issues.expected(`${at}upstream`, 'an upstream with all its parts', own.upstream, forUpstream(undefined, [], isUpstream))
+  } else if (typeof own.upstream === 'string' && forMisread(own.upstream, isUpstream) !== '') {
+    issues.expected(`${at}upstream`, expectedTarget, own.upstream, forMisread(own.upstream, isUpstream))
   }
   const webSocket = isWebSocket(upstream, kinds)
   const upgrade = resolveUpgrade(own.upgrade, webSocket)
@@ -76,15 +80,15 @@ function completed (entry: RouteOptions, at: string, { defaults, base, kinds, ru
   const fallbackToHttp = own.fallbackToHttp ?? true
   // RFC 6455, 4.1: a WebSocket is asked for by GET. Other protocols may be by any method.
   const webSocketsOnly = webSocket && !fallbackToHttp && Array.isArray(upgrade) && upgrade.every((token) => token === 'websocket')
-  const fault = inherits('tls') === undefined ? tlsFault(own.tls) : undefined
-  if (fault !== undefined) issues.note(where('tls'), fault)
+  if (inherits('tls') === undefined) for (const [path, finding] of tlsFaults(own.tls, where('tls'))) issues.note(path, finding)
+  if (inherits('logLevel', 'constraints') === undefined) checkSettings(own, where, server, issues)
   if (own.tracing !== undefined && !isTracing(own.tracing)) bad('tracing', 'what tracing() of fastify-wstunnel/otel returns', own.tracing)
 
   // A prefix of Fastify's own has no slash at its end; the root of a registration is the whole of it.
   const atRoot = path === '/'
   const below = base.replace(/\/$/, '')
   const text = atRoot ? below : below + path
-  const { asyncDelay, connectTimeout, timeout, handshakeTimeout, keepAlive, timers } = inherits(...durationNames) ?? durationsOf(own, bad)
+  const { asyncDelay, connectTimeout, timeout, handshakeTimeout, keepAlive, timers } = inherits(...durationNames) ?? durationsOf(own, where, issues)
   return Object.freeze({
     route: text === '' ? '/' : text,
     prefix: parsePrefix(text),
@@ -111,7 +115,7 @@ function completed (entry: RouteOptions, at: string, { defaults, base, kinds, ru
     rewriteRequestHeaders: own.rewriteRequestHeaders,
     rewriteHeaders: own.rewriteHeaders,
     tls: inherits('tls')?.tls ?? Object.freeze({ ...own.tls }),
-    allowedOrigins: (inherits('allowedOrigins') ?? { allowedOrigins: originsOf(own, bad) }).allowedOrigins,
+    allowedOrigins: (inherits('allowedOrigins') ?? { allowedOrigins: originsOf(own, where, issues) }).allowedOrigins,
     limits: inherits('limits')?.limits ?? Object.freeze({ ...limitDefaults, ...withoutStore(defaults.limits), ...entry.limits }),
     store: defaults.limits?.store,
     tracing: own.tracing,
@@ -123,13 +127,15 @@ function completed (entry: RouteOptions, at: string, { defaults, base, kinds, ru
   })
 }
 
-type Bad = (name: string, expected: string, value: unknown) => void
+/** The path of an option of an entry. */
+type Where = (name: string) => string
 
-function durationsOf (own: CommonOptions, bad: Bad): Pick<Target, 'asyncDelay' | 'connectTimeout' | 'timeout' | 'handshakeTimeout' | 'keepAlive' | 'timers'> {
+function durationsOf (own: CommonOptions, where: Where, issues: Issues): Pick<Target, 'asyncDelay' | 'connectTimeout' | 'timeout' | 'handshakeTimeout' | 'keepAlive' | 'timers'> {
   const of = (name: keyof Durations): number => {
     const value = own[name]
     const ms = value === undefined ? durationDefaults[name] : parseDuration(value)
-    if (ms === undefined) bad(name, expectedDuration, value)
+    if (ms === undefined) issues.expected(where(name), expectedDuration, value, durationHint(value))
+    if (name !== 'asyncDelay') issues.warnOfUnit(where(name), value)
     return ms ?? 0
   }
   return {
@@ -142,9 +148,13 @@ function durationsOf (own: CommonOptions, bad: Bad): Pick<Target, 'asyncDelay' |
   }
 }
 
-function originsOf ({ allowedOrigins }: CommonOptions, bad: Bad): readonly string[] | undefined {
-  const origins = allowedOrigins?.filter((origin: string | undefined) => origin !== undefined).map((origin) => resolveOrigin(origin))
-  if (origins?.includes(undefined) === true) bad('allowedOrigins', "origins such as 'https://app.example'", allowedOrigins)
+function originsOf ({ allowedOrigins }: CommonOptions, where: Where, issues: Issues): readonly string[] | undefined {
+  const origins = allowedOrigins?.map((given: string | undefined, i) => {
+    if (given === undefined) return undefined // has a finding already
+    const origin = resolveOrigin(given)
+    if (origin === undefined) issues.expected(`${where('allowedOrigins')}[${i}]`, expectedOrigin, given, forOrigin(given))
+    return origin
+  })
   return origins === undefined ? undefined : Object.freeze(origins) as readonly string[]
 }
 
@@ -175,13 +185,15 @@ function resolveUpstream (upstream: CommonOptions['upstream']): Target['upstream
   return typeof upstream === 'function' || upstream === false ? upstream : undefined
 }
 
-export function isUpstream (text: string): boolean {
-  return resolveUpstream(text) !== undefined
+function forMethods (methods: readonly string[]): string {
+  const meant = methods.map((method) => /'(.*)'/.exec(forWord(method, everyMethod))?.[1])
+  return meant.every((method) => method !== undefined) ? `, did you mean ${meant.join(', ')}?` : ''
 }
 
-function forMethods (methods: readonly string[]): string {
-  const upper = methods.map((method) => method.toUpperCase())
-  return upper.every((method) => everyMethod.includes(method)) ? `, did you mean ${upper.join(', ')}?` : ''
+function forOrigin (text: string): string {
+  if (text === '*') return ' (allowedOrigins left out takes any)'
+  const origin = resolveOrigin(URL.canParse(text) && !/^[^:/]+:\d+$/.test(text) ? new URL(text).origin : `https://${text}`)
+  return origin === undefined ? '' : `, did you mean '${origin}'?`
 }
 
 function isRef (upstream: Target['upstream'] | undefined): upstream is BalancerRef {

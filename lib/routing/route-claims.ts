@@ -28,7 +28,7 @@ export class RouteClaims {
     const { segments, slash } = parsePrefix(scope.prefix)
     const outer = segments.map((segment) => `/${segmentKey(segment, this.#rules)}`).join('') + (slash ? '/' : '')
     for (const { pattern, groups } of placements) {
-      const path = `${outer}${patternKey(pattern, this.#rules)}`
+      const path = `${outer}${patternKey(pattern, this.#rules)}`.replace('//', '/') // a prefix may end with a slash, as a pattern begins
       for (const { constraints, candidates } of groups) {
         const known = this.#claims.get(path) ?? []
         // A host that is a RegExp is none of the group's constraints: the candidate checks it.

@@ -70,7 +70,7 @@ describe('usage', () => {
     [['/a b=http://h'], ["routes[0].path: expected a path prefix such as '/ws/', without wildcards, query or dot segments, got '/a b'"]],
     [['http://h', '--config', '/nowhere/x.json'].slice(1), ['/nowhere/x.json: there is no such file']],
     [['--httpd-conf', '/nowhere/x.conf'], ['/nowhere/x.conf: there is no such file']],
-    [['http://h', '--timeout', '5', '--idle-timeout', 'x'], ["idleTimeout: expected a duration such as '30s', got 'x'", "timeout: expected a duration such as '30s', got '5'"]]
+    [['http://h', '--timeout', '5', '--idle-timeout', 'x'], ["idleTimeout: expected a duration such as '30s', got 'x'", "timeout: expected a duration such as '30s', got '5', did you mean '5s', or '5ms'?"]]
   ] as const) {
     test(`of '${args.join(' ')}' is a line for each fault, and ends with 2`, async () => {
       const { code, error, out } = await said([...args])
@@ -88,7 +88,7 @@ describe('--check', () => {
     assert.deepEqual(await said(['http://h:99999', '--check']), {
       code: 1,
       out: '',
-      error: "fastify-wstunnel: routes[0].upstream: expected a ws:, wss:, http: or https: URL without credentials, query and fragment, or unix:/path|URL, or balancer://name/path, a function, or false, got 'http://h:99999'\n"
+      error: "fastify-wstunnel: routes[0].upstream: expected a ws:, wss:, http: or https: URL without credentials, query and fragment, or unix:/path|URL, or balancer://name/path, a function, or false, got 'http://h:99999' (a port is at most 65535)\n"
     })
   })
 

@@ -39,7 +39,7 @@ describe('for what is no upstream', () => {
     assert.equal(upstream('balancer:app', ['app']), ", did you mean 'balancer://app/'?")
   })
   test('what makes no sense gets no hint', () => {
-    for (const value of [true, {}, 'ws://', Symbol.iterator]) assert.equal(upstream(value), '')
+    for (const value of [true, {}, Symbol.iterator]) assert.equal(upstream(value), '')
   })
 })
 
@@ -56,7 +56,7 @@ describe('for an option that does not exist', () => {
   test('names that every object has are no options of others', () => {
     for (const name of ['constructor', '__proto__', 'toString', 'hasOwnProperty']) assert.equal(forOption(name, ['upstream']), '')
   })
-  test('where it belongs, if it exists elsewhere', () => assert.equal(forOption('drainTimeout', ['path'], ['drainTimeout']), ', it belongs at the top'))
+  test('where it belongs, if it exists elsewhere', () => assert.equal(forOption('drainTimeout', ['path'], { drainTimeout: 'at the top' }), ', it belongs at the top'))
 })
 
 test('for a path that is no prefix', () => {

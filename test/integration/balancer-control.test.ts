@@ -145,8 +145,8 @@ describe('changes while it runs', () => {
     const rows: Array<[() => unknown, string | RegExp]> = [
       [() => control.add({ url }), /^url: expected each member once/],
       [() => control.add({ url: b!.url, loadFactor: 0 }), /^loadFactor: /],
-      [() => control.add({ url: b!.url, weight: 1 } as never), 'weight: unknown option'],
-      [() => control.add(undefined as never), 'expected a member, got undefined'],
+      [() => control.add({ url: b!.url, weight: 1 } as never), 'weight: unknown option, did you mean loadFactor?'],
+      [() => control.add(undefined as never), "expected a member such as { url: 'ws://10.0.0.1:9080' }, got undefined"],
       [() => control.add({ url: 'http://x/' }), /^url: expected/],
       [() => control.remove('ws://nobody/'), nobody],
       [() => control.drain('ws://nobody/', { closeTunnels: '1s' }), nobody],

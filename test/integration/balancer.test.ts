@@ -261,7 +261,7 @@ describe('registration', () => {
     assert.equal(await sequence(t, proxy, 'upgrade', 1, { path: '/deep/x' }), 'a')
     await assert.rejects(startProxy(t, { balancers: { app }, upstream: 'balancer://app/' }, {
       after: (server) => server.register(wstunnel, { prefix: '/b', balancers: { app } })
-    }), { code: 'FST_WSTUNNEL_INVALID_OPTIONS', message: 'balancers.app: expected a name of its own on this server' })
+    }), { code: 'FST_WSTUNNEL_INVALID_OPTIONS', message: 'balancers.app: expected a name of its own on this server: an earlier registration has a balancer of this name' })
     assert.throws(() => proxy.app.wstunnel.balancer('nope'), { code: 'FST_WSTUNNEL_INVALID_OPTIONS', message: "name: expected a balancer, got 'nope' (known: app)" })
   })
 })

@@ -69,7 +69,7 @@ describe('reverse', () => {
       'routes[0].reverse.path: unknown option', "routes[0].reverse.location: expected true, false or 'absolute', got 'relative'", 'routes[0].reverse.cookiePath: expected true or false, got 1'
     ])
     assert.deepEqual(findings({ upstream, reverse: 'on' }), ["reverse: expected true, false or an object of location, cookiePath and cookieDomain, got 'on'"])
-    assert.deepEqual(findings({ upstream, reverse: [] }), ['reverse: expected true, false or an object of location, cookiePath and cookieDomain, got an array'])
+    assert.deepEqual(findings({ upstream, reverse: [] }), ['reverse: expected true, false or an object of location, cookiePath and cookieDomain, got an empty array'])
   })
 })
 
@@ -257,9 +257,9 @@ describe('the top is the default of the routes', () => {
     assert.deepEqual(resolve(options).targets.map(({ route }) => route), ['/a', '/b'])
   })
   test('a bad default is named where it stands, and once', () => {
-    assert.deepEqual(findings({ ...options, idleTimeout: '5' }), ["idleTimeout: expected a duration such as '30s', got '5'"])
+    assert.deepEqual(findings({ ...options, idleTimeout: '5' }), ["idleTimeout: expected a duration such as '30s', got '5', did you mean '5s', or '5ms'?"])
     assert.deepEqual(findings({ stallTimeout: '5 s', routes: [{ upstream, path: '/a' }, { upstream, path: '/b' }] }),
-      ["stallTimeout: expected a duration such as '30s', got '5 s'"])
+      ["stallTimeout: expected a duration such as '30s', got '5 s', did you mean '5s'?"])
   })
 })
 
@@ -321,11 +321,11 @@ describe('durations', () => {
   test('the words of the documentation', () => {
     assert.throws(() => resolve({ routes: [{ upstream }, { upstream, path: '/b', idleTimeout: '30' }] }), {
       code: 'FST_WSTUNNEL_INVALID_OPTIONS',
-      message: "routes[1].idleTimeout: expected a duration such as '30s', got '30'"
+      message: "routes[1].idleTimeout: expected a duration such as '30s', got '30', did you mean '30s', or '30ms'?"
     })
   })
   test('drainTimeout, which is the registration\'s', () => {
-    assert.deepEqual(findings({ upstream, drainTimeout: '10' }), ["drainTimeout: expected a duration such as '30s', got '10'"])
+    assert.deepEqual(findings({ upstream, drainTimeout: '10' }), ["drainTimeout: expected a duration such as '30s', got '10', did you mean '10s', or '10ms'?"])
     assert.deepEqual(findings({ drainTimeout: -1 }), ["drainTimeout: expected a duration such as '30s', got -1"])
     assert.deepEqual(findings({ routes: [{ upstream, drainTimeout: '10s' }] }), ['routes[0].drainTimeout: unknown option, it belongs at the top'])
   })
@@ -337,7 +337,7 @@ describe('other values', () => {
   for (const value of ['', ' ', 'web socket', 'websocket,tcp', '"websocket"', 'a/b/c', 'a/', '/a', 'h2c', 'H2C', 'h2', 'TLS/1.2', 'tls', 'any', 'none', 'Any', '\r\n']) {
     bad('upgrade', value, notTunnelled, `'${value}'`)
   }
-  bad('upgrade', [], notTunnelled, 'an array')
+  bad('upgrade', [], notTunnelled, 'an empty array')
   bad('upgrade', ['websocket', 'h2c'], notTunnelled, 'an array')
   bad('upgrade', ['websocket', 'ANY'], notTunnelled, 'an array')
   bad('upgrade', true, upgrade, 'true')
@@ -361,14 +361,17 @@ describe('other values', () => {
   bad('path', 1, "a path prefix such as '/ws/'", '1')
   bad('allowedOrigins', 'https://a.example', "an array of origins such as 'https://app.example'", "'https://a.example'")
   for (const origin of ['a.example', 'null', '*', '', 'https://*.a.example/x', 'https://a.example/x', 'https://a.example?x', 'https://u@a.example', 'file:///']) {
-    bad('allowedOrigins', [origin], "origins such as 'https://app.example'", 'an array')
+    test(`allowedOrigins: '${origin}'`, () => {
+      begin(findings({ upstream, allowedOrigins: ['https://a.example', origin] }), [`allowedOrigins[1]: expected an origin such as 'https://app.example', got '${origin.replace('u@', '***@')}'`])
+    })
   }
   for (const name of ['maxTunnels', 'maxTunnelsPerClient', 'maxTunnelsPerUpstream', 'maxForwards', 'maxConnectionsPerUpstream', 'earlyData', 'maxResponseHead']) {
     for (const [value, got] of [[-1, '-1'], [1.5, '1.5'], ['10', "'10'"], [null, 'null'], [NaN, 'NaN'], [Infinity, 'Infinity']] as const) {
+      const hint = value === '10' ? ', did you mean 10?' : ''
       test(`limits.${name}: ${got}`, () => {
-        assert.deepEqual(findings({ upstream, limits: { [name]: value } }), [`limits.${name}: expected a whole number of at least 0, got ${got}`])
+        assert.deepEqual(findings({ upstream, limits: { [name]: value } }), [`limits.${name}: expected a whole number of at least 0, got ${got}${hint}`])
         assert.deepEqual(findings({ routes: [{ upstream, limits: { [name]: value } }] }),
-          [`routes[0].limits.${name}: expected a whole number of at least 0, got ${got}`])
+          [`routes[0].limits.${name}: expected a whole number of at least 0, got ${got}${hint}`])
       })
     }
   }
@@ -391,7 +394,7 @@ describe('several bad values are named in one error', () => {
     assert.deepEqual(findings({ upstream: 1, via: 'yes', routes: [{ async: 'no' }, { idleTimeuot: 1 }] }).sort(), [
       "routes[0].async: expected true or false, got 'no'",
       'routes[1].idleTimeuot: unknown option, did you mean idleTimeout?',
-      'upstream: expected a ws:, wss:, http: or https: URL without credentials, query and fragment, or unix:/path|URL, or balancer://name/path, a function, or false, got 1',
+      "upstream: expected a ws:, wss:, http: or https: URL without credentials, query and fragment, or unix:/path|URL, or balancer://name/path, a function, or false, got 1, did you mean 'ws://127.0.0.1:1/'?",
       "via: expected one of 'off', 'on', 'full', 'block', got 'yes'"
     ])
   })
@@ -400,10 +403,10 @@ describe('several bad values are named in one error', () => {
       drainTimeout: '1',
       routes: [{ upstream, path: 'a' }, { upstream, path: '/b', timeout: '1', keepAlive: '2' }, { upstream, path: '/c', upgrade: 'h2c' }]
     }).sort(), [
-      "drainTimeout: expected a duration such as '30s', got '1'",
+      "drainTimeout: expected a duration such as '30s', got '1', did you mean '1s', or '1ms'?",
       "routes[0].path: expected a path prefix such as '/ws/', without wildcards, query or dot segments, got 'a', did you mean '/a'?",
-      "routes[1].keepAlive: expected a duration such as '30s', got '2'",
-      "routes[1].timeout: expected a duration such as '30s', got '1'",
+      "routes[1].keepAlive: expected a duration such as '30s', got '2', did you mean '2s', or '2ms'?",
+      "routes[1].timeout: expected a duration such as '30s', got '1', did you mean '1s', or '1ms'?",
       "routes[2].upgrade: expected a protocol token, a list of them, 'ANY' or 'NONE' (HTTP in any version, h2c, h2, h3 and TLS are never tunnelled), got 'h2c'"
     ])
   })
@@ -426,12 +429,12 @@ describe('all bad values are named in one error', () => {
     })
     assert.deepEqual(found.map((finding) => finding.split(': ')[0]).sort(), [
       'balancers.app.members[1].url', 'balancers.app.retry', 'balancers.app.sticky', 'drainTimeout', 'idleTimeout', 'limits.maxTunnels',
-      'routes[0].async', 'routes[0].timeout', 'routes[0].upstream', 'routes[1]', 'routes[2].allowedOrigins', 'routes[2].allowedOrigins[1]',
+      'routes[0].async', 'routes[0].timeout', 'routes[0].upstream', 'routes[1]', 'routes[2].allowedOrigins[0]', 'routes[2].allowedOrigins[1]',
       'routes[2].path', 'routes[2].upgraed', 'routes[2].upstream', 'routes[3].methods', 'routes[3].methods[1]', 'routes[3].upstream', 'via'
     ])
   })
   test('what every route overrides is looked at, too', () => {
-    assert.deepEqual(findings({ idleTimeout: '30', routes: [{ upstream, idleTimeout: '30s' }] }), ["idleTimeout: expected a duration such as '30s', got '30'"])
+    assert.deepEqual(findings({ idleTimeout: '30', routes: [{ upstream, idleTimeout: '30s' }] }), ["idleTimeout: expected a duration such as '30s', got '30', did you mean '30s', or '30ms'?"])
   })
   test('what is wrong once is named once', () => {
     assert.deepEqual(findings({ upstream: 'localhost', routes: [{ path: '/a' }, { path: '/b' }] }).map((finding) => finding.split(': ')[0]),
@@ -471,10 +474,10 @@ test('a prefix that the path repeats is an error, which says what was meant', ()
 
 describe('unknown options', () => {
   test('at the top', () => assert.deepEqual(findings({ upstream, idletimeout: '5m' }), ['idletimeout: unknown option, did you mean idleTimeout?']))
-  test('of a route', () => assert.deepEqual(findings({ routes: [{ upstream, target: 'x' }] }), ['routes[0].target: unknown option (here: upstream)']))
+  test('of a route', () => assert.deepEqual(findings({ routes: [{ upstream, target: 'x' }] }), ['routes[0].target: unknown option, did you mean upstream?']))
   test('of a route: those of the registration', () => {
     assert.deepEqual(findings({ routes: [{ upstream, prefix: '/a' }, { upstream, routes: [] }] }),
-      ['routes[0].prefix: unknown option, it belongs at the top', 'routes[1].routes: unknown option, it belongs at the top'])
+      ['routes[0].prefix: unknown option, did you mean path?', 'routes[1].routes: unknown option, it belongs at the top'])
   })
   test('of limits', () => assert.deepEqual(findings({ upstream, limits: { maxTunnel: 1 } }), ['limits.maxTunnel: unknown option, did you mean maxTunnels?']))
   test('of tls', () => assert.deepEqual(findings({ upstream, tls: { rejectUnauthorised: false } }), ['tls.rejectUnauthorised: unknown option, did you mean rejectUnauthorized?']))
@@ -548,7 +551,7 @@ describe('methods', () => {
   for (const value of ['get', 'CONNECT', 'TRACE', 'FROB', '']) {
     test(`${JSON.stringify(value)} is none`, () => begin(findings({ upstream, methods: ['GET', value] }), [`methods: expected ${expected}, got 'GET, ${value}'`]))
   }
-  test('none at all is an error', () => assert.deepEqual(findings({ upstream, methods: [] }), [`methods: expected ${expected}, got an array`]))
+  test('none at all is an error', () => assert.deepEqual(findings({ upstream, methods: [] }), [`methods: expected ${expected}, got an empty array`]))
   test('of an entry for WebSockets only are GET, which alone can ask for one', () => {
     assert.deepEqual(target({ upstream, fallbackToHttp: false }).allMethods, ['GET'])
     assert.ok(target({ upstream, fallbackToHttp: false, upgrade: ['websocket', 'tcp'] }).allMethods.includes('POST'))
