@@ -10,8 +10,11 @@ export type ErrorSource = 'client' | 'upstream' | 'internal'
 
 /** An error of this plugin. Match on `code`, which is stable; never on the message. */
 export interface WstunnelError extends Error {
+  /** `FST_WSTUNNEL_` and what is wrong. */
   code: string
+  /** The status that the client is sent, where there is still a head to send. */
   statusCode: number
+  /** Whose fault it is. */
   source: ErrorSource
   /** Value of `Retry-After` in seconds, where the refusal is a matter of time. */
   retryAfter?: number

@@ -146,6 +146,21 @@ for (const [name, heading] of [['TunnelInfo', '### `tunnels()`'], ['TunnelOutcom
   })
 }
 
+test('every address of the forge is that of package.json', () => {
+  const manifest = JSON.parse(read('package.json')) as { repository: { url: string }, homepage: string, bugs: { url: string } }
+  const home = manifest.repository.url.replace(/^git\+/, '').replace(/\.git$/, '')
+  assert.deepEqual([manifest.homepage, manifest.bugs.url], [`${home}#readme`, `${home}/issues`])
+  const advisories = `${home}/security/advisories/new`
+  for (const file of ['SECURITY.md', '.github/ISSUE_TEMPLATE/config.yml']) assert.ok(read(file).includes(advisories), file)
+  const owner = new URL(home).pathname.split('/')[1] as string
+  const owners = [...read('.github/CODEOWNERS').replace(/^#.*$/gm, '').matchAll(/@([\w-]+)/g)].map(([, name]) => name)
+  assert.deepEqual(owners, [owner])
+  const forge = new RegExp(`https://github\\.com/(?:[\\w-]+/)?${home.split('/').at(-1) as string}[\\w./-]*`, 'g')
+  for (const file of [...documents, '.github/ISSUE_TEMPLATE/config.yml', '.github/pull_request_template.md', 'CONTRIBUTING.md']) {
+    for (const [address] of read(file).matchAll(forge)) assert.ok(address.startsWith(home), `${file}: ${address}`)
+  }
+})
+
 for (const file of documents) {
   test(`every link in ${file} leads somewhere`, () => {
     const text = read(file).replace(/^```.*?^```$/gms, '')

@@ -182,6 +182,7 @@ export type MemberChanges = Pick<MemberOptions, 'loadFactor' | 'lbSet' | 'max' |
 
 /** `app.wstunnel.balancer(name)`: a balancer while it runs. No change touches a tunnel that lives, unless it is asked to. */
 export interface BalancerControl {
+  /** As in `balancers`. */
   readonly name: string
   /** In the order of their configuration; those removed that still have exchanges are left out. */
   members (): MemberInfo[]

@@ -5,7 +5,9 @@
 
 /** A member as a policy sees it. */
 export interface Candidate {
+  /** Its URL; never credentials. */
   readonly url: string
+  /** What sticky sessions know it by. */
   readonly route: string | undefined
   /** The load factor, less while a member comes back (`slowStart`). Above 0. */
   readonly weight: number

@@ -61,6 +61,7 @@ export interface TunnelOutcome {
   readonly error?: Error
 }
 
+/** Bounds on what the server carries. */
 export interface Limits {
   /** Live tunnels of the whole server. Default: 10,000. Beyond: 503. */
   maxTunnels?: number
@@ -107,6 +108,7 @@ export interface LeaseStore {
   acquire (key: string, lease: string, max: number): Promise<boolean>
   /** @param leases lease → key; those that are missing are added */
   renew (leases: ReadonlyMap<string, string>): Promise<void>
+  /** Gives a place back. What fails here is free after `ttl`. */
   release (key: string, lease: string): Promise<void>
 }
 

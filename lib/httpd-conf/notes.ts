@@ -3,12 +3,15 @@
 /** `error`: not translated. `check`: translated, but look at it. `info`: nothing to do. */
 export type NoteLevel = 'error' | 'check' | 'info'
 
+/** What is said of one line. */
 export interface HttpdNote {
   /** Counted from 1. */
   readonly line: number
+  /** `error`: not translated. `check`: translated, but look at it. `info`: nothing to do. */
   readonly level: NoteLevel
   /** The directive, as it was written. */
   readonly directive: string
+  /** A sentence for who reads the configuration. */
   readonly text: string
 }
 

@@ -22,6 +22,7 @@ export interface HttpdRegistration {
   readonly line: number
 }
 
+/** A configuration of httpd as options of this plugin. */
 export interface HttpdTranslation {
   /** To be registered in this order. */
   readonly registrations: readonly HttpdRegistration[]

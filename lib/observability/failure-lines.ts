@@ -48,12 +48,13 @@ export function logUpgradeEnd (log: FastifyBaseLogger, target: Target, upstream:
 
 const said = new WeakMap<Target, Set<string>>()
 
-/** One line at `warn`, once for each entry. */
+/** One line at `warn`, once for each entry; a number, such as a status, makes no other line of it. */
 export function warnOnce (log: FastifyBaseLogger, target: Target, text: string, upstream?: string): void {
   const known = said.get(target) ?? new Set()
   said.set(target, known)
-  if (known.has(text)) return
-  known.add(text)
+  const plain = text.replace(/\d+/g, '')
+  if (known.has(plain)) return
+  known.add(plain)
   logging(() => log.warn({ route: target.route, ...(upstream === undefined ? {} : { upstream }) }, text))
 }
 

@@ -3,6 +3,7 @@ import type { BalancerMetrics } from '../balancer/options.ts'
 import type { TunnelReason } from '../tunnel/reasons.ts'
 import type { Histogram, RefusalStage, StatusClass } from '../upstream/counters.ts'
 
+/** Of tunnels, and of upgrades that became none. Counters are since the start. */
 export interface TunnelMetrics {
   /** Live now: `active + suspended`. */
   open: number
@@ -26,6 +27,7 @@ export interface TunnelMetrics {
   lifetime: Histogram
 }
 
+/** Of plain requests. Counters are since the start. */
 export interface ForwardMetrics {
   /** Sent to an upstream and not finished. */
   inFlight: number
@@ -43,6 +45,7 @@ export interface ForwardMetrics {
   duration: Histogram
 }
 
+/** One upstream of a route. */
 export interface UpstreamMetrics {
   /** Its URL; never credentials. */
   upstream: string
@@ -52,6 +55,7 @@ export interface UpstreamMetrics {
   forwards: ForwardMetrics
 }
 
+/** One route. */
 export interface RouteMetrics {
   /** Its full path. Entries of the table that share one are one route here. */
   route: string

@@ -3,6 +3,7 @@ import { type Attributes, context, createContextKey, propagation, type Span, Spa
 import type { FastifyRequest } from 'fastify'
 import type { TracedAttempt, Tracing } from '../index.ts'
 
+/** Options of `tracing()`. */
 export interface TracingOptions {
   /** Whether forwards have spans, too; with false they are left to instrumentation-undici. Default: true. */
   forwards?: boolean

@@ -9,6 +9,7 @@ export interface RouteOptions extends CommonOptions {
   path?: string
 }
 
+/** A registration: one route, or a table of them with defaults at the top. */
 export interface WstunnelOptions extends RouteOptions {
   /** Bounds, as those of a route; here with a store besides. Default: see each. httpd: `max=`. */
   limits?: Limits & {

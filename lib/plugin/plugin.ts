@@ -132,14 +132,18 @@ export function refuseOtherRuntimes ({ bun }: Readonly<Record<string, string | u
 /** The plugin: what `import` gives by default and by name, and what `require()` gives, which has itself by the same names. */
 export interface WstunnelPlugin {
   (app: FastifyInstance, options: WstunnelOptions): Promise<void>
+  /** Itself. */
   readonly default: WstunnelPlugin
+  /** Itself. */
   readonly wstunnel: WstunnelPlugin
+  /** Itself. */
   readonly fastifyWstunnel: WstunnelPlugin
 }
 
 // The lowest Fastify is that of peerDependencies.
 const plugin = fastifyPlugin(wstunnel, { fastify: '^5.8.5', name: 'fastify-wstunnel' })
 
+/** `app.register(wstunnel, options)`: routes that tunnel upgrades and forward plain requests, and `app.wstunnel`. */
 const wstunnelPlugin: WstunnelPlugin = Object.assign(plugin, { default: plugin, wstunnel: plugin, fastifyWstunnel: plugin }) as unknown as WstunnelPlugin
 
 export default wstunnelPlugin

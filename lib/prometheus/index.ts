@@ -11,10 +11,13 @@ const InvalidOptionsError = createError('FST_WSTUNNEL_INVALID_OPTIONS', '%s', 50
 export interface MetricsRegistry {
   /** Says whether it writes OpenMetrics, where counters are named without `_total`. Default: the Prometheus text format. */
   readonly contentType?: string
+  /** Takes a metric; throws for a name that it has already. */
   registerMetric (metric: never): void
+  /** Takes it out again, when the server closes. Without it the metrics stay, and show the last values. */
   removeSingleMetric? (name: string): void
 }
 
+/** Options of `collect()`. */
 export interface CollectOptions {
   /** What all names begin with. Default: `'wstunnel_'`. */
   prefix?: string

@@ -6,9 +6,11 @@ const InvalidOptionsError = createError('FST_WSTUNNEL_INVALID_OPTIONS', '%s', 50
 
 /** What is needed of a client: `eval`, of ioredis (also of its Cluster) or of node-redis. */
 export interface RedisClient {
+  /** Runs a script: its text, the number of keys, keys and arguments; or, of node-redis, its text and an object of both. */
   eval (script: string, ...args: never[]): Promise<unknown>
 }
 
+/** Options of `redisLeases()`. */
 export interface RedisLeasesOptions {
   /** What all keys begin with. Default: `'wstunnel:'`. */
   prefix?: string

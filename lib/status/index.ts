@@ -8,6 +8,7 @@ import { securityPolicy, writePage } from './page.ts'
 import { Report } from './report.ts'
 import { parseTunnelQuery } from './tunnel-list.ts'
 
+/** Options of the status page's registration. */
 export interface StatusOptions extends RegisterOptions {
   /** Where the page is: `GET {prefix}/`, and `GET {prefix}/status.json`. Default: the scope's own. */
   prefix?: string
@@ -16,9 +17,11 @@ export interface StatusOptions extends RegisterOptions {
    * options that says who may. Default: false.
    */
   actions?: boolean
-  /** Runs before everything here; with `actions`, one of the hooks has to say who may do that. */
+  /** Runs before everything here; with `actions`, one of the hooks has to say who may do that. Default: none. */
   onRequest?: onRequestHookHandler | onRequestHookHandler[]
+  /** Runs after `onRequest`. Default: none. */
   preValidation?: preValidationHookHandler | preValidationHookHandler[]
+  /** Runs after `preValidation`. Default: none. */
   preHandler?: preHandlerHookHandler | preHandlerHookHandler[]
 }
 

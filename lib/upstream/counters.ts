@@ -11,6 +11,7 @@ export const refusalStages = ['decision', 'limit', 'dial', 'handshake', 'upstrea
  */
 export type RefusalStage = typeof refusalStages[number]
 
+/** The hundreds of a status. */
 export type StatusClass = '1xx' | '2xx' | '3xx' | '4xx' | '5xx'
 
 /** Upper bounds in milliseconds. */
@@ -19,8 +20,9 @@ const lifetimeBounds = [100, 1000, 10_000, 60_000, 300_000, 900_000, 3_600_000, 
 
 /** A histogram as it is shown: cumulative, as in Prometheus; what is above the last bound is only in `count`. */
 export interface Histogram {
+  /** How many values there were. */
   count: number
-  /** Milliseconds. */
+  /** Of all values, in milliseconds. */
   sum: number
   /** `le`: upper bound in milliseconds; `count`: how many values were at most that. */
   buckets: Array<{ le: number, count: number }>

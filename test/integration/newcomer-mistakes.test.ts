@@ -4,6 +4,7 @@ import { test, type TestContext } from 'node:test'
 import Fastify from 'fastify'
 import wstunnel from '../../lib/index.ts'
 import { refuseOtherRuntimes } from '../../lib/plugin/plugin.ts'
+import { rawClient, requestHead, upgradeHead } from '../fixtures/client.ts'
 import { recordLog, type LogLine } from '../fixtures/log.ts'
 import { startProxy, type ProxyOptions } from '../fixtures/proxy.ts'
 import { selfSigned } from '../fixtures/tls.ts'
@@ -123,6 +124,44 @@ test('an http entry without upgrade that is offered WebSockets says so, once', a
   const line = await failing(t, { upstream: `${upstream.url}/` }, 'upgrade', /WebSocket was offered/)
   assert.equal(line.level, 40)
   holds(line.msg ?? '', "upgrade: 'websocket'")
+})
+
+test('what an entry is not meant for is told once for each entry, however often it happens', async (t) => {
+  const log = recordLog('info')
+  let asked = 0
+  const upstream = await startHttpUpstream(t, (_, response) => response.writeHead(asked++ % 2 === 0 ? 200 : 204).end())
+  const { port } = await startProxy(t, {
+    routes: [
+      { path: '/plain/', upstream: `${upstream.url}/` }, { path: '/plain-too/', upstream: `${upstream.url}/` },
+      { path: '/ws/', upstream: `${upstream.wsUrl}/` }, { path: '/ws-too/', upstream: `${upstream.wsUrl}/` },
+      { path: '/legacy/', upstream: `${upstream.wsUrl}/`, fallbackToHttp: false }
+    ]
+  }, { fastify: { logger: log.logger } })
+  const paths = ['/plain/', '/plain-too/', '/ws/', '/ws-too/', '/legacy/']
+  for (const path of [...paths, ...paths, ...paths]) {
+    const client = await rawClient(t, port)
+    client.write(upgradeHead(path))
+    assert.equal(Math.floor((await client.response()).status / 100), 2, path)
+  }
+  const told = log.lines.filter(({ level }) => level > 30).map(({ level, route, msg = '' }) => [level, route, /offered|answered an upgrade/.exec(msg)?.[0]])
+  assert.deepEqual(told, [[40, '/plain/', 'offered'], [40, '/plain-too/', 'offered'], [40, '/ws/', 'answered an upgrade'], [40, '/ws-too/', 'answered an upgrade'], [40, '/legacy/', 'answered an upgrade']])
+})
+
+test('what is no WebSocket is told of nobody: plain requests, other offers, refusals and entries that take it', async (t) => {
+  const log = recordLog('info')
+  const upstream = await startHttpUpstream(t, (request, response) => response.writeHead(request.headers.upgrade === undefined ? 200 : 401).end())
+  const { port } = await startProxy(t, {
+    routes: [{ path: '/plain/', upstream: `${upstream.url}/` }, { path: '/ws/', upstream: `${upstream.wsUrl}/` }, { path: '/', upstream: `${upstream.url}/`, upgrade: 'websocket' }]
+  }, { fastify: { logger: log.logger } })
+  for (const [head, status] of [
+    [requestHead('GET', '/plain/'), 200], [requestHead('GET', '/ws/'), 200], [requestHead('GET', '/plain/', { Connection: 'Upgrade', Upgrade: 'h2c' }), 200],
+    [upgradeHead('/ws/'), 401], [upgradeHead('/'), 401]
+  ] as const) {
+    const client = await rawClient(t, port)
+    client.write(head)
+    assert.equal((await client.response()).status, status)
+  }
+  assert.deepEqual(log.lines.filter(({ level }) => level > 30), [])
 })
 
 test('a body that breaks off is a line with its route, its upstream and the cause', async (t) => {
