@@ -124,7 +124,7 @@ const timers = new WeakMap<object, TimerName>()
 
 /** A timeout that remembers its timer: for the log, not for what a client is sent. */
 export function timedOut (timer: TimerName, cause?: unknown): WstunnelError {
-  const error = new TimeoutError(cause === undefined ? undefined : { cause })
+  const error = cause === undefined ? new TimeoutError() : new TimeoutError({ cause }) // an argument that is undefined would be told
   timers.set(error, timer)
   return error
 }

@@ -65,9 +65,7 @@ export class Issues {
 
   /** @param hint what was most likely meant, with its own separator before it */
   expected (path: string, expected: string, value: unknown, hint = ''): void {
-    // What is meant is made of what was given: as long, and as discreet.
-    const meant = hint.replace(/'[^']*'/g, (quoted) => show(quoted.slice(1, -1)))
-    this.note(path, `expected ${expected}, got ${show(value)}${meant}`)
+    this.note(path, expectation(expected, value, hint))
   }
 
   has (path: string): boolean {
@@ -83,6 +81,13 @@ export class Issues {
     if (this.#findings.size === 0) return
     throw new InvalidOptionsError([...this.#findings].map(([path, finding]) => path === '' ? finding : `${path}: ${finding}`).join('; '))
   }
+}
+
+/** @param hint what was most likely meant, with its own separator before it */
+export function expectation (expected: string, value: unknown, hint: string): string {
+  // What is meant is made of what was given: as long, and as discreet.
+  const meant = hint.replace(/'[^']*'/g, (quoted) => show(quoted.slice(1, -1)))
+  return `expected ${expected}, got ${show(value)}${meant}`
 }
 
 const compiled = new Map<TSchema, TypeCheck<TSchema>>()

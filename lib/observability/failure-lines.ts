@@ -110,8 +110,12 @@ function hintFor (cause: unknown, upstream: string | undefined): string | undefi
   const { code, message = '' } = detailsOf(cause)
   const secure = /^(unix:.*\|)?(wss|https):/.test(upstream ?? '')
   if (!secure && ((cause as { tls?: true } | null)?.tls === true || message === speaksTls)) return 'the upstream speaks TLS there: is its scheme wss: or https:?'
+  if (message === speaksNoHttp || /\(Expected HTTP\//.test(message)) return 'the upstream speaks no HTTP/1 there: is this its port?'
   return code === undefined || !Object.hasOwn(hints, code) ? undefined : hints[code]
 }
 
-/** Message of the cause where an upgrade was answered with a TLS record. */
+/** Message of the cause where an upgrade was answered with something else. */
+const speaksNoHttp = 'the response is not HTTP/1'
+
+/** The same, with a TLS record. */
 const speaksTls = 'the upstream answered with TLS'

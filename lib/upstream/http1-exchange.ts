@@ -147,18 +147,15 @@ export class Http1Exchange {
         this.#start = headEnd
       }
     } catch (cause) {
-      // A TLS record, of the type alert or handshake: a plain upstream would have begun with `HTTP/`.
-      const isTls = (received[0] === 0x15 || received[0] === 0x16) && received[1] === 3
-      this.abort(new InvalidResponseError({ cause: isTls ? new Error('the upstream answered with TLS') : cause }))
+      this.abort(new InvalidResponseError({ cause: isTls(received) ? new Error(answeredWithTls) : cause }))
       return undefined
     }
   }
 
   /** @internal The upstream has ended. */
   ended (): void {
-    const [type, version] = this.#received
-    const cause = (type === 0x15 || type === 0x16) && version === 3 ? { cause: new Error('the upstream answered with TLS') } : undefined
-    this.abort(this.#received.length === 0 ? new ClosedError() : new InvalidResponseError(cause))
+    if (this.#received.length === 0) this.abort(new ClosedError())
+    else this.abort(new InvalidResponseError({ cause: new Error(isTls(this.#received) ? answeredWithTls : 'the upstream closed within its response head') }))
   }
 
   /**
@@ -208,4 +205,11 @@ function onError (this: Stream, error: Error): void {
 
 function onClose (this: Stream): void {
   this[kExchange]?.abort(new ClosedError())
+}
+
+const answeredWithTls = 'the upstream answered with TLS'
+
+/** A TLS record, of the type alert or handshake: a plain upstream would have begun with `HTTP/`. */
+function isTls ([type, version]: Buffer): boolean {
+  return (type === 0x15 || type === 0x16) && version === 3
 }

@@ -1,7 +1,9 @@
 /** The upstreams of one target: the one that its URL names, those that its function has named, and its balancers' members. */
 import type { FastifyRequest } from 'fastify'
+import { expectation } from '../config/schema.ts'
+import { forUpstream } from '../config/suggestions.ts'
 import type { Target, UpstreamFunction } from '../config/target.ts'
-import { type Address, type BalancerRef, parseAddress, parseBalancerRef } from '../config/upstream-url.ts'
+import { type Address, type BalancerRef, expectedUpstream, parseAddress, parseBalancerRef } from '../config/upstream-url.ts'
 import { InvalidUpstreamError, timedOut } from '../errors.ts'
 import { Counters } from './counters.ts'
 import { type Choice, Upstream } from './upstream.ts'
@@ -54,14 +56,14 @@ export class TargetUpstreams {
 
   #select ({ balancer: name, path }: BalancerRef, request: FastifyRequest): Choice {
     const balancer = this.#balancers.get(name)
-    if (balancer === undefined) throw new InvalidUpstreamError()
+    if (balancer === undefined) throw noUpstream(`balancer://${name}/`, [...this.#balancers.keys()])
     return balancer.select(request, this, path)
   }
 
   async #ask (choose: UpstreamFunction, request: FastifyRequest, signal: AbortSignal): Promise<Choice> {
     const chosen: unknown = await inTime(choose(request, signal), this.target.connectTimeout)
     const text = chosen instanceof URL ? chosen.href : chosen
-    if (typeof text !== 'string') throw new InvalidUpstreamError()
+    if (typeof text !== 'string') throw noUpstream(chosen, [...this.#balancers.keys()])
     const known = this.#known.get(text)
     if (known !== undefined) {
       // Most recently used last.
@@ -72,7 +74,7 @@ export class TargetUpstreams {
     const ref = parseBalancerRef(text)
     if (ref !== undefined) return this.#select(ref, request)
     const address = parseAddress(text)
-    if (address === undefined) throw new InvalidUpstreamError()
+    if (address === undefined) throw noUpstream(text, [...this.#balancers.keys()])
     return this.#remember(address, text)
   }
 
@@ -112,6 +114,12 @@ export class TargetUpstreams {
     this.#forgetting = undefined
     await Promise.all([...this.#known.values()].map((upstream) => upstream.destroy()))
   }
+}
+
+/** What an `upstream` function returned is in the cause, for the log: the client is told no more than before. */
+function noUpstream (value: unknown, balancers: readonly string[]): Error {
+  const hint = forUpstream(value, balancers, (text) => (parseBalancerRef(text) ?? parseAddress(text)) !== undefined)
+  return new InvalidUpstreamError({ cause: new TypeError(expectation(`${expectedUpstream}, from the upstream function`, value, hint)) })
 }
 
 /** Waits for so many milliseconds; 0 is without end. */

@@ -112,6 +112,41 @@ for (const kind of ['forward', 'upgrade'] as const) {
   })
 }
 
+for (const kind of ['forward', 'upgrade'] as const) {
+  for (const [value, hint] of [['localhost:4000', "did you mean 'ws://localhost:4000'"], [undefined, 'is an environment variable unset?'], [4000, "did you mean 'ws://127.0.0.1:4000/'?"], ['balancer://ap/', 'got \'balancer://ap/\'']] as const) {
+    test(`an upstream function that returns ${String(value)}, by ${kind}`, async (t) => {
+      const line = await failing(t, { upstream: () => value as unknown as string }, kind)
+      assert.deepEqual([line.level, line.route, line.code], [50, '/', 'FST_WSTUNNEL_INVALID_UPSTREAM'])
+      holds((line.cause as { message: string }).message, 'from the upstream function', hint)
+    })
+  }
+
+  test(`a port where something other than HTTP listens, by ${kind}`, async (t) => {
+    const upstream = await startRawUpstream(t, (connection) => { connection.write('SSH-2.0-OpenSSH_9.9\r\n') })
+    const line = await failing(t, { upstream: `${upstream.url}/` }, kind)
+    assert.deepEqual([line.level, line.code], [40, 'FST_WSTUNNEL_UPSTREAM_INVALID_RESPONSE'])
+    holds(String(line.hint), 'speaks no HTTP/1', 'its port?')
+  })
+
+  test(`what the client is told is whole, by ${kind}`, async (t) => {
+    const silent = await startRawUpstream(t)
+    const half = await startRawUpstream(t, (connection) => { connection.socket.end('HTTP/1.1 200') })
+    const { port } = await startProxy(t, {
+      timeout: 300,
+      handshakeTimeout: 300,
+      routes: [{ path: '/silent/', upstream: `${silent.url}/` }, { path: '/half/', upstream: `${half.url}/` }, { path: '/none/', upstream: () => 'none' }]
+    })
+    for (const [path, message] of [['/silent/', 'The upstream did not answer in time'], ['/half/', /^(Invalid response of the upstream|The upstream closed the connection)$/], ['/none/', 'No valid upstream was chosen']] as const) {
+      const client = await rawClient(t, port)
+      client.write(kind === 'upgrade' ? upgradeHead(path) : requestHead('GET', path))
+      const { body } = await client.response()
+      const told = (JSON.parse(String(body)) as { message: string }).message
+      if (typeof message === 'string') assert.equal(told, message)
+      else assert.match(told, message)
+    }
+  })
+}
+
 test('10. the same prefix, registered twice', async (t) => {
   const options = { prefix: '/ws', upstream: 'ws://up.example/' }
   const message = await registering(t, options, options)
