@@ -109,8 +109,10 @@ ${body}`
 /** A kind of module: what a user's tsconfig says, and with which versions of TypeScript that works. */
 const kinds: ReadonlyArray<{ name: string, type: 'module' | 'commonjs', options: Record<string, unknown>, versions: string[], sources: Record<string, string> }> = [
   { name: 'ESM, nodenext', type: 'module', options: { module: 'nodenext' }, versions: ['5.6', '5.7', '5.8', '5.9', '6.0'], sources: { esm: esModule } },
+  { name: 'ESM, node16', type: 'module', options: { module: 'node16' }, versions: ['5.6', '5.7', '5.8', '5.9', '6.0'], sources: { esm: esModule } },
   { name: 'ESM, bundler', type: 'module', options: { module: 'esnext', moduleResolution: 'bundler' }, versions: ['5.6', '5.7', '5.8', '5.9', '6.0'], sources: { esm: esModule } },
   { name: 'CommonJS, nodenext', type: 'commonjs', options: { module: 'nodenext' }, versions: ['5.8', '5.9', '6.0'], sources: { esm: esModule, require: requiring } },
+  { name: 'CommonJS, node20', type: 'commonjs', options: { module: 'node20' }, versions: ['5.9', '6.0'], sources: { esm: esModule, require: requiring } },
   { name: 'CommonJS, node10', type: 'commonjs', options: { module: 'commonjs', moduleResolution: 'node10', esModuleInterop: true }, versions: ['5.6', '5.7', '5.8', '5.9'], sources: { esm: esModule, require: requiring } },
   { name: 'CommonJS, bundler', type: 'commonjs', options: { module: 'commonjs', moduleResolution: 'bundler', esModuleInterop: true }, versions: ['6.0'], sources: { esm: esModule, require: requiring } },
 ]
