@@ -56,7 +56,7 @@ export const common: Record<string, TSchema> = {
   path: text("a path prefix such as '/ws/'")
 }
 
-const topOnly: Record<string, TSchema> = {
+export const topOnly: Record<string, TSchema> = {
   prefix: text("a path prefix such as '/ws'"),
   drainTimeout: duration,
   balancers: balancersSchema,

@@ -1,6 +1,6 @@
 /** What an exchange adds to the counters of its upstream: a recorder for each that has begun, with one end. */
 import { monotonicNow } from '../net/clock.ts'
-import type { TunnelReason } from '../tunnel/tunnel.ts'
+import type { TunnelReason } from '../tunnel/reasons.ts'
 import type { Counters, StatusClass } from './counters.ts'
 
 /** Of one forward, from the handler to the end of its response. */
