@@ -86,8 +86,12 @@ export interface Limits {
 export interface Tracing {
   /** Headers of the client that are dropped: each attempt writes its own. */
   readonly fields: readonly string[]
-  /** @param attempt.resend how many attempts came before */
-  start (request: FastifyRequest, attempt: { kind: 'forward' | 'upgrade', route: string, upstream: string, resend: number }): TracedAttempt
+  /**
+   * Called when an attempt begins, in the context of its request. What it, or the attempt that it returns, throws is logged and changes nothing.
+   * @param attempt.url what is asked for at the upstream, without the query, which may carry credentials
+   * @param attempt.resend how many attempts came before
+   */
+  start (request: FastifyRequest, attempt: { kind: 'forward' | 'upgrade', route: string, upstream: string, url: string, resend: number }): TracedAttempt
 }
 
 /** One attempt at one upstream. */

@@ -2,6 +2,7 @@
 import { type Attributes, context, createContextKey, propagation, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import type { FastifyRequest } from 'fastify'
 import type { TracedAttempt, Tracing } from '../index.ts'
+import { followTunnels, remember } from './tunnel-end.ts'
 
 /** Options of `tracing()`. */
 export interface TracingOptions {
@@ -12,17 +13,20 @@ export interface TracingOptions {
 // The key of @opentelemetry/core's suppressTracing(), by its text: keys are symbols of the global registry.
 const suppressed = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING')
 
-/** For the option `tracing`. */
+/**
+ * For the option `tracing`. Spans go to the tracer provider, and headers by the propagator, that are registered with
+ * `@opentelemetry/api` when a request comes: where there is none, nothing is done, and what a client sends passes.
+ */
 export function tracing ({ forwards = true }: TracingOptions = {}): Tracing {
   const tracer = trace.getTracer('fastify-wstunnel')
+  followTunnels()
   return {
     get fields () { return propagation.fields() },
     start (request, attempt) {
-      const active = context.active()
-      // Where nothing has made a span of the request, the client's own is the parent.
-      const parent = trace.getSpan(active) === undefined ? propagation.extract(active, request.headers) : active
+      const parent = parentOf(request)
       if (attempt.kind === 'forward' && !forwards) return new LeftToOthers(parent)
       const span = tracer.startSpan(nameOf(request), { kind: SpanKind.CLIENT, attributes: attributesOf(request, attempt) }, parent)
+      if (attempt.kind === 'upgrade') remember(request, span.spanContext())
       return new Attempt(span, trace.setSpan(parent, span))
     }
   }
@@ -30,6 +34,15 @@ export function tracing ({ forwards = true }: TracingOptions = {}): Tracing {
 
 type AttemptFacts = Parameters<Tracing['start']>[1]
 type Context = ReturnType<typeof context.active>
+
+/** The active span; where nothing has made a span of the request, the client's own. Baggage is the client's where nobody has read it. */
+function parentOf ({ headers }: FastifyRequest): Context {
+  const active = context.active()
+  if (trace.getSpan(active) === undefined) return propagation.extract(active, headers)
+  if (headers.baggage === undefined || propagation.getBaggage(active) !== undefined) return active
+  const baggage = propagation.getBaggage(propagation.extract(active, headers))
+  return baggage === undefined ? active : propagation.setBaggage(active, baggage)
+}
 
 class Attempt implements TracedAttempt {
   readonly #span: Span
@@ -82,19 +95,30 @@ class LeftToOthers implements TracedAttempt {
   end (): void {}
 }
 
+/** Methods that span names and metrics know; others are one (semantic conventions of HTTP). */
+const knownMethods: ReadonlySet<string> = new Set(['CONNECT', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'QUERY', 'TRACE'])
+
 function nameOf ({ method }: FastifyRequest): string {
-  return method
+  return knownMethods.has(method) ? method : 'HTTP'
 }
 
 /** By the semantic conventions of HTTP clients; what they have no name for is `wstunnel.*`. */
-function attributesOf (request: FastifyRequest, { kind, route, upstream, resend }: AttemptFacts): Attributes {
-  const address = /^(?:ws|http)(s?):\/\/(\[[^\]]*\]|[^:/]+)(?::(\d+))?/.exec(upstream)
+function attributesOf ({ method }: FastifyRequest, { kind, route, upstream, url, resend }: AttemptFacts): Attributes {
   return {
-    'http.request.method': request.method,
+    ...(knownMethods.has(method) ? { 'http.request.method': method } : { 'http.request.method': '_OTHER', 'http.request.method_original': method }),
+    'url.full': url,
+    ...serverOf(upstream),
     'wstunnel.kind': kind,
     'wstunnel.route': route,
     'wstunnel.upstream': upstream,
-    ...(resend > 0 ? { 'http.request.resend_count': resend } : {}),
-    ...(address === null ? {} : { 'server.address': address[2] as string, 'server.port': Number(address[3] ?? (address[1] === 's' ? 443 : 80)) })
+    ...(resend > 0 ? { 'http.request.resend_count': resend } : {})
   }
+}
+
+/** Host and port, or the path of a unix socket. */
+function serverOf (upstream: string): Attributes {
+  const [, socket] = /^unix:([^|]+)\|/.exec(upstream) ?? []
+  if (socket !== undefined) return { 'server.address': socket, 'network.transport': 'unix' }
+  const { protocol, hostname, port } = new URL(upstream)
+  return { 'server.address': hostname.replace(/^\[|\]$/g, ''), 'server.port': Number(port) || (/^(?:wss|https):$/.test(protocol) ? 443 : 80) }
 }

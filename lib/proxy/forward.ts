@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
-import type { Target, TracedAttempt } from '../config/target.ts'
+import type { Target } from '../config/target.ts'
 import { readable } from '../config/user-function.ts'
 import { type ClientProgress, watchClient } from '../downstream/client-timeout.ts'
 import { markMustClose } from '../downstream/must-close.ts'
@@ -19,6 +19,7 @@ import { logAborted, logFailure } from '../observability/failure-lines.ts'
 import { ForwardRecorder } from '../upstream/recorders.ts'
 import type { TargetUpstreams } from '../upstream/target-upstreams.ts'
 import type { Choice } from '../upstream/upstream.ts'
+import { AttemptTrace } from './attempt-trace.ts'
 import { applyResponseHead, deliver, type Head, sendError, sendInformational } from './client-response.ts'
 import { PooledRequest, type RequestOwner } from './pooled-request.ts'
 import { hasOwnLength, requestBody } from './request-body.ts'
@@ -70,7 +71,6 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
   #release: (() => void) | undefined = undefined
   #choice: Choice | undefined = undefined
   readonly #sent: PooledRequest = new PooledRequest(this)
-  #traced: TracedAttempt | undefined = undefined
   #attempts = 0
   /** Whether the client has a timer. */
   #watching = false
@@ -125,9 +125,7 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
     this.#recorder.enter(upstream.counters)
     const body = requestBody(request)
     const replaced = body !== request.raw && body !== null
-    if (this.#traced !== undefined) this.#endTrace({ error: new ClientGoneError() }) // of the attempt before, if nobody has ended it
-    const traced = this.#traced = target.tracing?.start(request, { kind: 'forward', route: target.route, upstream: upstream.label, resend: this.#attempts++ })
-    const { path, headers } = buildUpstreamRequest(request, target, choice, matched, hasOwnLength(request, body), replaced, traced)
+    const { path, headers } = buildUpstreamRequest(request, target, choice, matched, hasOwnLength(request, body), replaced)
     if (body !== null) this.#watchClient()
     this.#sent.send({
       method: request.method,
@@ -137,7 +135,12 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
       body,
       bodyOfSocket: body === request.raw && request.raw.socket instanceof Socket, // what inject() was given is the caller's
       servername: upstream.address.secure ? upstream.address.hostname : undefined
-    }, { pool: upstream.pool, unshared: target.disableReuse, timeout: upstream.timeout, traced })
+    }, {
+      pool: upstream.pool,
+      unshared: target.disableReuse,
+      timeout: upstream.timeout,
+      trace: target.tracing === undefined ? undefined : () => AttemptTrace.begin(request, target, { kind: 'forward', choice, matched, resend: this.#attempts++ })
+    })
   }
 
   /** Another upstream takes the exchange over, where that is allowed. */
@@ -193,7 +196,6 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
 
   #break (reason: Error): void {
     if (this.#broken !== undefined) return
-    this.#endTrace({ error: reason })
     this.#broken = reason
     this.#leaving?.abort(reason)
     this.#sent.abort(reason)
@@ -209,7 +211,6 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
       if (sendInformational(this.#options.request, this.#options.reply, status, headers)) this.#responding = true
       return
     }
-    this.#endTrace({ status })
     this.#responding = true
     this.#choice?.answered(status)
     if (this.#options.reply.sent) return this.#break(new ClientGoneError()) // answered by someone else: Fastify's handlerTimeout
@@ -275,14 +276,7 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
   }
 
   responseFailed (error: WstunnelError): void {
-    this.#endTrace({ error })
     if (!this.#tryNext(error)) this.#cutOff(error)
-  }
-
-  #endTrace (outcome: Parameters<TracedAttempt['end']>[0]): void {
-    const traced = this.#traced
-    this.#traced = undefined
-    traced?.end(outcome)
   }
 
   #cutOff (error: Error): void {
@@ -294,7 +288,6 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
   fail (cause: unknown): void {
     if (this.#broken !== undefined || this.#finished) return
     const error = readable(cause)
-    this.#endTrace({ error })
     this.#failed = isProxyError(error) && error.source === 'upstream'
     this.#pending = undefined
     const { request, reply, target } = this.#options

@@ -1,7 +1,6 @@
 /** A forward's request at one upstream: the connection that carries it, and the time that it is given. */
 import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
-import type { TracedAttempt } from '../config/target.ts'
 import { ClosedError, InvalidResponseError, timedOut, toProxyError, type WstunnelError } from '../errors.ts'
 import type { HeaderList } from '../http/header-list.ts'
 import { authenticatesConnection } from '../http/hop-by-hop.ts'
@@ -9,6 +8,7 @@ import { RequestContext } from '../net/async-context.ts'
 import type { Borrower, ConnectionPool, Ticket } from '../upstream/connection-pool.ts'
 import { maxInterim } from '../upstream/continue-filter.ts'
 import type { PoolClient } from '../upstream/pool-client.ts'
+import type { AttemptTrace } from './attempt-trace.ts'
 import { type BodyOwner, counted } from './request-body.ts'
 import type { Flow } from './response-body.ts'
 import { type Timely, UpstreamTimer } from './upstream-timeout.ts'
@@ -48,8 +48,8 @@ export interface Sending {
   readonly unshared: boolean
   /** Milliseconds without a byte of the upstream, where it is the one that is waited for; 0 is none. */
   readonly timeout: number
-  /** What hides the request from other instrumentation, once a connection takes it. */
-  readonly traced?: TracedAttempt | undefined
+  /** Begins the trace of an attempt, where there is one: each time that it is sent. */
+  readonly trace?: (() => AttemptTrace | undefined) | undefined
 }
 
 export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, BodyOwner, Flow, Timely {
@@ -59,6 +59,7 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
   readonly #context: RequestContext = new RequestContext()
   #asked: Asked | undefined = undefined
   #sending: Sending | undefined = undefined
+  #trace: AttemptTrace | undefined = undefined
   /** The connection that is waited for. */
   #ticket: Ticket | undefined = undefined
   #connection: PoolClient | undefined = undefined
@@ -100,7 +101,8 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
   }
 
   #connect (unshared: boolean): void {
-    const { pool } = this.#sending as Sending
+    const { pool, trace } = this.#sending as Sending
+    this.#trace = trace?.()
     this.#controller = undefined
     this.#connection = undefined
     this.#interim = 0
@@ -115,7 +117,8 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
 
   #dispatch (connection: PoolClient): void {
     const { method, path, headers, body, servername } = this.#asked as Asked
-    const { unshared, timeout, traced } = this.#sending as Sending
+    const { unshared, timeout } = this.#sending as Sending
+    const trace = this.#trace
     this.#ticket = undefined
     this.#connection = connection
     this.#timer.start(timeout)
@@ -123,13 +126,14 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
     const dispatch = (): boolean => connection.dispatch({
       method: method as Dispatcher.HttpMethod,
       path,
-      headers: headers as string[],
+      headers: (trace === undefined ? headers : trace.inject(headers)) as string[],
       body: body === null ? null : counted(body, this) as unknown as Readable,
       reset: unshared ? true : method === 'HEAD' ? false : undefined, // undici would end the connection of each HEAD
       servername
     } as Dispatcher.DispatchOptions, this)
-    if (traced === undefined) dispatch()
-    else traced.within(dispatch)
+    // Only here: the pool may have it wait, and then another request's end gives it its connection.
+    if (trace === undefined) dispatch()
+    else trace.within(dispatch)
   }
 
   unconnected (error: Error): void {
@@ -138,6 +142,7 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
   }
 
   #failed (error: WstunnelError): void {
+    this.#trace?.end({ error })
     this.#context.runInAsyncScope(this.#owner.responseFailed, this.#owner, error)
   }
 
@@ -147,8 +152,11 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
   }
 
   onResponseStart (controller: Dispatcher.DispatchController, status: number, _: unknown, reason = ''): void {
-    if (status >= 200) this.#timer.refresh()
-    else this.#interim++
+    if (status < 200) this.#interim++
+    else {
+      this.#timer.refresh()
+      this.#trace?.end({ status })
+    }
     if (this.#interim + (this.#connection?.hiddenInterim ?? 0) > maxInterim) return controller.abort(new InvalidResponseError())
     const headers = latin1(controller.rawHeaders as Array<Buffer | string>)
     if (this.#connection !== undefined && authenticatesConnection(headers, 'www-authenticate')) this.#connection.kept = false
@@ -172,8 +180,9 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
   onResponseError (_: Dispatcher.DispatchController, cause: Error): void {
     this.#over()
     const error = toProxyError(cause)
-    if (this.#metItsEnd(error)) this.#connect(true)
-    else this.#failed(error)
+    if (!this.#metItsEnd(error)) return this.#failed(error)
+    this.#trace?.end({ error })
+    this.#context.runInAsyncScope(this.#connect, this, true)
   }
 
   /**
@@ -195,6 +204,7 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
     if (this.#aborted !== undefined) return
     this.#aborted = reason
     this.#timer.stop()
+    this.#trace?.end({ error: reason })
     this.#ticket?.cancel()
     this.#controller?.abort(reason)
   }

@@ -1,9 +1,9 @@
 /** One attempt of an upgrade at one upstream: counted there as pending, traced, and timed. */
-import type { TracedAttempt } from '../config/target.ts'
 import { fieldValue } from '../http/header-list.ts'
 import { Http1Exchange, type Http1ExchangeOwner } from '../upstream/http1-exchange.ts'
 import { AttemptRecorder } from '../upstream/recorders.ts'
 import type { Choice, Upstream } from '../upstream/upstream.ts'
+import { AttemptTrace } from './attempt-trace.ts'
 import type { AcceptedUpgrade } from './upgrade-answer.ts'
 import { buildUpstreamRequest, serialiseUpgrade } from './upstream-request.ts'
 
@@ -12,7 +12,7 @@ export class UpgradeAttempt {
   /** That of the choice when the attempt began: a choice that fails has another one. */
   readonly upstream: Upstream
   #exchange: Http1Exchange | undefined = undefined
-  #traced: TracedAttempt | undefined = undefined
+  #trace: AttemptTrace | undefined = undefined
   readonly #recorder: AttemptRecorder
 
   constructor (choice: Choice) {
@@ -34,11 +34,11 @@ export class UpgradeAttempt {
   prepare ({ request, decision: { target, matched, token } }: AcceptedUpgrade, resend: number, owner: Http1ExchangeOwner): void {
     const { upstream } = this
     const method = request.raw.method as string
-    this.#traced = target.tracing?.start(request, { kind: 'upgrade', route: target.route, upstream: upstream.label, resend })
-    const { path, headers } = buildUpstreamRequest(request, target, this.choice, matched, false, false, this.#traced)
+    const { path, headers } = buildUpstreamRequest(request, target, this.choice, matched, false)
+    const trace = this.#trace = AttemptTrace.begin(request, target, { kind: 'upgrade', choice: this.choice, matched, resend })
     this.#exchange = new Http1Exchange({
       dialOptions: upstream.dialOptions,
-      head: serialiseUpgrade(method, path, headers, token),
+      head: serialiseUpgrade(method, path, trace === undefined ? headers : trace.inject(headers), token),
       method,
       token,
       key: token === 'websocket' ? fieldValue(headers, 'sec-websocket-key') ?? '' : undefined,
@@ -51,16 +51,16 @@ export class UpgradeAttempt {
   run (): void {
     const exchange = this.#exchange as Http1Exchange
     this.#recorder.dialled()
-    if (this.#traced === undefined) exchange.run()
-    else this.#traced.within(() => exchange.run())
+    if (this.#trace === undefined) exchange.run()
+    else this.#trace.within(() => exchange.run())
   }
 
   /** It has an outcome: traced and, if a connection stood, timed. Without effect the second time. */
-  end (outcome: Parameters<TracedAttempt['end']>[0]): void {
-    const traced = this.#traced
-    this.#traced = undefined
+  end (outcome: { status?: number, error?: Error }): void {
+    const trace = this.#trace
+    this.#trace = undefined
     if (this.connected) this.#recorder.handshaken()
-    traced?.end(outcome)
+    trace?.end(outcome)
   }
 
   /** Gives up, unless there is an answer. */

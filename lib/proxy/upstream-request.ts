@@ -1,6 +1,6 @@
 /** A request as an upstream is to get it: mapped path and rewritten headers. The same for forwards and upgrades. */
 import type { FastifyRequest } from 'fastify'
-import type { Target, TracedAttempt, Tracing } from '../config/target.ts'
+import type { Target } from '../config/target.ts'
 import { immediate } from '../config/user-function.ts'
 import { BadPathError, ClientGoneError, InvalidHeaderError } from '../errors.ts'
 import { droppedFields, forwardedHeaders } from '../http/forwarded.ts'
@@ -31,7 +31,7 @@ export function isIdempotent (method: string): boolean {
  * @throws FunctionError where it returned a promise
  * @throws ClientGoneError where nobody can say any more who asked
  */
-export function buildUpstreamRequest (request: FastifyRequest, target: Target, choice: Choice, matched: number, body: boolean, replaced = false, traced?: TracedAttempt): UpstreamRequest {
+export function buildUpstreamRequest (request: FastifyRequest, target: Target, choice: Choice, matched: number, body: boolean, replaced = false): UpstreamRequest {
   const { raw } = request
   const parsed = parseTarget(raw.url ?? '', target.rules)
   if (parsed === undefined) throw new BadPathError()
@@ -43,10 +43,9 @@ export function buildUpstreamRequest (request: FastifyRequest, target: Target, c
     isDropped: droppedFields(target.forwarded, isBehindTrusted(request)),
     via: target.via
   })
-  const own = target.rewriteRequestHeaders === undefined ? headers : rewritten(target.rewriteRequestHeaders, request, headers)
   return {
     path: choice.pathFor(parsed.path, matched) + parsed.query,
-    headers: target.tracing === undefined || traced === undefined ? own : withTrace(own, target.tracing, traced)
+    headers: target.rewriteRequestHeaders === undefined ? headers : rewritten(target.rewriteRequestHeaders, request, headers)
   }
 }
 
@@ -61,14 +60,6 @@ export function serialiseUpgrade (method: string, path: string, headers: HeaderL
   } catch (cause) {
     throw new InvalidHeaderError({ cause })
   }
-}
-
-/** With the headers of this attempt in place of the client's. */
-function withTrace (headers: HeaderList, { fields }: Tracing, traced: TracedAttempt): string[] {
-  const names = new Set(fields.map((name) => name.toLowerCase()))
-  const list = headers.filter((_, i) => !names.has((headers[i - i % 2] as string).toLowerCase()))
-  traced.inject((name, value) => list.push(name, value))
-  return list
 }
 
 function rewritten (rewrite: NonNullable<Target['rewriteRequestHeaders']>, request: FastifyRequest, headers: HeaderList): string[] {
