@@ -6,6 +6,7 @@ import { type Duplex, pipeline, type Readable } from 'node:stream'
 import { ClientGoneError, InvalidHeaderError } from '../errors.ts'
 import { type HeaderList, serialise } from '../http/header-list.ts'
 import type { ResponseHead } from '../http/response-head.ts'
+import { RequestContext } from '../net/async-context.ts'
 import { emptyBuffer } from '../net/empty-buffer.ts'
 import { reset } from '../net/socket.ts'
 import { dropFront, type Front, type FrontWatcher, withReplyHeaders } from './front.ts'
@@ -128,12 +129,17 @@ function switchHead (reason: string, headers: HeaderList): Buffer {
   }
 }
 
-/** Completes a hijacked request at Fastify. Made here, by itself, so that it keeps nothing alive but the response, and that until it is called. */
+/**
+ * Completes a hijacked request at Fastify, in the context of the request. Made here, by itself, so that it keeps nothing alive but the response
+ * and that context, and both until it is called.
+ */
 function completion (response: ServerResponse, status: number, socket: Duplex): () => void {
+  const context = new RequestContext()
+  const finish = (): void => { context.runInAsyncScope(response.emit, response, 'finish') }
   return () => {
     response.statusCode = status
-    if (socket.destroyed || !endsWithResponse(response)) response.emit('finish')
-    else socket.once('close', () => response.emit('finish'))
+    if (socket.destroyed || !endsWithResponse(response)) finish()
+    else socket.once('close', finish)
   }
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { Agent, request as get } from 'node:http'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -8,7 +9,7 @@ import { runInNewContext } from 'node:vm'
 import WebSocket from 'ws'
 import { startProxy } from '../fixtures/proxy.ts'
 import type { Proxy, ProxyOptions } from '../fixtures/proxy.ts'
-import { startWsUpstream } from '../fixtures/upstream.ts'
+import { closedPort, startWsUpstream } from '../fixtures/upstream.ts'
 import { deferred, event, until, within } from '../fixtures/wait.ts'
 
 setFlagsFromString('--expose-gc')
@@ -23,7 +24,7 @@ interface Stored {
 }
 
 /** A proxy whose requests run in a context of an AsyncLocalStorage. */
-async function start (t: TestContext, enter: 'run' | 'enterWith', options: ProxyOptions, storage: AsyncLocalStorage<Store> = new AsyncLocalStorage()): Promise<Stored> {
+async function start (t: TestContext, enter: 'run' | 'enterWith', options: ProxyOptions, storage: AsyncLocalStorage<Store> = new AsyncLocalStorage(), more?: (app: Proxy['app']) => void): Promise<Stored> {
   const requests: Array<WeakRef<object>> = []
   const proxy = await startProxy(t, options, {
     setup (app) {
@@ -34,6 +35,7 @@ async function start (t: TestContext, enter: 'run' | 'enterWith', options: Proxy
         storage.enterWith(store)
         done()
       })
+      more?.(app)
     }
   })
   return { requests, proxy }
@@ -107,22 +109,117 @@ test('onTunnelOpen runs in the context of its request, onTunnelClose in none', a
   assert.deepEqual(seen[7], ['close', undefined])
 })
 
-test('the hooks of a forward run in the context of its own request, on a connection that another one has opened', async (t) => {
-  const upstream = await startWsUpstream(t)
-  const seen: Array<string | undefined> = []
-  const storage = new AsyncLocalStorage<Store>()
-  const started = await start(t, 'run', {
-    upstream: upstream.url,
-    limits: { maxConnectionsPerUpstream: 1 },
-    rewriteHeaders (headers, request) {
-      seen.push(`${request.url} in ${storage.getStore()?.url}`)
-      return headers
+/** What was called, and in the context of which request: `what of url in url`. */
+function recorder (storage: AsyncLocalStorage<Store>): { seen: string[], note: (what: string, request?: { url: string }) => void } {
+  const seen: string[] = []
+  return { seen, note: (what, request) => { seen.push(`${what} of ${request?.url} in ${storage.getStore()?.url}`) } }
+}
+
+const large = 1024 * 1024
+
+test('everything of a forward runs in the context of its own request, on a connection that others have had before and after', async (t) => {
+  const upstream = await startWsUpstream(t, {
+    http (request, response) {
+      if (request.url?.includes('hint') === true) response.writeEarlyHints({ link: '</style.css>; rel=preload' })
+      setImmediate(() => response.end(request.url?.includes('large') === true ? Buffer.alloc(large) : 'small'))
     }
-  }, storage)
-  const urls = Array.from({ length: 6 }, (_, i) => `/${i}`)
+  })
+  const storage = new AsyncLocalStorage<Store>()
+  const { seen, note } = recorder(storage)
+  const dead = { url: `ws://127.0.0.1:${await closedPort()}/` }
+  const onCreate = (message: unknown): void => {
+    const { origin, path } = (message as { request: { origin: URL, path: string } }).request
+    if (String(origin).includes(String(upstream.port))) note('dispatch', { url: path })
+  }
+  subscribe('undici:request:create', onCreate)
+  t.after(() => unsubscribe('undici:request:create', onCreate))
+  const started = await start(t, 'run', {
+    balancers: {
+      app: {
+        members: [dead, { url: `${upstream.url}/` }],
+        retry: 0,
+        lbMethod (members) {
+          note('lbMethod')
+          return members.find(({ url }) => url === dead.url) ?? members[0]!
+        }
+      }
+    },
+    async upstream (request) {
+      await new Promise(setImmediate)
+      note('upstream', request)
+      return 'balancer://app/'
+    },
+    limits: { maxConnectionsPerUpstream: 1 },
+    rewriteRequestHeaders (request, headers) {
+      note('request', request)
+      return headers
+    },
+    rewriteHeaders (headers, request) {
+      note('response', request)
+      return headers
+    },
+    onRequest: (request, _reply, done) => {
+      note('onRequest', request)
+      done()
+    }
+  }, storage, (app) => {
+    app.addHook('onSend', async (request) => note('onSend', request))
+    app.addHook('onResponse', async (request) => note('onResponse', request))
+  })
+  const urls = Array.from({ length: 6 }, (_, i) => `/${i % 2 === 0 ? 'large' : 'small'}${i % 3 === 0 ? '-hint' : ''}-${i}`)
   await Promise.all(urls.map(async (url) => { await (await fetch(started.proxy.url + url)).arrayBuffer() }))
-  assert.deepEqual(seen.sort(), urls.map((url) => `${url} in ${url}`))
+  assert.equal(upstream.sockets.length, 1, 'they shared one connection')
+  // A second attempt asks and writes once more. A function that chooses a member is not told of whom it is for.
+  const expected = (url: string): string[] => [
+    ...['onRequest', 'upstream', 'request', 'request', 'dispatch', 'response', 'onSend', 'onResponse'].map((what) => `${what} of ${url} in ${url}`),
+    ...['lbMethod', 'lbMethod'].map((what) => `${what} of undefined in ${url}`)
+  ]
+  await until(() => seen.filter((line) => line.startsWith('onResponse')).length === urls.length, 'the responses to be complete')
+  assert.deepEqual(seen.toSorted(), urls.flatMap(expected).toSorted())
 })
+
+for (const [name, options] of Object.entries({ 'async: true': {}, 'asyncDelay: 1': { asyncDelay: 1 }, 'async: false': { async: false } })) {
+  test(`everything of an upgrade runs in the context of its request, and what comes behind its tunnel in none: ${name}`, async (t) => {
+    const upstream = await startWsUpstream(t)
+    const storage = new AsyncLocalStorage<Store>()
+    const { seen, note } = recorder(storage)
+    const dead = { url: `ws://127.0.0.1:${await closedPort()}/` }
+    const { proxy } = await start(t, 'run', {
+      ...options,
+      balancers: {
+        app: {
+          members: [dead, { url: `${upstream.url}/` }],
+          retry: 0,
+          lbMethod (members) {
+            note('lbMethod')
+            return members.find(({ url }) => url === dead.url) ?? members[0]!
+          }
+        }
+      },
+      async upstream (request) {
+        await new Promise(setImmediate)
+        note('upstream', request)
+        return 'balancer://app/'
+      },
+      rewriteRequestHeaders (request, headers) {
+        note('request', request)
+        return headers
+      },
+      rewriteHeaders (headers, request) {
+        note('response', request)
+        return headers
+      },
+      onTunnelOpen: (_tunnel, request) => note('open', request),
+      onTunnelClose: () => note('close')
+    }, storage, (app) => { app.addHook('onResponse', async (request) => note('onResponse', request)) })
+    const [client] = await openAll(t, proxy, 1)
+    if (name !== 'async: false') await until(() => seen.some((line) => line.startsWith('onResponse')), 'the request to be completed')
+    client?.close()
+    await until(() => seen.some((line) => line.startsWith('close')) && seen.some((line) => line.startsWith('onResponse')), 'the tunnel to end')
+    const of = (what: string): string => `${what} of /?0 in /?0`
+    assert.deepEqual(seen.toSorted(), [...['upstream', 'request', 'request', 'response', 'open', 'onResponse'].map(of), 'lbMethod of undefined in /?0', 'lbMethod of undefined in /?0', 'close of undefined in undefined'].toSorted())
+  })
+}
 
 test('connections of a pool keep no request that an AsyncLocalStorage holds', async (t) => {
   const upstream = await startWsUpstream(t, { http: (_request, response) => { response.end('kept') } })

@@ -256,16 +256,35 @@ test('attributes are those of the semantic conventions, without the query', asyn
   const common = { 'http.response.status_code': 207 }
   assert.deepEqual(clientSpans().map(({ name, attributes }) => [name, { ...attributes }]), [
     ['HTTP', {
-      ...common, 'http.request.method': '_OTHER', 'http.request.method_original': 'PROPFIND', 'url.full': `${upstream.httpUrl}/base/a%20b`,
-      'server.address': '127.0.0.1', 'server.port': upstream.port, 'wstunnel.kind': 'forward', 'wstunnel.route': '/up/', 'wstunnel.upstream': `${upstream.url}/base/`
+      ...common,
+      'http.request.method': '_OTHER',
+      'http.request.method_original': 'PROPFIND',
+      'url.full': `${upstream.httpUrl}/base/a%20b`,
+      'server.address': '127.0.0.1',
+      'server.port': upstream.port,
+      'wstunnel.kind': 'forward',
+      'wstunnel.route': '/up/',
+      'wstunnel.upstream': `${upstream.url}/base/`
     }],
     ['GET', {
-      ...common, 'http.request.method': 'GET', 'url.full': `${upstream.url}/base/x`,
-      'server.address': '127.0.0.1', 'server.port': upstream.port, 'wstunnel.kind': 'upgrade', 'wstunnel.route': '/up/', 'wstunnel.upstream': `${upstream.url}/base/`
+      ...common,
+      'http.request.method': 'GET',
+      'url.full': `${upstream.url}/base/x`,
+      'server.address': '127.0.0.1',
+      'server.port': upstream.port,
+      'wstunnel.kind': 'upgrade',
+      'wstunnel.route': '/up/',
+      'wstunnel.upstream': `${upstream.url}/base/`
     }],
     ['GET', {
-      ...common, 'http.request.method': 'GET', 'url.full': 'http://backend.example/y',
-      'server.address': path, 'network.transport': 'unix', 'wstunnel.kind': 'forward', 'wstunnel.route': '/socket/', 'wstunnel.upstream': `unix:${path}|http://backend.example/`
+      ...common,
+      'http.request.method': 'GET',
+      'url.full': 'http://backend.example/y',
+      'server.address': path,
+      'network.transport': 'unix',
+      'wstunnel.kind': 'forward',
+      'wstunnel.route': '/socket/',
+      'wstunnel.upstream': `unix:${path}|http://backend.example/`
     }]
   ])
 })
