@@ -106,7 +106,7 @@ export interface TracedAttempt {
 
 /** Places that several instances share. Taken by reference. */
 export interface LeaseStore {
-  /** Milliseconds after which a lease that was not renewed is free. The plugin renews each third of it. */
+  /** Milliseconds after which a lease that was not renewed is free, above 0 and below 2³¹. The plugin renews each third of it. */
   readonly ttl: number
   /** Takes a place of a client, if fewer than `max` are taken. */
   acquire (key: string, lease: string, max: number): Promise<boolean>

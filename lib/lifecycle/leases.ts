@@ -10,6 +10,9 @@ const answerTimeout = 250
 /** Milliseconds for which a store that has failed is not asked again. */
 const pause = 1000
 
+/** How many releases are kept for a store that has failed: leases run out by themselves, too. */
+const mostOwed = 10_000
+
 /** A place of one client. */
 export interface Lease {
   /** Whether the client has it; without a promise where the store is not asked. Never rejects. */
@@ -25,7 +28,10 @@ export class Leases {
   /** Lease → key. */
   readonly #held: Map<string, string> = new Map()
   #timer: NodeJS.Timeout | undefined = undefined
-  #renewing = false
+  /** The call that renews, and until when it is waited for. */
+  #renewal: { readonly until: number } | undefined = undefined
+  /** Leases to be given back, lease → key, once the store answers again. */
+  readonly #owed: Map<string, string> = new Map()
   #failing = false
   #askAgainAt = 0
 
@@ -70,7 +76,16 @@ export class Leases {
   }
 
   #giveBack (key: string, lease: string): void {
-    attempt(() => this.#store.release(key, lease)).catch((error) => this.#fails(error)) // it runs out by itself then
+    if (monotonicNow() < this.#askAgainAt) return this.#owe(key, lease)
+    attempt(() => this.#store.release(key, lease)).then(() => this.#works(), (error) => {
+      this.#owe(key, lease)
+      this.#fails(error)
+    })
+  }
+
+  /** A client of a store that is gone would keep each call in memory. */
+  #owe (key: string, lease: string): void {
+    if (this.#owed.size < mostOwed) this.#owed.set(lease, key)
   }
 
   #forget (lease: string): boolean {
@@ -84,8 +99,11 @@ export class Leases {
 
   /** @internal */
   async renew (): Promise<void> {
-    if (this.#renewing) return
-    this.#renewing = true
+    const now = monotonicNow()
+    // One at a time: a client without a connection keeps what it is asked for. After the ttl there is nothing left to wait for.
+    if (this.#renewal !== undefined && now < this.#renewal.until) return
+    const own = this.#renewal = { until: now + this.#store.ttl }
+    const over = (): void => { if (this.#renewal === own) this.#renewal = undefined }
     const leases = new Map(this.#held)
     const renewed = attempt(() => this.#store.renew(leases))
     try {
@@ -93,9 +111,8 @@ export class Leases {
       this.#works()
     } catch (error) {
       this.#fails(error)
-    } finally {
-      this.#renewing = false
     }
+    renewed.then(over, over)
     // Those that ended meanwhile may have been added again.
     const giveBack = (): void => { for (const [lease, key] of leases) if (!this.#held.has(lease)) this.#giveBack(key, lease) }
     renewed.then(giveBack, () => {})
@@ -106,6 +123,9 @@ export class Leases {
     if (!this.#failing) return
     this.#failing = false
     this.#tell(undefined)
+    const owed = [...this.#owed]
+    this.#owed.clear()
+    for (const [lease, key] of owed) this.#giveBack(key, lease)
   }
 
   #fails (cause: unknown): void {

@@ -17,6 +17,8 @@ const pace = { fastest: 100, slowest: 1000, share: 1 / 40 }
 /** Anything that lives for a while and can be broken off: a handshake under way, a forward. */
 export interface Breakable extends Indexed {
   abort (): void
+  /** A drain begins. What was not let in yet is refused at once; the rest may go on until it is broken off. */
+  drainBegun? (): void
 }
 
 /** Upstreams whose tunnels were asked to go. */
@@ -123,6 +125,7 @@ export class Registry implements TunnelSessionOwner {
    */
   async drain (timeout: number, forwards: boolean): Promise<void> {
     this.draining = true
+    for (const upgrade of this.#upgrades.values()) upgrade.drainBegun?.()
     const plan = new DrainPlan(timeout, this.#tunnels, {
       breakOff: () => {
         for (const upgrade of this.#upgrades.values()) upgrade.abort()

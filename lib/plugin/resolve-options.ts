@@ -74,7 +74,7 @@ function entriesOf ({ routes, upstream }: WstunnelOptions): Array<{ entry: Route
 
 function isStore (value: Partial<LeaseStore> | null): boolean {
   const { ttl, acquire, renew, release } = value ?? {}
-  return typeof ttl === 'number' && ttl > 0 && [acquire, renew, release].every((method) => typeof method === 'function')
+  return typeof ttl === 'number' && ttl > 0 && parseDuration(ttl) !== undefined && [acquire, renew, release].every((method) => typeof method === 'function')
 }
 
 type Balancers = ReadonlyMap<string, { readonly config: BalancerConfig }>

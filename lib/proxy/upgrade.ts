@@ -118,7 +118,6 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
     }
     lease.granted.then((granted) => {
       if (!granted) this.#fail(new ClientLimitError())
-      else if (this.#server.registry.draining) this.#fail(new DrainingError())
       else if (this.#move('admitted') !== undefined) this.#select()
     }, (error) => this.#fail(error))
   }
@@ -234,6 +233,11 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
   /** The client has left. */
   clientGone (why: Error): void {
     this.runInAsyncScope(this.#end, this, 'clientGone', why)
+  }
+
+  /** Who still asks for a place among all instances has none. */
+  drainBegun (): void {
+    if (this.#phase === 'admit') this.abort()
   }
 
   /** A drain is over. */

@@ -14,7 +14,7 @@ export interface RedisClient {
 export interface RedisLeasesOptions {
   /** What all keys begin with. Default: `'wstunnel:'`. */
   prefix?: string
-  /** How long a place stays taken after its instance has died. Default: 30s. */
+  /** How long a place stays taken after its instance has died; leases are renewed each third of it. Default: 30s. At most 24 days; 0 is an error. */
   ttl?: Duration
 }
 
@@ -42,10 +42,12 @@ const batch = 500
 
 /**
  * A store for `limits.store`. Each call of a script has one key: Redis Cluster will do.
- * @throws FST_WSTUNNEL_INVALID_OPTIONS where `ttl` is no duration above 0
+ * @throws FST_WSTUNNEL_INVALID_OPTIONS where `ttl` is no duration above 0, `prefix` no string, or the client has no `eval`
  */
 export function redisLeases (client: RedisClient, { prefix = 'wstunnel:', ttl = '30s' }: RedisLeasesOptions = {}): LeaseStore {
   const ms = milliseconds(ttl)
+  if (typeof (client as Partial<RedisClient> | undefined)?.eval !== 'function') throw new InvalidOptionsError('client: expected a client of Redis, such as ioredis or node-redis')
+  if (typeof prefix !== 'string') throw new InvalidOptionsError('prefix: expected a string')
   if (ms === undefined) throw new InvalidOptionsError(`ttl: expected a duration such as '30s', above 0, got '${ttl}'`)
   const run = runner(client)
   return {
@@ -77,10 +79,13 @@ function runner (client: RedisClient): Run {
   }
 }
 
+/** The longest delay of Node's timers, by which leases are renewed: some 24 days. */
+const longest = 2 ** 31 - 1
+
 const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 
 function milliseconds (value: Duration): number | undefined {
   const [, count, unit] = typeof value === 'number' ? ['', String(value), 'ms'] : /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(value) ?? []
-  const ms = Number(count) * (units[unit ?? ''] ?? NaN)
-  return ms > 0 && Number.isFinite(ms) ? ms : undefined
+  const ms = Math.ceil(Number(count) * (units[unit ?? ''] ?? NaN)) // Redis takes whole ones
+  return ms > 0 && ms <= longest ? ms : undefined
 }
