@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { Redis } from 'ioredis'
-import { createClient } from 'redis'
+import { Cluster, Redis } from 'ioredis'
+import { createClient, createCluster } from 'redis'
 import { redisLeases } from '../../lib/redis/index.ts'
 import { cleanup } from '../fixtures/cleanup.ts'
 import { rawClient, upgradeHead } from '../fixtures/client.ts'
@@ -14,7 +17,7 @@ import { findProgram, skipLoudly } from '../fixtures/program.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import { startRedis } from '../fixtures/redis.ts'
 import { closedPort, startWsUpstream } from '../fixtures/upstream.ts'
-import { until } from '../fixtures/wait.ts'
+import { until, within } from '../fixtures/wait.ts'
 
 const program = findProgram('redis-server')
 
@@ -28,6 +31,13 @@ function connect (t: TestContext, port: number): Redis {
   client.on('error', () => {})
   cleanup(t, 'servers', () => client.disconnect())
   return client
+}
+
+/** Redis writes one itself. */
+async function clusterFile (t: TestContext): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'wstunnel-redis-'))
+  cleanup(t, 'servers', () => rm(directory, { recursive: true, force: true }))
+  return join(directory, 'nodes.conf')
 }
 
 async function upgradeTo (t: TestContext, port: number): Promise<{ status: number, end: () => void }> {
@@ -132,4 +142,69 @@ test('a Redis that does not answer, or is gone, holds no upgrade up for long, is
     return count === 4
   }, 'the leases to be added again after a flush')
   assert.equal(again.port, server.port)
+})
+
+test('a Redis that has become a replica is warned of once, and heals when it is promoted', async (t) => {
+  if (program === undefined) return skipLoudly(t, 'redis-server')
+  const { client } = await redis(t, program)
+  const upstream = await startWsUpstream(t)
+  const log = recordLog()
+  const proxy = await startProxy(t, { upstream: upstream.url, limits: { maxTunnelsPerClient: 3, store: redisLeases(client, { ttl: 600 }) } }, { fastify: { logger: log.logger } })
+  const first = await upgradeTo(t, proxy.port)
+  await client.replicaof('127.0.0.1', await closedPort())
+  assert.deepEqual(await statuses(t, [proxy.port, proxy.port, proxy.port]), [101, 101, 429])
+  const { err } = await log.line(({ msg }) => msg?.includes('store of leases fails') === true, 'the failure') as { err?: { message: string } }
+  assert.match(err?.message ?? '', /READONLY/)
+  first.end()
+  await until(() => [...proxy.app.wstunnel.tunnels()].length === 2, 'the tunnel to end')
+  await client.replicaof('NO', 'ONE')
+  await log.line(({ msg }) => msg?.includes('answers again') === true, 'that it works')
+  let count = 0
+  await until(() => {
+    void client.zcard('wstunnel:127.0.0.1').then((found) => { count = found })
+    return count === 2
+  }, () => `the leases of the two tunnels, and no other, ${count} are`)
+  assert.equal(log.lines.filter(({ msg }) => msg?.includes('store of leases fails')).length, 1)
+  assert.deepEqual(await statuses(t, [proxy.port, proxy.port]), [101, 429])
+})
+
+test('a Redis Cluster does, by both libraries', async (t) => {
+  if (program === undefined) return skipLoudly(t, 'redis-server')
+  const port = await closedPort()
+  await startRedis(t, program, port, ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1', '--cluster-config-file', await clusterFile(t)])
+  const node = connect(t, port)
+  await node.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
+  let info = ''
+  await until(() => {
+    void node.call('CLUSTER', 'INFO').then((found) => { info = String(found) })
+    return info.includes('cluster_state:ok')
+  }, () => `the cluster to be ready: ${info}`)
+  const a = new Cluster([{ host: '127.0.0.1', port }])
+  const b = createCluster({ rootNodes: [{ url: `redis://127.0.0.1:${port}` }] })
+  await within(b.connect(), 'the cluster')
+  cleanup(t, 'servers', () => {
+    a.disconnect()
+    b.destroy()
+  })
+  const stores = [redisLeases(a, { prefix: 'app{1}:' }), redisLeases(b as never, { prefix: 'app{1}:' })] as const
+  const got: boolean[] = []
+  for (const [i, store] of [...stores, ...stores].entries()) got.push(await store.acquire('2001:db8:0:0', `lease ${i}`, 3))
+  assert.deepEqual(got, [true, true, true, false])
+  // Of two clients, whose keys are in different slots.
+  for (const store of stores) await store.renew(new Map([['lease 0', '2001:db8:0:0'], ['other', '10.0.0.1']]))
+  await stores[0].release('2001:db8:0:0', 'lease 1')
+  await stores[1].release('2001:db8:0:0', 'lease 2')
+  assert.deepEqual([await node.zrange('app{1}:2001:db8:0:0', '0', '-1'), await node.zrange('app{1}:10.0.0.1', '0', '-1')], [['lease 0'], ['other']])
+  assert.ok(await node.pttl('app{1}:10.0.0.1') > 20_000, 'a key goes by itself')
+})
+
+test('options that are none are errors that name them; a ttl is rounded up to whole milliseconds', () => {
+  const client = { eval: async () => 1 }
+  const code = 'FST_WSTUNNEL_INVALID_OPTIONS'
+  for (const ttl of [0, -1, NaN, Infinity, 2 ** 31, '30', '30 s', '0s', '1000h', null, {}]) {
+    assert.throws(() => redisLeases(client, { ttl: ttl as never }), { code, message: /^ttl: expected a duration/ }, String(ttl))
+  }
+  assert.throws(() => redisLeases(client, { prefix: 5 as never }), { code, message: /^prefix: expected a string/ })
+  for (const none of [undefined, {}, { call () {} }]) assert.throws(() => redisLeases(none as never), { code, message: /^client: expected a client of Redis/ })
+  assert.deepEqual([redisLeases(client, { ttl: '1.5s' }).ttl, redisLeases(client, { ttl: 0.5 }).ttl, redisLeases(client).ttl], [1500, 1, 30_000])
 })
