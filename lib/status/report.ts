@@ -1,8 +1,8 @@
 /** What all viewers are shown: one snapshot for a second, taken when somebody asks, and let go when that second is over. */
 import type { FastifyInstance } from 'fastify'
-import { summarySteps } from './summary.ts'
-import { finishInTurns, Turns } from './turns.ts'
-import { tunnelListSteps, type TunnelQuery } from './tunnel-list.ts'
+import { summaryOf } from './summary.ts'
+import { listTunnels, type TunnelQuery } from './tunnel-list.ts'
+import { Queue } from './turn.ts'
 
 /** Milliseconds. */
 const lifetime = 1000
@@ -18,7 +18,7 @@ interface Kept {
 
 export class Report {
   readonly #app: FastifyInstance
-  readonly #turns: Turns = new Turns()
+  readonly #queue: Queue = new Queue()
   #kept: Kept | undefined = undefined
   #timer: NodeJS.Timeout | undefined = undefined
 
@@ -41,9 +41,11 @@ export class Report {
 
   #begin (): Kept {
     this.#timer = setTimeout(() => this.forget(), lifetime).unref()
-    const summary = this.#turns.run(async () => {
+    const summary = this.#queue.run(async (turn) => {
       const at = Date.now()
-      return await finishInTurns(summarySteps(await this.#app.wstunnel.sampleMetrics(), at))
+      const snapshot = await this.#app.wstunnel.sampleMetrics()
+      await turn.next()
+      return await summaryOf(snapshot, at, turn)
     })
     return { summary, lists: new Map() }
   }
@@ -52,7 +54,7 @@ export class Report {
     const key = JSON.stringify([query.sort, query.client, query.limit])
     const known = lists.get(key)
     if (known !== undefined) return known
-    const list = this.#turns.run(async () => await finishInTurns(tunnelListSteps(this.#app.wstunnel.tunnels(), query)))
+    const list = this.#queue.run(async (turn) => await listTunnels(this.#app.wstunnel.tunnels(), query, turn))
     if (lists.size < mostLists) lists.set(key, list)
     return list
   }

@@ -1,5 +1,6 @@
 /** The status as JSON, without the tunnels: the snapshot, with what each route and upstream carries in one line. */
 import type { ForwardMetrics, MetricsSnapshot, TunnelMetrics } from '../index.ts'
+import type { Turn } from './turn.ts'
 
 /** What a route or an upstream carries and has carried. */
 export interface Work {
@@ -24,17 +25,17 @@ export interface Work {
 }
 
 /**
- * The members of a JSON object, without its braces, made in steps: one upstream or member at a time.
+ * The members of a JSON object, without its braces, made over several turns: one upstream or member at a time.
  * @param at milliseconds since the epoch
  */
-export function * summarySteps (snapshot: MetricsSnapshot, at: number): Generator<undefined, string> {
+export async function summaryOf (snapshot: MetricsSnapshot, at: number, turn: Turn): Promise<string> {
   const { draining, uptime, tunnels, forwards, routes, balancers } = snapshot
   const parts = [JSON.stringify({ at, draining, uptime, tunnels, forwards }).slice(1, -1), ',"routes":[']
   for (const [i, { route, tunnels, forwards, upstreams }] of routes.entries()) {
     parts.push(i === 0 ? '' : ',', open({ route, ...workOf(tunnels, forwards) }), ',"upstreams":[')
     for (const [i, { upstream, tunnels, forwards }] of upstreams.entries()) {
       parts.push(i === 0 ? '' : ',', JSON.stringify({ upstream, ...workOf(tunnels, forwards) }))
-      yield
+      if (turn.isOver) await turn.next()
     }
     parts.push(']}')
   }
@@ -43,7 +44,7 @@ export function * summarySteps (snapshot: MetricsSnapshot, at: number): Generato
     parts.push(i === 0 ? '' : ',', open(rest), ',"members":[')
     for (const [i, member] of members.entries()) {
       parts.push(i === 0 ? '' : ',', JSON.stringify(member))
-      yield
+      if (turn.isOver) await turn.next()
     }
     parts.push(']}')
   }

@@ -1,5 +1,6 @@
 /** The longest and the busiest tunnels: the first few by one measure, out of any number. */
 import type { TunnelInfo } from '../index.ts'
+import type { Turn } from './turn.ts'
 
 /** What tunnels are ordered by, the largest first. */
 const measures = {
@@ -35,14 +36,14 @@ export function parseTunnelQuery (query: Readonly<Record<string, unknown>>): Tun
   return { sort: sort as Sort, client: client.trim(), limit: Math.min(Number(limit), mostTunnels) }
 }
 
-/** The tunnels of a query, as JSON. One tunnel for each step; they may come and go between them. */
-export function * tunnelListSteps (tunnels: Iterable<TunnelInfo>, { sort, client, limit }: TunnelQuery): Generator<undefined, string> {
+/** The tunnels of a query, as JSON, made over several turns: tunnels may come and go between them. */
+export async function listTunnels (tunnels: Iterable<TunnelInfo>, { sort, client, limit }: TunnelQuery, turn: Turn): Promise<string> {
   const measure = measures[sort]
   let total = 0
   let best: Array<{ tunnel: TunnelInfo, value: number }> = []
   const cut = (): void => { best = best.sort((a, b) => b.value - a.value).slice(0, limit) }
   for (const tunnel of tunnels) {
-    yield
+    if (turn.isOver) await turn.next()
     if (!tunnel.client.startsWith(client)) continue
     total++
     best.push({ tunnel, value: measure(tunnel) })
@@ -52,7 +53,7 @@ export function * tunnelListSteps (tunnels: Iterable<TunnelInfo>, { sort, client
   const rows: string[] = []
   for (const { tunnel } of best) {
     rows.push(JSON.stringify(rowOf(tunnel)))
-    yield
+    if (turn.isOver) await turn.next()
   }
   return `{"sort":${JSON.stringify(sort)},"client":${JSON.stringify(client)},"limit":${limit},"total":${total},"tunnels":[${rows.join()}]}`
 }

@@ -227,6 +227,8 @@ test('a page that nobody sees asks nothing, and one whose server is gone says so
   if (browser === undefined) return
   const proxy = await watched(t)
   const { page } = await openPage(browser, `${proxy.url}/wstunnel/`, { httpCredentials: credentials })
+  await page.clock.install()
+  await page.reload()
   await page.getByRole('status').filter({ hasText: 'serving' }).waitFor()
   let asked = 0
   page.on('request', () => { asked++ })
@@ -235,7 +237,7 @@ test('a page that nobody sees asks nothing, and one whose server is gone says so
   }
   await hide(true)
   asked = 0
-  await page.waitForTimeout(2500) // longer than it waits between two questions
+  await page.clock.runFor(60_000)
   assert.equal(asked, 0)
   await hide(false)
   await page.waitForRequest('**/status.json?*')
