@@ -11,11 +11,15 @@ import type { Readable } from 'node:stream'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { context, propagation, SpanKind, trace } from '@opentelemetry/api'
+import { InMemorySpanExporter } from '@opentelemetry/sdk-trace-node'
 import type { FastifyInstance } from 'fastify'
 import { WebSocket } from 'ws'
 import { build as buildEncapsulated } from '../../examples/encapsulated.ts'
 import { build as buildPrometheus } from '../../examples/metrics-prometheus.ts'
+import { build as buildOpenTelemetry } from '../../examples/opentelemetry.ts'
 import { build as buildPrefix } from '../../examples/prefix.ts'
+import { build as buildRedis } from '../../examples/redis.ts'
 import { addressFrom, urlOf } from '../../examples/run.ts'
 import { build as buildServer } from '../../examples/server.ts'
 import { build as buildStatus } from '../../examples/status.ts'
@@ -24,7 +28,10 @@ import { build as buildTls } from '../../examples/tls.ts'
 import { startUpstream } from '../../examples/upstream.ts'
 import type { Upstream } from '../../examples/upstream.ts'
 import { cleanup } from '../fixtures/cleanup.ts'
+import { findProgram, skipLoudly } from '../fixtures/program.ts'
+import { startRedis } from '../fixtures/redis.ts'
 import { authority } from '../fixtures/tls.ts'
+import { closedPort } from '../fixtures/upstream.ts'
 import { event, patience, until, within } from '../fixtures/wait.ts'
 
 type Metrics = ReturnType<FastifyInstance['wstunnel']['metrics']>
@@ -365,6 +372,36 @@ describe('the other examples', () => {
     assert.match(text, /^wstunnel_handshake_duration_seconds_count\{route="\/app\/"\} 1$/m)
     assert.match(text, /^wstunnel_forwards_total\{route="\/app\/",status="2xx"\} 1$/m)
     assert.match(text, /^wstunnel_member_state\{balancer="app",[^}]*state="up"\} 1$/m)
+  })
+
+  test('opentelemetry.ts: a span for the attempt below those of the server, and one traceparent', async (t) => {
+    const exporter = new InMemorySpanExporter()
+    t.after(() => {
+      trace.disable()
+      context.disable()
+      propagation.disable()
+    })
+    const url = await start(t, await buildOpenTelemetry((await upstreamFor(t)).url, exporter))
+    const answer = await (await fetch(`${url}/app/hello`)).json() as { headers: { traceparent: string } }
+    const [, traceId, spanId] = answer.headers.traceparent.split('-')
+    const { socket, next } = await open(t, `${url}/app/echo`)
+    socket.send('hello')
+    assert.equal(await next(), 'hello')
+    socket.close()
+    await until(() => exporter.getFinishedSpans().some(({ name }) => name === 'tunnel closed'), 'the end of the tunnel')
+    const [forward, handshake] = exporter.getFinishedSpans().filter(({ kind }) => kind === SpanKind.CLIENT)
+    assert.deepEqual([forward?.spanContext().traceId, forward?.spanContext().spanId, handshake?.attributes['wstunnel.kind']], [traceId, spanId, 'upgrade'])
+    assert.ok(exporter.getFinishedSpans().some((span) => span.kind === SpanKind.SERVER && span.spanContext().traceId === traceId))
+  })
+
+  test('redis.ts: one limit for two instances', async (t) => {
+    const program = findProgram('redis-server')
+    if (program === undefined) return skipLoudly(t, 'redis-server')
+    const { port } = await startRedis(t, program, await closedPort())
+    const { url: upstream } = await upstreamFor(t)
+    const [one, two] = [await start(t, buildRedis(upstream, `redis://127.0.0.1:${port}`)), await start(t, buildRedis(upstream, `redis://127.0.0.1:${port}`))]
+    for (const url of [one, two, one]) await open(t, `${url}/app/echo`)
+    for (const url of [one, two]) assert.equal(await refusal(t, `${url}/app/echo`), 429)
   })
 
   test('status.ts: the page for those with the password, and the link to it from the page to start with', async (t) => {

@@ -63,7 +63,7 @@ for (const library of ['ioredis', 'node-redis'] as const) {
       await other.connect()
       cleanup(t, 'servers', () => other.destroy())
     }
-    const options = { upstream: upstream.url, limits: { maxTunnelsPerClient: 3, store: redisLeases(library === 'ioredis' ? client : other as never, { ttl: '10s' }) } }
+    const options = { upstream: upstream.url, limits: { maxTunnelsPerClient: 3, store: redisLeases(library === 'ioredis' ? client : other, { ttl: '10s' }) } }
     const [a, b] = [await startProxy(t, options), await startProxy(t, options)]
     const first = await upgradeTo(t, a.port)
     assert.deepEqual(await statuses(t, [b.port, a.port, b.port, a.port]), [101, 101, 429, 429])
@@ -186,7 +186,7 @@ test('a Redis Cluster does, by both libraries', async (t) => {
     a.disconnect()
     b.destroy()
   })
-  const stores = [redisLeases(a, { prefix: 'app{1}:' }), redisLeases(b as never, { prefix: 'app{1}:' })] as const
+  const stores = [redisLeases(a, { prefix: 'app{1}:' }), redisLeases(b, { prefix: 'app{1}:' })] as const
   const got: boolean[] = []
   for (const [i, store] of [...stores, ...stores].entries()) got.push(await store.acquire('2001:db8:0:0', `lease ${i}`, 3))
   assert.deepEqual(got, [true, true, true, false])
