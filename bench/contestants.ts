@@ -2,6 +2,7 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { findProgram } from '../test/fixtures/program.ts'
 import { within } from '../test/fixtures/wait.ts'
 import { cpuSeconds, family, peak, pss } from './proc.ts'
 import { apache, haproxy, nginx, type Server } from './servers.ts'
@@ -15,6 +16,8 @@ export interface Contestant {
   /** Processes among which connections are shared out. */
   readonly workers?: number
   readonly build?: string
+  /** The one workload that it is for. */
+  readonly only?: string
   /** Why it cannot take part on this machine. */
   readonly missing?: string | undefined
   start (setting: Setting): Promise<Running>
@@ -40,6 +43,7 @@ export const contestants: readonly Contestant[] = [
   { name: 'direct', kind: 'direct', start: () => { throw new Error('there is nothing to start') } },
   node('fastify-wstunnel', 'ours'),
   { ...node('fastify-wstunnel', 'ours'), name: 'fastify-wstunnel × 2', workers: 2 },
+  { ...node('fastify-wstunnel-redis', 'ours', 'with a store'), only: 'handshake', missing: findProgram('redis-server') === undefined ? 'redis-server is not installed' : undefined },
   ...before(),
   node('fastify-http-proxy', 'plugin', '@fastify/http-proxy'),
   node('http-proxy-3', 'library'),
