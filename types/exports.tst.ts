@@ -27,7 +27,7 @@ describe('fastify-wstunnel/otel', () => {
     const attempt: TracedAttempt = { inject: (set) => set('x-trace', '1'), within: (dial) => dial(), end: ({ status, error }) => { expect(status).type.toBe<number | undefined>(); expect(error).type.toBe<Error | undefined>() } }
     expect<Tracing>().type.toBeAssignableWith({
       fields: ['x-trace'],
-      start (_request, { kind, url, resend }: Parameters<Tracing['start']>[1]) {
+      start (_request: { url: string }, { kind, url, resend }: Parameters<Tracing['start']>[1]) {
         expect(kind).type.toBe<'forward' | 'upgrade'>()
         expect(url).type.toBe<string>()
         expect(resend).type.toBe<number>()
