@@ -11,6 +11,7 @@ import { emptyBuffer } from '../net/empty-buffer.ts'
 import { reset } from '../net/socket.ts'
 import { dropFront, type Front, type FrontWatcher, withReplyHeaders } from './front.ts'
 import { closeInStages } from './staged-close.ts'
+import { type ExpectedBody, readUpgradeBody } from './upgrade-body.ts'
 import { isGuard, UpgradeResponse } from './upgrade-response.ts'
 
 const kFront: unique symbol = Symbol('fastify-wstunnel.front-http1')
@@ -25,12 +26,27 @@ export class Http1Front implements Front {
   #limit = 0
   #early: Buffer[]
   #size: number
+  readonly #behind: Duplex | undefined
+  #stopReading: (() => void) | undefined = undefined
 
-  /** @param head bytes behind the request's head, read by Node's parser */
-  constructor (stream: Duplex, head: Buffer) {
+  /**
+   * @param head bytes behind the request's head, read by Node's parser
+   * @param behind on Node 26, what gives the bytes behind a body that was not there with the head
+   */
+  constructor (stream: Duplex, head: Buffer, behind?: Duplex) {
     this.stream = stream
+    this.#behind = behind
     this.#early = head.length > 0 ? [head] : [] // an empty one is a part of all that was read with the request, and would keep that
     this.#size = head.length
+  }
+
+  readBody (expected: ExpectedBody, done: (error: Error | null, body?: Buffer) => void): void {
+    const [head = nothing] = this.#early
+    this.#stopReading = readUpgradeBody({ socket: this.stream, head, behind: this.#behind }, expected, (error, body, behind = nothing) => {
+      this.#early = behind.length > 0 ? [behind] : []
+      this.#size = behind.length
+      done(error, body)
+    })
   }
 
   watch (watcher: FrontWatcher, earlyData: number): void {
@@ -48,6 +64,8 @@ export class Http1Front implements Front {
 
   release (): Buffer {
     const { stream } = this
+    this.#stopReading?.()
+    this.#stopReading = undefined
     if (stream[kFront] === this) {
       stream[kFront] = undefined
       this.#watcher = undefined

@@ -4,6 +4,7 @@ import type { Duplex, Readable } from 'node:stream'
 import { fieldValue, type HeaderList } from '../http/header-list.ts'
 import { isFraming } from '../http/hop-by-hop.ts'
 import type { ResponseHead } from '../http/response-head.ts'
+import type { ExpectedBody } from './upgrade-body.ts'
 
 /** Told while the client waits. */
 export interface FrontWatcher {
@@ -17,6 +18,11 @@ export interface Front {
   readonly stream: Duplex
   /** The status that the request completes with after the switch. */
   readonly status: 101 | 200
+  /**
+   * Reads the request's small body, which comes before everything else, until `release`. Only HTTP/1.1 has it.
+   * @param done called once, perhaps before this returns: with the body, or with why there is none
+   */
+  readBody? (expected: ExpectedBody, done: (error: Error | null, body?: Buffer) => void): void
   /**
    * Notices the client's leaving until `release`.
    * @param earlyData bytes that the client may send before the switch: it is read no further beyond them

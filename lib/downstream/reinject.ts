@@ -16,7 +16,7 @@ export function reinject (server: EventEmitter, socket: Duplex, bytes: Buffer): 
 }
 
 /** Node 26 reads the body of an upgrade into the request. Older ones leave it on the socket, behind the head. */
-const readsBodies = Number.parseInt(process.versions.node, 10) >= 26
+export const readsBodies: boolean = Number.parseInt(process.versions.node, 10) >= 26
 
 /**
  * A request again, as far as Node has read it: where the body is left on the socket, its head.

@@ -21,6 +21,7 @@ import { isLastRequest, keepResponse, whenIdle } from './pipelining.ts'
 import { reinject, serializeRequest } from './reinject.ts'
 import { closeInStages, isAnswered } from './staged-close.ts'
 import { type ForeignUpgrades, foreignUpgradesOf, isTaken, traceOf, UnclaimedUpgrades } from './unclaimed-upgrade.ts'
+import { keepBehind } from './upgrade-body.ts'
 import { assignUpgradeResponse, guard, type UpgradeResponse } from './upgrade-response.ts'
 
 /** What the listener needs of its instance. */
@@ -108,9 +109,10 @@ function accept (context: Context, request: IncomingMessage, stream: Duplex, hea
   const alone = isAlone(instance.server)
   const traces = alone ? [] : [...new Set([socket, stream])].map(traceOf)
   for (const each of [socket, stream]) if (!each.listeners('error').includes(onSocketError)) each.on('error', onSocketError)
+  keepBehind(stream, socket)
   // It is closing behind a response that was the last one: nothing that comes then is processed (RFC 9112, 9.6).
   if (socket.writableEnded) return
-  socket.allowHalfOpen = true // https and http2 sockets are not: an upstream's last bytes would be lost
+  for (const each of [socket, stream]) each.allowHalfOpen = true // https and http2 sockets are not: an upstream's last bytes would be lost
   restartReading(socket)
   const response = assignUpgradeResponse(request, socket)
   // What framing, and what body, it has cannot be known: it must not be read again.
@@ -124,7 +126,7 @@ function accept (context: Context, request: IncomingMessage, stream: Duplex, hea
     return
   }
   const facts = readFacts(request, instance.tables.rules)
-  keepFront(request, new Http1Front(socket, head))
+  keepFront(request, new Http1Front(socket, head, stream === socket ? undefined : stream))
   const fate = instance.tables.previewDecision(facts, alone)
   // Fastify would answer this one itself, without a word about when to come back.
   if (fate === 'switch' && instance.registry.closing) return refuse(instance, response, request, 'limit', new DrainingError())

@@ -28,17 +28,19 @@ export class UpgradeAttempt {
 
   /**
    * Makes the request as this upstream is to get it.
+   * @param body of the request, if it has one
    * @param resend how many attempts there were before
    * @throws whatever a function of the options throws, and InvalidHeaderError
    */
-  prepare ({ request, decision: { target, matched, token } }: AcceptedUpgrade, resend: number, owner: Http1ExchangeOwner): void {
+  prepare ({ request, decision: { target, matched, token } }: AcceptedUpgrade, body: Buffer | undefined, resend: number, owner: Http1ExchangeOwner): void {
     const { upstream } = this
     const method = request.raw.method as string
-    const { path, headers } = buildUpstreamRequest(request, target, this.choice, matched, false)
+    const { path, headers } = buildUpstreamRequest(request, target, this.choice, matched, body !== undefined)
     const trace = this.#trace = AttemptTrace.begin(request, target, { kind: 'upgrade', choice: this.choice, matched, resend })
+    const head = serialiseUpgrade(method, path, trace === undefined ? headers : trace.inject(headers), token)
     this.#exchange = new Http1Exchange({
       dialOptions: upstream.dialOptions,
-      head: serialiseUpgrade(method, path, trace === undefined ? headers : trace.inject(headers), token),
+      head: body === undefined ? head : Buffer.concat([head, body]),
       method,
       token,
       key: token === 'websocket' ? fieldValue(headers, 'sec-websocket-key') ?? '' : undefined,

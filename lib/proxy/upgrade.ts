@@ -61,6 +61,8 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
   /** The last attempt at an upstream, and how many there were. */
   #attempt: UpgradeAttempt | undefined = undefined
   #attempts = 0
+  /** The request's, which goes behind its head. */
+  #requestBody: Buffer | undefined = undefined
   /** The response that is relayed. */
   #body: RawResponseBody | undefined = undefined
 
@@ -82,7 +84,7 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
 
   begin (): void {
     const { registry, limits } = this.#server
-    const { request, reply, front, decision: { target } } = this.#accepted
+    const { request, reply, front, decision: { target, bodyLength } } = this.#accepted
     const raw: Response = reply.raw
     // Fastify's handlerTimeout, or a user's hook, may answer while we wait. The connection is then theirs, and first of all ours no more.
     raw[kUpgrade] = this
@@ -95,6 +97,18 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
       return this.#fail(error)
     }
     registry.track('upgrade', this)
+    if (bodyLength === 0 || front.readBody === undefined) return this.#watch()
+    front.readBody({ request: request.raw, response: raw, length: bodyLength, timeout: target.timeout }, (error, body) => this.runInAsyncScope(this.#bodyRead, this, error, body))
+  }
+
+  #bodyRead (error: Error | null, body: Buffer | undefined): void {
+    this.#requestBody = body
+    if (error !== null) this.#fail(error)
+    else if (this.#phase === 'admit') this.#watch()
+  }
+
+  #watch (): void {
+    const { front, decision: { target } } = this.#accepted
     const shared = target.store !== undefined && target.limits.maxTunnelsPerClient !== Infinity ? target.store : undefined
     if (shared === undefined) this.#move('admitted')
     front.watch(this, target.limits.earlyData)
@@ -153,7 +167,7 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
     const attempt = this.#attempt = new UpgradeAttempt(choice)
     try {
       this.#slot?.acquireUpstream(attempt.upstream, this.#accepted.decision.target.limits.maxTunnelsPerUpstream)
-      attempt.prepare(this.#accepted, this.#attempts++, this)
+      attempt.prepare(this.#accepted, this.#requestBody, this.#attempts++, this)
       if (this.#phase !== 'exchange') throw new ClientGoneError() // while a function of the options ran
       attempt.run()
     } catch (error) {

@@ -12,9 +12,9 @@ import type { RequestFacts } from './request-facts.ts'
 
 export type Decision =
   /** The handshake is an exchange of bytes: what the upstream answers is relayed as it comes. */
-  | { readonly kind: 'upgrade-raw', readonly target: Target, readonly matched: number, readonly token: string }
+  | { readonly kind: 'upgrade-raw', readonly target: Target, readonly matched: number, readonly token: string, readonly bodyLength: number }
   /** The handshake is an HTTP exchange: a 101 switches, any other answer is an ordinary response. */
-  | { readonly kind: 'upgrade', readonly target: Target, readonly matched: number, readonly token: string }
+  | { readonly kind: 'upgrade', readonly target: Target, readonly matched: number, readonly token: string, readonly bodyLength: number }
   | { readonly kind: 'forward', readonly target: Target, readonly matched: number }
   | {
     readonly kind: 'refuse'
@@ -50,7 +50,7 @@ export function decide (targets: readonly Target[], facts: RequestFacts, matched
     const error = findFault(target, facts, token)
     if (error !== undefined) return { kind: 'refuse', target, error, isInvalidUpgrade: token !== undefined }
     const legacy = target.webSocket && !target.fallbackToHttp
-    if (token !== undefined) return { kind: legacy ? 'upgrade-raw' : 'upgrade', target, matched, token }
+    if (token !== undefined) return { kind: legacy ? 'upgrade-raw' : 'upgrade', target, matched, token, bodyLength: facts.bodyLength ?? 0 }
     if (target.upgrade === 'NONE') return upgradeRequired(target)
     if (!legacy) return { kind: 'forward', target, matched }
     if (facts.upgrade !== undefined) return upgradeRequired(target)
@@ -79,7 +79,8 @@ function findFault (target: Target, facts: RequestFacts, token: string | undefin
   if (token === undefined) return undefined
   if (hosts.length === 0) return new BadRequestError('Host')
   if (facts.absolute) return new BadPathError()
-  if (facts.body) return new BadRequestError('an upgrade with a body')
+  // Docker's attach and exec offer `tcp` with a body of `{}`.
+  if (facts.body && (token === 'websocket' || (facts.bodyLength ?? Infinity) > target.limits.earlyData)) return new BadRequestError('an upgrade with a body')
   if (token !== 'websocket') return undefined
   // RFC 6455, 4.2.1. What the version is, the upstream decides: it may answer 426 itself.
   if (facts.method !== 'GET') return new BadRequestError('a WebSocket handshake must be a GET')

@@ -24,6 +24,8 @@ export interface RequestFacts {
   readonly connectionNamesUpgrade: boolean
   /** Whether the request has a body, or bytes that claim to be one. */
   readonly body: boolean
+  /** The body's length in bytes, where it is one that nobody reads in another way, and its only framing. Only of a request with an offer. */
+  readonly bodyLength: number | undefined
   /** Whether that body has a transfer coding that would be lost on the way. */
   readonly hasUnsupportedCoding: boolean
   /** Whether it has one in HTTP/1.0, which knows none: where it ends is anybody's guess (RFC 9112, 6.1). */
@@ -72,6 +74,7 @@ export function readFacts (request: RawRequest, rules?: RouterRules): RequestFac
     upgrade: typeof offer === 'string' ? offer : undefined,
     connectionNamesUpgrade: false,
     body: announcesBody(headers),
+    bodyLength: undefined as number | undefined,
     hasUnsupportedCoding: (headers['transfer-encoding'] ?? 'chunked').toString().toLowerCase() !== 'chunked',
     hasHttp10TransferEncoding: headers['transfer-encoding'] !== undefined && request.httpVersion === '1.0',
     hosts: none,
@@ -92,7 +95,14 @@ export function readFacts (request: RawRequest, rules?: RouterRules): RequestFac
       case 21: if (offer !== undefined && name.toLowerCase() === 'sec-websocket-version') facts.versions = [...facts.versions, value]; break
     }
   }
+  if (facts.body && offer !== undefined) facts.bodyLength = soleLength(request)
   return facts
+}
+
+function soleLength ({ headers, rawHeaders }: RawRequest): number | undefined {
+  const lengths = rawHeaders.filter((_, i) => i % 2 === 1 && (rawHeaders[i - 1] as string).toLowerCase() === 'content-length')
+  const [length = ''] = lengths
+  return headers['transfer-encoding'] === undefined && lengths.length === 1 && /^[1-9]\d{0,14}$/.test(length) ? Number(length) : undefined
 }
 
 /** Node's parser takes `HTTP/2.0` and `HTTP/0.9` in a request line, and reads on by the rules of 1.1. */

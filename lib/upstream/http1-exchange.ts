@@ -16,7 +16,7 @@ import { maxInterim } from './continue-filter.ts'
 
 export interface Http1ExchangeOptions {
   readonly dialOptions: DialOptions
-  /** The request head, serialised. */
+  /** The request head, serialised, and a small body behind it. */
   readonly head: Buffer
   readonly method: string
   /** The one protocol that was asked for, in lower case. */

@@ -1,0 +1,100 @@
+/**
+ * The body of an upgrade's request, which comes before the other protocol: small, and of a known length. Up to Node 24 its bytes are left on the socket,
+ * behind the head. Node 26 reads it into the request; of one that is not there with the head it gives what comes behind to a stream of its own.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { BodyConsumedError, ClientGoneError, ClientTimeoutError, RequestBodyError } from '../errors.ts'
+import { readsBodies } from './reinject.ts'
+
+export interface BodySource {
+  readonly socket: Duplex
+  /** Bytes behind the request's head, read by Node's parser. */
+  readonly head: Buffer
+  /** On Node 26: what gives the bytes behind a body that was not there with the head. */
+  readonly behind: Duplex | undefined
+}
+
+export interface ExpectedBody {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  /** Bytes. */
+  readonly length: number
+  /** Milliseconds that all of it may take; 0 is none. */
+  readonly timeout: number
+}
+
+/** Called once: with the body and what came behind it, or with why there is no body. */
+export type BodyCallback = (error: Error | null, body?: Buffer, behind?: Buffer) => void
+
+/**
+ * Reads the body. The socket is paused behind it.
+ * @returns stops reading, without another word
+ */
+export function readUpgradeBody (given: BodySource, { request, response, length, timeout }: ExpectedBody, done: BodyCallback): () => void {
+  const { socket } = given
+  const source = readsBodies ? request : socket
+  const pieces = readsBodies ? [] : [given.head]
+  let size = readsBodies ? 0 : given.head.length
+  let over = false
+  const stop = (): void => {
+    over = true
+    clearTimeout(timer)
+    source.off('data', onData)
+    source.off('end', onEnd)
+    socket.off('end', onSocketEnd)
+    socket.off('close', onClose)
+    socket.pause()
+  }
+  const finish: BodyCallback = (...result) => {
+    if (over) return
+    stop()
+    done(...result)
+  }
+  const onData = (chunk: Buffer): void => {
+    pieces.push(chunk)
+    size += chunk.length
+    if (!readsBodies && size >= length) take()
+  }
+  const take = (): void => {
+    const all = Buffer.concat(pieces)
+    finish(null, all.subarray(0, length), readsBodies ? bytesBehind(given) : all.subarray(length))
+  }
+  const onEnd = (): void => {
+    if (readsBodies && request.complete && size === length) take()
+    else finish(new RequestBodyError())
+  }
+  const onSocketEnd = (): void => { if (!request.complete) finish(new RequestBodyError()) }
+  const onClose = (): void => finish(new ClientGoneError())
+  const timer = timeout > 0 ? setTimeout(() => finish(new ClientTimeoutError()), timeout) : undefined
+  if (socket.destroyed) onClose()
+  else if (readsBodies && request.readableDidRead) finish(new BodyConsumedError())
+  else if (!readsBodies && size >= length) take()
+  else {
+    source.on('data', onData)
+    source.on('end', onEnd)
+    // Before Node's own, which on Node 26 ends the connection without a response.
+    if (source !== socket) socket.prependListener('end', onSocketEnd)
+    socket.on('close', onClose)
+    if (/^100-continue$/i.test(request.headers.expect ?? '')) response.writeContinue() // Node leaves that to us, of an upgrade
+    source.resume()
+  }
+  return stop
+}
+
+/** Listeners that sockets had when Node 26 put such a stream over them. */
+const before = new WeakMap<Duplex, readonly unknown[]>()
+
+/** Remembers what listens to a socket below a stream of Node 26's that gives what comes behind a body. */
+export function keepBehind (stream: Duplex, socket: Duplex): void {
+  if (stream !== socket && !before.has(stream)) before.set(stream, socket.listeners('data'))
+}
+
+/** What has come behind a body. From now on the socket is read by itself, as it is without such a stream. */
+function bytesBehind ({ socket, head, behind }: BodySource): Buffer {
+  if (behind === undefined) return head
+  for (const listener of socket.listeners('data')) {
+    if (before.get(behind)?.includes(listener) !== true) socket.off('data', listener as () => void)
+  }
+  return (behind.read() as Buffer | null) ?? head
+}
