@@ -47,7 +47,7 @@ const touched: Record<string, Record<string, string>> = {
   'cli/main.ts': { 'process.exitCode =': 'documented; the process is its own' },
   'compat/node24-upgrade-callback.ts': { 'server.shouldUpgradeCallback =': 'an option of the constructor, which is not ours to call' },
   'downstream/front-http1.ts': { 'response.statusCode =': 'documented' },
-  'downstream/upgrade-listener.ts': { 'socket.allowHalfOpen =': 'documented; https and http2 servers have no option for it' },
+  'downstream/upgrade-listener.ts': { 'each.allowHalfOpen =': 'documented; https and http2 servers have no option for it' },
   'plugin/entry-routes.ts': { 'request.params =': 'the parameters of the entry that decides, where the router found it by a more specific pattern' },
   'plugin/routes.ts': {
     'request.ws =': 'the onResponse hook of @fastify/websocket would destroy the socket',

@@ -204,7 +204,8 @@ test('with fallbackToHttp: false the body goes behind the head as well', async (
 test('the next member gets the body as well where the first is down', async (t) => {
   const upstream = await startRawUpstream(t)
   const proxy = await startProxy(t, {
-    upstream: 'balancer://docker/', upgrade: 'tcp',
+    upstream: 'balancer://docker/',
+    upgrade: 'tcp',
     balancers: { docker: { lbMethod: 'byrequests', members: [{ url: `http://127.0.0.1:${await closedPort()}` }, { url: upstream.httpUrl }] } }
   } as ProxyOptions)
   for (let i = 0; i < 2; i++) {
@@ -222,6 +223,33 @@ test('the end of a drain ends one whose body is waited for', async (t) => {
   await within(proxy.app.close(), 'close()', 3000)
   await over(client)
 })
+
+for (const later of [false, true]) {
+  const how = later ? 'that came later' : 'that came with the head'
+  test(`behind a body ${how} early bytes beyond the limit wait at the client, and a reset is one`, async (t) => {
+    const { upstream, client } = await begin(t, { limits: { earlyData: 1000 } })
+    const early = Buffer.alloc(16 * 1024 * 1024, 'early')
+    if (later) {
+      client.write(attach(2) + '{')
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      client.write('}')
+    } else client.write(attach(2) + '{}')
+    client.write(early)
+    const connection = await upstream.next()
+    const head = await connection.head()
+    await connection.read(2)
+    let left = -1
+    await until(() => { const same = left === client.socket.writableLength; left = client.socket.writableLength; return same && left > 0 }, 'the client to be held')
+    assert.ok(left > 4 * 1024 * 1024, `${left} bytes are left`)
+    assert.equal(connection.unread.length, 0)
+    connection.write(switching(head))
+    assert.equal((await client.response()).status, 101)
+    assert.ok(early.equals(await connection.read(early.length)))
+    await roundTrip({ client, upstream: connection })
+    connection.reset()
+    assert.deepEqual(await client.closed, { hadError: true })
+  })
+}
 
 test("Node's own client speaks to an exec as dockerode does", async (t) => {
   const got: string[] = []

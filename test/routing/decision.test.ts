@@ -458,9 +458,14 @@ describe('400 before anything is dialled', () => {
     test('with a length written oddly', () => badRequest(withFields(['Content-Length', '00'])))
     test('in chunks', () => badRequest(withFields(['Transfer-Encoding', 'chunked'])))
     test('with both', () => badRequest(withFields(['Content-Length', '0'], ['Transfer-Encoding', 'chunked'])))
-    test('of another protocol, too', () => {
-      const targets = targetsOf({ upstream: 'ws://up.example/', upgrade: 'tcp' })
-      assert.equal(inAWord(targets, request({ method: 'POST', fields: [host, ['Connection', 'upgrade'], ['Upgrade', 'tcp'], ['Content-Length', '1']] })), '400')
+    test('of another protocol passes with one length of at most earlyData', () => {
+      const targets = targetsOf({ upstream: 'ws://up.example/', upgrade: 'tcp', limits: { earlyData: 10 } })
+      const asked = (...fields: Array<readonly [string, string]>): string => inAWord(targets, request({ method: 'POST', fields: [host, ['Connection', 'upgrade'], ['Upgrade', 'tcp'], ...fields] }))
+      for (const length of ['1', '2', '10']) assert.equal(asked(['Content-Length', length]), 'upgrade tcp', length)
+      for (const length of ['11', '00', '01', '+1', '-1', '1, 1', '0x1', '1e0', '', '9'.repeat(20)]) assert.equal(asked(['Content-Length', length]), '400', length)
+      assert.equal(asked(['Transfer-Encoding', 'chunked']), '400')
+      assert.equal(asked(['Content-Length', '1'], ['Transfer-Encoding', 'chunked']), '400')
+      assert.equal(asked(['Content-Length', '1'], ['content-length', '1']), '400')
     })
     test('of length 0 is none', () => passes(withFields(['Content-Length', '0'])))
     test('of an offer that is not accepted goes along', () => {
@@ -570,6 +575,7 @@ describe('the facts', () => {
       upgrade: 'websocket',
       connectionNamesUpgrade: true,
       body: false,
+      bodyLength: undefined,
       hasUnsupportedCoding: false,
       hasHttp10TransferEncoding: false,
       hosts: ['front.example'],

@@ -224,7 +224,7 @@ describe('the upgrade', () => {
     }
   })
 
-  test('U9 an upgrade with a body, in whatever framing, is a 400, and no byte of the body is a request', async (t) => {
+  test('U9 a WebSocket with a body, and any upgrade with one that has not one plain length, is a 400, and no byte of the body is a request', async (t) => {
     const bodies: Record<string, [string[], string]> = {
       'a length': [['Content-Length: 5'], 'hello'],
       'a length, and a request behind it': [['Content-Length: 5'], `hello${smuggled}`],
@@ -236,6 +236,7 @@ describe('the upgrade', () => {
     }
     await everywhere(t, scene, bodies, async (t, listener, [fields, body]) => {
       for (const path of ['/ws/', '/raw/']) await refused(t, scene, listener, get(path, ...handshake, ...fields) + body, 400)
+      if (/: [1-9]/.test(fields[0] as string)) return // U28
       await refused(t, scene, listener, get('/any/', 'Connection: Upgrade', 'Upgrade: foo', ...fields) + body, 400)
       await refused(t, scene, listener, head('POST /any/ HTTP/1.1', 'Host: h', 'Connection: Upgrade', 'Upgrade: foo', ...fields) + body, 400)
     })
@@ -637,5 +638,35 @@ describe('the upgrade', () => {
       })
       assert.deepEqual([client.unread.length, seen, listener.routed.slice(before)], [0, [], [path]])
     })
+  })
+
+  test('U28 a small body of an upgrade to another protocol goes behind its head, what comes behind it waits for the 101, and no byte of either is a request', async (t) => {
+    const bodies: Record<string, [string, string]> = {
+      'a body': ['{}', ''],
+      'a request for a body': [smuggled, ''],
+      'a request behind it': ['hello', smuggled]
+    }
+    for (const later of [false, true]) {
+      await everywhere(t, scene, bodies, async (t, listener, [body, behind]) => {
+        const before = listener.routed.length
+        const client = await listener.connect(t)
+        const seen = await scene.seen(t, async () => {
+          const lines = head('POST /any/ HTTP/1.1', 'Host: h', 'Connection: Upgrade', 'Upgrade: foo', `Content-Length: ${body.length}`)
+          if (later) {
+            client.write(lines)
+            await new Promise((resolve) => setTimeout(resolve, 10))
+          }
+          client.write((later ? '' : lines) + body + behind)
+          assert.equal((await client.response()).status, 101)
+          client.end()
+          await over(client)
+        })
+        assert.equal(seen.length, 1)
+        const [upstreamHead = '', ...rest] = (seen[0] as string).split('\r\n\r\n')
+        assert.equal(rest.join('\r\n\r\n'), body + behind)
+        assert.deepEqual(headersOf(`${upstreamHead}\r\n`, 'content-length'), [String(body.length)])
+        assert.deepEqual(listener.routed.slice(before), ['/any/'])
+      })
+    }
   })
 })
