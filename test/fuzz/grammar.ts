@@ -164,10 +164,11 @@ const request = (odd: boolean): fc.Arbitrary<RequestParts> => fc.record({
   fields: fc.array(plainFields, { maxLength: 5 }),
   connection: seldom(4, connections),
   inject: seldom(3, fc.oneof(value, fc.constantFrom('a\r\nX-Evil: 1', 'a\nX-Evil: 1', 'a\0', '\r\n\r\nGET /f/evil HTTP/1.1\r\nHost: h\r\n\r\n'))),
-  // An offer with a body is refused: of the two, a valid request has one.
+  // Most offers with a body are refused: of the two, a valid request has one.
   what: fc.oneof(
     { weight: 4, arbitrary: fc.tuple(fc.constant<string[]>([]), body) },
     { weight: 4, arbitrary: fc.tuple(offers, noBody) },
+    { weight: odd ? 1 : 0, arbitrary: fc.tuple(fc.constantFrom('tcp/1', 'foo').map((token) => ['Connection: upgrade', `Upgrade: ${token}`]), lengthBody) },
     { weight: odd ? 3 : 0, arbitrary: fc.tuple(fc.oneof(fc.constant<string[]>([]), offers, oddOffers), fc.oneof(body, oddBody)) }
   ),
   odd: odd ? fc.oneof({ weight: 40, arbitrary: fc.constant<string[]>([]) }, { weight: 10, arbitrary: oddFields.map((line) => [line]) }, { weight: 1, arbitrary: manyFields }) : fc.constant<string[]>([])

@@ -71,7 +71,8 @@ function judgeRequests (played: Played): string | undefined {
 }
 
 function judgeBody (original: Request, { request, handshake, before }: Seen): string | undefined {
-  if (handshake) return before === '' ? undefined : `bytes before the 101: ${JSON.stringify(before.slice(0, 80))}`
+  if (handshake && before !== '') return `bytes before the 101: ${JSON.stringify(before.slice(0, 80))}`
+  if (handshake && !request.complete) return 'a handshake whose body is cut short'
   if (!original.body.startsWith(request.body)) return `another body: ${JSON.stringify(request.body.slice(0, 80))}`
   if (request.complete && !original.complete) return 'a body that was cut short arrived as a whole one'
   if (request.complete && request.body !== original.body) return 'a body arrived cut short, as a whole one'
@@ -262,7 +263,7 @@ function judgeSwitch (asked: Request, response: Response, original: Response): s
   return token === 'websocket' && valuesOf(original, 'sec-websocket-accept').join() !== accept ? 'a 101 that does not accept the key' : undefined
 }
 
-/** Nothing goes upstream before a 101 but the head; behind it every byte, both ways, as it is. */
+/** Nothing goes upstream before a 101 but the head and a small body; behind it every byte, both ways, as it is. */
 function judgeTunnel (played: Played): string | undefined {
   const switched = switchedAt(played)
   const request = played.requests.messages[switched]
@@ -275,7 +276,7 @@ function judgeTunnel (played: Played): string | undefined {
       if (seen.after !== '' && played.leaves === undefined) return `bytes without a 101: ${JSON.stringify(seen.after.slice(0, 80))}`
       continue
     }
-    const up = played.sent.slice(request.headEnd)
+    const up = played.sent.slice(request.end)
     const down = behindHead(seen.reply)
     const got = played.received.slice(response?.headEnd)
     if (!up.startsWith(seen.after)) return `other bytes upstream than the client's: ${JSON.stringify(seen.after.slice(0, 80))}`

@@ -174,7 +174,7 @@ async function converse (client: Client, upstream: Upstream, each: Case, sent: s
     return `a hang: ${client.finished} of ${complete} requests are answered`
   }
   if (client.switched) {
-    const tunnelled = sent.length - (messages[client.finished - 1]?.headEnd ?? 0)
+    const tunnelled = sent.length - (messages[client.finished - 1]?.end ?? 0)
     const carried = (): number => upstream.seen.reduce((sum, { after }) => sum + after.length, 0)
     if (!await client.until(() => client.closed || client.ended || carried() >= tunnelled || upstream.seen.at(-1)?.closed === true)) return 'a hang: the tunnel does not carry all bytes'
   }

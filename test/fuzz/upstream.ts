@@ -161,11 +161,12 @@ export class Upstream {
       const request = messages[0]
       if (request === undefined) return
       const handshake = membersOf(request, 'connection').includes('upgrade')
+      if (handshake && !request.complete && !socket.readableEnded) return // its small body comes with the head, or right behind it
       const reply = this.#replies[Number(/\d+$/.exec(markerOf(request.target))?.[0])] ?? this.#otherwise
       const bytes = (handshake ? reply.handshake ?? reply.bytes : reply.bytes)
         .replaceAll('{marker}', markerOf(request.target))
         .replaceAll('{accept}', acceptFor(valuesOf(request, 'sec-websocket-key')[0] ?? ''))
-      const seen: Seen = { request, handshake, reply: bytes, before: text.slice(request.headEnd), after: '', answered: false, closed: false, resets: reply.end === 'rst' }
+      const seen: Seen = { request, handshake, reply: bytes, before: text.slice(request.end), after: '', answered: false, closed: false, resets: reply.end === 'rst' }
       current = seen
       own.push(seen)
       this.seen.push(seen)
