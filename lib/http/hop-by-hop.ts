@@ -46,9 +46,9 @@ export interface RequestRules {
 /**
  * Whether a field makes whoever it names that of a whole connection, and not of a message: NTLM, and Negotiate, which may be NTLM
  * (RFC 4559, 6). Such a connection is not for another client.
- * @param name `authorization` of a request, `www-authenticate` of a response
+ * @param name `authorization` of a request, `www-authenticate` of a response, `proxy-authenticate` of one that asks as a proxy
  */
-export function authenticatesConnection (list: HeaderList, name: 'authorization' | 'www-authenticate'): boolean {
+export function authenticatesConnection (list: HeaderList, name: 'authorization' | 'www-authenticate' | 'proxy-authenticate'): boolean {
   const value = fieldValue(list, name)
   return value !== undefined && /(?:^|,)[\t ]*(?:ntlm|negotiate)(?:[\t ,]|$)/i.test(value)
 }

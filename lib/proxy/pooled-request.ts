@@ -159,7 +159,8 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
     }
     if (this.#interim + (this.#connection?.hiddenInterim ?? 0) > maxInterim) return controller.abort(new InvalidResponseError())
     const headers = latin1(controller.rawHeaders as Array<Buffer | string>)
-    if (this.#connection !== undefined && authenticatesConnection(headers, 'www-authenticate')) this.#connection.kept = false
+    const asking = authenticatesConnection(headers, 'www-authenticate') || (status === 407 && authenticatesConnection(headers, 'proxy-authenticate'))
+    if (asking && this.#connection !== undefined) this.#connection.kept = false
     if (status >= 200) headers.push(...this.#connection?.withheld ?? [])
     this.#context.runInAsyncScope(this.#owner.responseStarted, this.#owner, status, headers, reason)
   }

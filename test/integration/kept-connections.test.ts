@@ -148,6 +148,48 @@ for (const value of ['NTLM', 'Negotiate', 'negotiate YII=', 'Basic realm="x", NT
   })
 }
 
+for (const [how, said] of Object.entries({
+  'in the second of two fields': 'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm="x"\r\nwww-authenticate: nTLM\r\nContent-Length: 0\r\n\r\n',
+  'among others in one field': 'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Digest realm="a, b", nonce="c" ,\tNEGOTIATE , Basic realm="d"\r\nContent-Length: 0\r\n\r\n',
+  'as a proxy': 'HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n',
+  'with what proves it to the client': 'HTTP/1.1 200 OK\r\nWWW-Authenticate: Negotiate oYG=\r\nContent-Length: 0\r\n\r\n'
+})) {
+  test(`a connection on which an upstream has asked for one of them ${how} is for nobody else`, async (t) => {
+    assert.equal(await connectionsOf(t, {}, said), 2)
+  })
+}
+
+for (const field of ['authorization', 'AUTHORIZATION']) {
+  test(`what ${field} has proved on a connection is nobody else's, whoever comes next`, async (t) => {
+    // As IIS does: whoever has proved it once on a connection is known on it from then on.
+    const upstream = await scripted(t, async (connection) => {
+      const heads = String(connection.received)
+      connection.write(/^authorization: ntlm/im.test(heads) ? 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret' : 'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n')
+    })
+    const proxy = await startProxy(t, { upstream: upstream.httpUrl })
+    const known = await rawClient(t, proxy.port)
+    const unknown = await rawClient(t, proxy.port)
+    for (let i = 0; i < 10; i++) {
+      known.write(requestHead('GET', '/', { [field]: 'NTLM TlRMTVNTUAAD' }))
+      if (i % 2 === 0) assert.equal((await known.response()).status, 200)
+      unknown.write(requestHead('GET', '/'))
+      assert.equal((await unknown.response()).status, 401)
+      if (i % 2 === 1) assert.equal((await known.response()).status, 200)
+    }
+  })
+}
+
+test('credentials of one of them that a function of the options adds are for one request, too', async (t) => {
+  const upstream = await scripted(t, (connection) => connection.write(ok))
+  const proxy = await startProxy(t, { upstream: upstream.httpUrl, rewriteRequestHeaders: (_, headers) => ({ ...headers, Authorization: 'Negotiate YII=' }) })
+  const client = await rawClient(t, proxy.port)
+  for (let i = 0; i < 3; i++) {
+    client.write(requestHead('GET', '/'))
+    await client.response()
+  }
+  assert.equal(upstream.connections.length, 3)
+})
+
 for (const value of ['NTLM TlRMTVNTUAAB', 'Negotiate YII=', 'NEGOTIATE YII=']) {
   test(`a connection on which a client has sent "${value}" is for nobody else`, async (t) => {
     assert.equal(await connectionsOf(t, { Authorization: value }, ok), 2)
