@@ -15,14 +15,17 @@ type Payload = Readable | string | Buffer | null | undefined
 type Done = (error: Error | null, payload?: unknown) => void
 
 /**
- * An `onSend` hook. A connection that goes on reads the rest of the request's body and drops it. One that closes would be reset with bytes unread, and
+ * An `onSend` hook, the last. A connection that goes on reads the rest of the request's body and drops it. One that closes would be reset with bytes unread, and
  * the response lost: its end is held until the body has been read (RFC 9112, 9.6). All of that for a bounded time.
  */
-export function wstunnelOnSend (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): void {
+export function wstunnelOnSend (request: FastifyRequest, reply: FastifyReply, given: unknown, done: Done): void {
   const { raw } = request
-  dropOfReplaced(reply, payload)
+  dropOfReplaced(reply, given)
+  if (isHttp2(raw)) return done(null, given)
+  // Node would write a text and the head before it as one, in UTF-8, and so other header bytes than those that were given.
+  const payload = typeof given === 'string' ? Buffer.from(given) : given
   // The response of an upgrade says by itself that it closes, and does so in stages.
-  if (isHttp2(raw) || UpgradeResponse.is(reply.raw)) return done(null, payload)
+  if (UpgradeResponse.is(reply.raw)) return done(null, payload)
   const closes = closingHead(request, reply) !== undefined
   if (!isUnread(raw)) return done(null, payload)
   if (!closes) {

@@ -1,0 +1,91 @@
+// Header bytes beyond ASCII (`filename="r\xe9sum\xe9.pdf"`) are opaque (RFC 9110, 5.5): they arrive as they were sent, by whatever way the head goes out.
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { connect } from 'node:http2'
+import { test } from 'node:test'
+import type { TestContext } from 'node:test'
+import { scripted } from '../fixtures/balanced.ts'
+import { cleanup } from '../fixtures/cleanup.ts'
+import { rawClient, requestHead, upgradeHead } from '../fixtures/client.ts'
+import { startProxy, type Proxy, type ProxyOptions, type ProxySetup } from '../fixtures/proxy.ts'
+import { headerOf, headersOf, startRawUpstream, switching } from '../fixtures/upstream.ts'
+import { event, within } from '../fixtures/wait.ts'
+
+const name = 'attachment; filename="r\xe9sum\xe9.pdf"'
+const fields = `Content-Disposition: ${name}\r\nX-Bytes: \x80\xff\r\n`
+
+async function behind (t: TestContext, pieces: string[], options: Partial<ProxyOptions> = {}, setup: ProxySetup = {}): Promise<Proxy> {
+  const upstream = await scripted(t, async (connection) => {
+    for (const piece of pieces) {
+      connection.write(Buffer.from(piece, 'latin1'))
+      await new Promise((resolve) => setTimeout(resolve, 30))
+    }
+  })
+  return await startProxy(t, { upstream: upstream.httpUrl, ...options }, setup)
+}
+
+const hook = (onSend: (...args: any[]) => unknown): ProxySetup => ({ setup: (app) => { app.addHook('onSend', onSend as never) } })
+const whole = `HTTP/1.1 200 OK\r\n${fields}Content-Length: 2\r\n\r\nok`
+
+for (const [what, method, pieces, setup] of [
+  ['a HEAD', 'HEAD', [`HTTP/1.1 200 OK\r\n${fields}Content-Length: 2\r\n\r\n`]],
+  ['a 204', 'GET', [`HTTP/1.1 204 No Content\r\n${fields}\r\n`]],
+  ['a 304', 'GET', [`HTTP/1.1 304 Not Modified\r\n${fields}\r\n`]],
+  ['an empty body', 'GET', [`HTTP/1.1 200 OK\r\n${fields}Content-Length: 0\r\n\r\n`]],
+  ['a body that a hook has made a string', 'GET', [whole], hook(async (_request, reply) => { reply.removeHeader('content-length'); return 'a text' })],
+  ['a body that a hook has made an empty string', 'GET', [whole], hook(async (_request, reply) => { reply.removeHeader('content-length'); return '' })],
+  ['a body that a hook has made a Buffer', 'GET', [whole], hook(async (_request, reply) => { reply.removeHeader('content-length'); return Buffer.from('bytes') })],
+  ['a streamed body that a hook has made a string', 'GET', [`HTTP/1.1 200 OK\r\n${fields}Content-Length: 2\r\n\r\n`, 'ok'], hook(async (_request, reply) => { reply.removeHeader('content-length'); return 'a text' })],
+  ['an error of ours, where a hook has set them', 'GET', ['HTTP/1.1 no\r\n\r\n'], { setup: (app) => { app.addHook('onRequest', async (_request, reply) => { reply.header('content-disposition', name).header('x-bytes', '\x80\xff') }) } }]
+] as Array<[string, string, string[], ProxySetup?]>) {
+  test(`bytes of header fields are kept with ${what}`, async (t) => {
+    const proxy = await behind(t, pieces, {}, setup)
+    const client = await rawClient(t, proxy.port)
+    client.write(requestHead(method, '/'))
+    const { headers } = await client.response(method)
+    assert.deepEqual([headers['content-disposition'], headers['x-bytes']], [[name], ['\x80\xff']])
+  })
+}
+
+for (const fallbackToHttp of [true, false]) {
+  test(`bytes of header fields are kept in a 101 and in a refusal, both ways, with fallbackToHttp: ${fallbackToHttp}`, async (t) => {
+    const upstream = await startRawUpstream(t)
+    const proxy = await startProxy(t, { upstream: upstream.url, fallbackToHttp })
+    for (const switches of [true, false]) {
+      const client = await rawClient(t, proxy.port)
+      client.write(upgradeHead('/', { headers: { 'X-Name': 'r\xe9sum\xe9' } }))
+      const connection = await upstream.next()
+      const head = await connection.head()
+      assert.equal(headerOf(head, 'x-name'), 'r\xe9sum\xe9')
+      connection.write(switches ? switching(head, { 'Content-Disposition': name }) : `HTTP/1.1 403 Forbidden\r\n${fields}Content-Length: 2\r\n\r\nno`)
+      assert.deepEqual(headersOf((await client.response()).rawHead, 'content-disposition'), [name])
+    }
+  })
+}
+
+for (const [how, cut] of Object.entries({ 'with the body': [whole], 'before the body': [whole.slice(0, -2), 'ok'] })) {
+  test(`bytes of header fields are kept over HTTP/2, both ways, with a head that comes ${how}`, async (t) => {
+    let seen = ''
+    const upstream = await scripted(t, async (connection, head) => {
+      seen = head
+      for (const piece of cut) {
+        connection.write(Buffer.from(piece, 'latin1'))
+        await new Promise((resolve) => setTimeout(resolve, 30))
+      }
+    })
+    const proxy = await startProxy(t, { upstream: upstream.httpUrl }, { fastify: { http2: true } })
+    const session = connect(proxy.url)
+    cleanup(t, 'connections', () => session.destroy())
+    const stream = session.request({ ':path': '/', 'x-name': 'r\xe9sum\xe9' })
+    stream.resume()
+    const [headers] = await event<[Record<string, string>]>(stream, 'response')
+    // Node reads a byte as a character, as it does over HTTP/1.
+    assert.deepEqual([headers['content-disposition'], headers['x-bytes']], [name, '\x80\xff'])
+    assert.equal(headerOf(seen, 'x-name'), 'r\xe9sum\xe9')
+    // Another reader than the one that wrote it.
+    const dumped = await within(new Promise<Buffer>((resolve, reject) => {
+      execFile('curl', ['-s', '--http2-prior-knowledge', '-D', '-', '-o', '/dev/null', `${proxy.url}/`], { encoding: 'buffer' }, (error, stdout) => error === null ? resolve(stdout) : reject(error))
+    }), 'curl')
+    assert.ok(dumped.includes(Buffer.from(`content-disposition: ${name}`, 'latin1')), dumped.toString('latin1'))
+  })
+}
