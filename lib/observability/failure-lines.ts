@@ -12,6 +12,10 @@ export type FailedExchange = 'forward' | 'upgrade' | 'body'
  * @param upstream its URL, or that of its balancer's member; `undefined` where none was chosen
  */
 export function logFailure (log: FastifyBaseLogger, kind: FailedExchange, target: Target, upstream: string | undefined, err: unknown): void {
+  logging(() => writeFailure(log, kind, target, upstream, err)) // an error of a user's may throw when it is read
+}
+
+function writeFailure (log: FastifyBaseLogger, kind: FailedExchange, target: Target, upstream: string | undefined, err: unknown): void {
   const known = isProxyError(err)
   const source = known ? err.source : 'internal'
   if (known && source !== 'upstream' && err.retryAfter !== undefined) return
@@ -26,9 +30,9 @@ export function logFailure (log: FastifyBaseLogger, kind: FailedExchange, target
     ...(timer === undefined ? {} : { timer }),
     ...(cause === err ? {} : { cause }),
     ...(hint === undefined ? {} : { hint }),
-    ...(source === 'internal' ? { err } : {})
+    ...(source === 'internal' ? { err: briefly(err) } : {})
   }
-  logging(() => log[source === 'client' ? 'info' : source === 'upstream' ? 'warn' : 'error'](line, `${kind} failed`))
+  log[source === 'client' ? 'info' : source === 'upstream' ? 'warn' : 'error'](line, `${kind} failed`)
 }
 
 /** A client has left before it had all of its response. */
@@ -58,6 +62,27 @@ export function warnOnce (log: FastifyBaseLogger, target: Target, text: string, 
   logging(() => log.warn({ route: target.route, ...(upstream === undefined ? {} : { upstream }) }, text))
 }
 
+/** Characters of a message, and of a stack, in a line: what functions of the options throw may hold all of a request, and Fastify's own line has it whole. */
+const mostOf = { message: 300, stack: 2000 }
+
+function beginning (text: string, most: number): string {
+  return text.length <= most ? text : `${text.slice(0, most)}…`
+}
+
+/** An error as a line holds it: of the same kind, without what it carries along, and not longer than a line should be. */
+export function briefly (error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const { code } = detailsOf(error)
+  const message = beginning(error.message, mostOf.message)
+  const stack = beginning((error.stack ?? '').replace(error.message, () => message), mostOf.stack)
+  return Object.create(Object.getPrototypeOf(error) as object, {
+    message: { value: message },
+    stack: { value: stack },
+    cause: { value: undefined },
+    ...(code === undefined ? {} : { code: { value: code, enumerable: true } })
+  })
+}
+
 interface Details {
   readonly code?: string | undefined
   readonly message?: string
@@ -67,8 +92,8 @@ function detailsOf (error: unknown): Details {
   if (typeof error !== 'object' || error === null) return {}
   const { code, name, message } = error as { code?: unknown, name?: unknown, message?: unknown }
   return {
-    code: typeof code === 'string' ? code : typeof name === 'string' && name !== 'Error' ? name : undefined,
-    message: typeof message === 'string' ? message : ''
+    code: typeof code === 'string' ? beginning(code, mostOf.message) : typeof name === 'string' && name !== 'Error' ? beginning(name, mostOf.message) : undefined,
+    message: typeof message === 'string' ? beginning(message, mostOf.message) : ''
   }
 }
 
@@ -83,7 +108,7 @@ function rootCause (error: unknown): unknown {
   }
   if (inner === error) return error
   const details = detailsOf(inner)
-  return details.code === undefined && details.message === undefined ? { message: String(inner) } : { ...details, ...beginningOf(inner) }
+  return details.code === undefined && details.message === undefined ? { message: beginning(String(inner), mostOf.message) } : { ...details, ...beginningOf(inner) }
 }
 
 /** undici keeps what it could not parse. A TLS record of the type alert or handshake begins with its type and version. */

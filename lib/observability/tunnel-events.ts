@@ -5,6 +5,7 @@ import { logging, readable, whenRejected } from '../config/user-function.ts'
 import type { TunnelSession } from '../lifecycle/tunnel-session.ts'
 import { callOutsideRequests } from '../net/async-context.ts'
 import { channels, type TunnelCloseMessage, type TunnelOpenMessage } from './channels.ts'
+import { briefly } from './failure-lines.ts'
 
 /** A tunnel has begun. */
 export function emitOpen (tunnel: TunnelSession, target: Target, request: FastifyRequest): void {
@@ -31,13 +32,13 @@ const warnedOfHost = new WeakSet<Target>()
 export function warnOfHost (request: FastifyRequest, target: Target): void {
   if (target.preserveHost || request.headers.origin === undefined || warnedOfHost.has(target)) return
   warnedOfHost.add(target)
-  request.log.warn({ route: target.route, origin: request.headers.origin },
-    'the upstream refused an upgrade with 403: if it compares Origin with Host, it needs preserveHost: true')
+  logging(() => request.log.warn({ route: target.route },
+    'the upstream refused an upgrade with 403: if it compares Origin with Host, it needs preserveHost: true'))
 }
 
 /** Calls a function of the options. What it throws, or what its promise is rejected with, is logged and changes nothing. */
 function callUserHook (log: FastifyBaseLogger, { id }: TunnelSession, name: string, call: () => unknown): void {
-  const failed = (err: unknown): void => logging(() => log.error({ err, tunnel: id }, `${name} failed`))
+  const failed = (err: unknown): void => logging(() => log.error({ err: briefly(err), tunnel: id }, `${name} failed`))
   try {
     const result = call()
     if (result !== undefined) void whenRejected(result, failed)

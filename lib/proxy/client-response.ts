@@ -5,7 +5,7 @@ import type { Target } from '../config/target.ts'
 import { immediate, readable } from '../config/user-function.ts'
 import { keepContentFields } from '../downstream/replaced-response.ts'
 import { isHeadWritten } from '../downstream/upgrade-response.ts'
-import { InvalidHeaderError, InvalidResponseError, isProxyError, type WstunnelError } from '../errors.ts'
+import { InvalidHeaderError, InvalidResponseError, isProxyError } from '../errors.ts'
 import { fieldValue, type HeaderList, tokens } from '../http/header-list.ts'
 import { fromMap, toMap } from '../http/header-map.ts'
 import { mergedVary, responseHeaders } from '../http/hop-by-hop.ts'
@@ -118,9 +118,11 @@ export function sendError (request: FastifyRequest, reply: FastifyReply, cause: 
   // Fastify takes what is no Error for a payload, and a user's function may throw anything.
   const error = readable(cause)
   resetReason(request, reply)
-  if (isProxyError(error) && error.retryAfter !== undefined) {
-    reply.header('retry-after', String(error.retryAfter))
-    if (refusals.has(error.code)) logAsRefusal(reply, error)
+  if (isProxyError(error)) {
+    // Where it was made says nothing to anybody, and is longer than the request, thousands of which may come.
+    if (error.source !== 'internal' || error.cause === undefined) error.stack = String(error)
+    if (error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter))
+    if (refusals.has(error.code)) logAsRefusal(reply)
   }
   deliver(reply, error)
 }
@@ -150,12 +152,11 @@ export function deliver (reply: FastifyReply, payload?: unknown): void {
 }
 
 /**
- * A refusal for a limit, or because of a drain, is no failure of the server's: Fastify logs every 5xx as an error with its stack, and thousands of them
- * are just what a limit is for.
+ * A refusal for a limit, or because of a drain, is no failure of the server's: Fastify logs every 5xx as an error, and thousands of them are just
+ * what a limit is for.
  */
-function logAsRefusal (reply: FastifyReply, error: WstunnelError): void {
+function logAsRefusal (reply: FastifyReply): void {
   const { log } = reply
-  delete error.stack
   reply.log = Object.create(log, { error: { value: log.info.bind(log) } }) as typeof log
 }
 
