@@ -2,6 +2,7 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { selfSigned } from '../fixtures/tls.ts'
+import { Bounds } from './bounds.ts'
 import { Child, type Server } from './child.ts'
 import { isUnparsable, judge, mappedTarget, type Played } from './judge.ts'
 import { readRequests, readResponses, type Request } from './strict.ts'
@@ -27,6 +28,7 @@ export const laneCount = 8
 const patience = 6000
 
 export class World {
+  readonly bounds: Bounds = new Bounds()
   #child: Child | undefined
   #ports: Array<Record<Server, number>> = []
   readonly #upstreams: Upstream[] = []
@@ -73,6 +75,7 @@ export class World {
   /** Ends the child as a user would. Returns what is wrong with its end. */
   async close (): Promise<string | undefined> {
     await this.#last
+    await this.bounds.close()
     const left = await this.#child?.close()
     this.#child = undefined
     for (const upstream of this.#upstreams) upstream.close()
