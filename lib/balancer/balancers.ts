@@ -1,5 +1,6 @@
 /** The balancers of all registrations on one server, by name. */
 import type { FastifyBaseLogger } from 'fastify'
+import { withoutCredentials } from '../config/schema.ts'
 import { forName } from '../config/suggestions.ts'
 import type { Target } from '../config/target.ts'
 import { InvalidOptionsError } from '../errors.ts'
@@ -51,7 +52,7 @@ export class Balancers {
   /** @throws InvalidOptionsError */
   control (name: string): BalancerControl {
     const balancer = this.byName.get(name)
-    if (balancer === undefined) throw new InvalidOptionsError(`name: expected a balancer, got '${name}'${forName(name, [...this.byName.keys()])}`)
+    if (balancer === undefined) throw new InvalidOptionsError(`name: expected a balancer, got '${withoutCredentials(String(name))}'${forName(name, [...this.byName.keys()])}`)
     return controlOf(balancer, this.#registry)
   }
 }

@@ -79,7 +79,7 @@ export class Issues {
   /** @throws InvalidOptionsError naming every path, where there is any */
   throwIfAny (): void {
     if (this.#findings.size === 0) return
-    throw new InvalidOptionsError([...this.#findings].map(([path, finding]) => path === '' ? finding : `${path}: ${finding}`).join('; '))
+    throw new InvalidOptionsError([...this.#findings].map(([path, finding]) => path === '' ? finding : `${withoutCredentials(path)}: ${finding}`).join('; '))
   }
 }
 

@@ -1,7 +1,7 @@
 /** Completes one entry of the table. What it does not say itself it shares with the entry of the defaults: tables may be long. */
 import { METHODS } from 'node:http'
 import { parseDuration } from '../config/duration.ts'
-import { durationHint, expectedDuration, fits, type Issues } from '../config/schema.ts'
+import { durationHint, expectedDuration, fits, type Issues, withoutCredentials } from '../config/schema.ts'
 import { forMisread, forName, forPath, forUpgrade, forUpstream, forWord, namesUnset } from '../config/suggestions.ts'
 import type { CommonOptions, Durations, FastifyRouteSettings, ReverseOptions, Target, Tracing } from '../config/target.ts'
 import { tlsFaults } from '../config/tls-options.ts'
@@ -65,7 +65,7 @@ function completed (entry: RouteOptions, at: string, { defaults, base, kinds, ru
     const given = Object.hasOwn(entry, 'upstream')
     if (given || !issues.has('upstream')) issues.expected(`${at}upstream`, expectedTarget, own.upstream, forUpstream(own.upstream, names, isUpstream))
   } else if (isRef(upstream)) {
-    if (!kinds.has(upstream.balancer)) issues.expected(`${at}upstream`, 'one of the balancers', own.upstream, forUpstream(own.upstream, names, () => false) || forName('', names))
+    if (!kinds.has(upstream.balancer)) issues.expected(`${at}upstream`, 'one of the balancers', own.upstream, forUpstream(own.upstream, names, () => false) || forName('', names.map(withoutCredentials)))
   } else if (typeof upstream === 'object' && namesUnset(upstream.label)) {
     issues.expected(`${at}upstream`, 'an upstream with all its parts', own.upstream, forUpstream(undefined, [], isUpstream))
   } else if (typeof own.upstream === 'string' && forMisread(own.upstream, isUpstream) !== '') {

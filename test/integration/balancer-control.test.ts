@@ -323,5 +323,6 @@ test('an error that names no member lists those that there are, without credenti
   for (const change of [() => control.disable('http://u:secret@a.example/'), () => control.enable('nobody'), () => control.set('', {})]) {
     assert.throws(change, (error: Error) => /\(known: http:\/\/a\.example\/, http:\/\/b\.example:81\/\)/.test(error.message) && !/secret/.test(error.message))
   }
+  assert.throws(() => proxy.app.wstunnel.balancer('http://u:secret@a.example/'), (error: Error) => error.message.includes('***@a.example') && !error.message.includes('secret'))
   await assert.rejects(control.remove('http://c.example/'), /got 'http:\/\/c\.example\/' \(known: http:\/\/a\.example\/, http:\/\/b\.example:81\/\)/)
 })

@@ -601,6 +601,13 @@ describe('warnings', () => {
 })
 
 describe('an error shows no credentials of a URL', () => {
+  for (const options of [{ 'http://u:secret@up.example/': 1 }, { upstream: 'balancer://b/', balancers: { 'http://u:secret@up.example/': { members: [{ url: 'http://a/' }] } } }]) {
+    test(`that stands in the place of a name: ${Object.keys(options).join()}`, () => {
+      const found = findings(options as never)
+      assert.ok(found.length > 0)
+      for (const finding of found) assert.doesNotMatch(finding, /secret/)
+    })
+  }
   for (const url of [
     'http://user:secret@up.example/', 'ws://user:sec/ret@up.example', 'http:user:secret@up.example', 'http://user:sec@ret@up.example/', 'ftp://u:secret@h/',
     `http://user:${'secret'.repeat(40)}@up.example/`, 'unix:/run/a.sock|http://user:secret@up.example/', 'user:secret@up.example', 'http://secret@up.example/?q#h'
