@@ -76,7 +76,10 @@ export interface Limits {
    * there is none, forwards wait in order, at most `timeout`, and are a 503 then. httpd: `max=`, `acquire=`.
    */
   maxConnectionsPerUpstream?: number
-  /** Bytes that a client may send before the 101. Default: 16 KiB. Beyond that they are not read. */
+  /**
+   * Bytes that a client may send before the 101. Default: 16 KiB. Beyond that they are not read. As long may be the body of an upgrade's request
+   * where the protocol is not WebSocket; a longer one is a 400. With 0 nothing is read before the 101, and such a body is a 400.
+   */
   earlyData?: number
   /** Bytes of an upstream's response head. Default: 16 KiB. Beyond: 502. */
   maxResponseHead?: number

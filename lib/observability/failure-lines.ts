@@ -46,7 +46,7 @@ export function logAborted (log: FastifyBaseLogger, { route }: Target, upstream:
  */
 export function logUpgradeEnd (log: FastifyBaseLogger, target: Target, upstream: string | undefined, error: Error, duration: number): void {
   if (error instanceof ClientGoneError) logAborted(log, target, upstream, duration)
-  else if (error instanceof HeadWrittenError) log.error({ err: error }, error.message)
+  else if (error instanceof HeadWrittenError) logging(() => log.error({ err: error }, error.message))
   else logFailure(log, 'upgrade', target, upstream, error)
 }
 
