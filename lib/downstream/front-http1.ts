@@ -41,8 +41,8 @@ export class Http1Front implements Front {
   }
 
   readBody (expected: ExpectedBody, done: (error: Error | null, body?: Buffer) => void): void {
-    const [head = nothing] = this.#early
-    this.#stopReading = readUpgradeBody({ socket: this.stream, head, behind: this.#behind }, expected, (error, body, behind = nothing) => {
+    const [head = emptyBuffer] = this.#early
+    this.#stopReading = readUpgradeBody({ socket: this.stream, head, behind: this.#behind }, expected, (error, body, behind = emptyBuffer) => {
       this.#early = behind.length > 0 ? [behind] : []
       this.#size = behind.length
       done(error, body)
