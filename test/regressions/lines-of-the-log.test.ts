@@ -79,7 +79,7 @@ for (const [what, asked] of Object.entries({
   })
 }
 
-const long = (request: { raw: { url?: string } }): string => `no upstream for ${String(request.raw.url)}${letters}${letters}`
+const long = (request: { raw: { url?: string | undefined } }): string => `no upstream for ${String(request.raw.url)}${letters}${letters}`
 
 for (const [what, options] of Object.entries({
   'an error that a function throws': { upstream: (request) => { throw new TypeError(long(request)) } },
