@@ -12,8 +12,8 @@ import { startProxy } from '../fixtures/proxy.ts'
 import type { Proxy } from '../fixtures/proxy.ts'
 import type { RawConnection } from '../fixtures/raw.ts'
 import { over } from '../fixtures/stage.ts'
-import { headerOf, startRawUpstream } from '../fixtures/upstream.ts'
-import { until } from '../fixtures/wait.ts'
+import { headerOf, startHttpUpstream, startRawUpstream } from '../fixtures/upstream.ts'
+import { deferred, until } from '../fixtures/wait.ts'
 
 const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
@@ -43,6 +43,25 @@ test('a forward beyond maxForwards is a 503 with Retry-After, and there is room 
   const next = [await send(t, proxy), await send(t, proxy)]
   assert.equal((await (await send(t, proxy)).response()).status, 503)
   for (const client of next) client.destroy()
+})
+
+test('forwards that wait for their turn on a connection count for maxForwards', async (t) => {
+  const asked = deferred()
+  const go = deferred()
+  const upstream = await startHttpUpstream(t, (request, response) => {
+    asked.resolve()
+    void go.promise.then(() => response.end(request.url))
+  })
+  const proxy = await startProxy(t, { upstream: upstream.url, limits: { maxForwards: 3 } })
+  const client = await rawClient(t, proxy.port)
+  client.write(Array.from({ length: 5 }, (_, i) => requestHead('GET', `/${i}`)).join(''))
+  await asked.promise
+  assert.equal((await (await send(t, proxy)).response()).status, 503)
+  go.resolve()
+  const statuses: number[] = []
+  for (let i = 0; i < 5; i++) statuses.push((await client.response()).status)
+  assert.deepEqual([statuses, upstream.requests.map(({ url }) => url)], [[200, 200, 200, 503, 503], ['/0', '/1', '/2']])
+  assert.equal((await (await send(t, proxy, '/last')).response()).status, 200)
 })
 
 test('maxForwards counts the server, and not a route', async (t) => {

@@ -3,13 +3,13 @@ import { createHash, randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import type { WebSocket } from 'ws'
-import { wsClient } from '../fixtures/client.ts'
+import { rawClient, upgradeHead, wsClient } from '../fixtures/client.ts'
 import { decodeFrames, encodeFrame } from '../fixtures/frames.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import type { Proxy } from '../fixtures/proxy.ts'
 import { recordTunnels } from '../fixtures/tunnel.ts'
 import type { Outcome, TunnelRecord } from '../fixtures/tunnel.ts'
-import { startRawUpstream, startWsUpstream, switching } from '../fixtures/upstream.ts'
+import { acceptOf, startRawUpstream, startWsUpstream, switching } from '../fixtures/upstream.ts'
 import type { WsConnection, WsUpstreamOptions } from '../fixtures/upstream.ts'
 import { event, within } from '../fixtures/wait.ts'
 
@@ -51,6 +51,15 @@ test('a text message comes back as text', async (t) => {
   client.send('grüße')
   const { data, binary } = await message(client)
   assert.deepEqual([String(data), binary], ['grüße', false])
+})
+
+test('the key of RFC 6455 itself opens a WebSocket, though its last character has bits that nobody reads', async (t) => {
+  const upstream = await startWsUpstream(t)
+  const proxy = await startProxy(t, { upstream: upstream.url })
+  const client = await rawClient(t, proxy.port)
+  client.write(upgradeHead('/', { key: 'AQIDBAUGBwgJCgsMDQ4PEC==' }))
+  const { status, headers } = await client.response()
+  assert.deepEqual([status, headers['sec-websocket-accept']], [101, [acceptOf('AQIDBAUGBwgJCgsMDQ4PEC==')]])
 })
 
 test('a binary message comes back as binary', async (t) => {
