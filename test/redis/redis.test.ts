@@ -33,6 +33,17 @@ function connect (t: TestContext, port: number): Redis {
   return client
 }
 
+/** Asks Redis again and again; when this is over, nothing is left to be answered. */
+async function eventually (probe: () => Promise<boolean>, what: string): Promise<void> {
+  const over = new AbortController()
+  const holds = (async () => { while (!over.signal.aborted && !await probe()); })()
+  await within(holds, what).finally(() => over.abort())
+}
+
+async function leases (client: Redis, count: number, what: string): Promise<void> {
+  await eventually(async () => await client.zcard('wstunnel:127.0.0.1') === count, what)
+}
+
 /** Redis writes one itself. */
 async function clusterFile (t: TestContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'wstunnel-redis-'))
@@ -70,12 +81,7 @@ for (const library of ['ioredis', 'node-redis'] as const) {
     assert.equal(a.app.wstunnel.metrics().tunnels.refused.limit, 1)
     first.end()
     await until(() => [...a.app.wstunnel.tunnels(), ...b.app.wstunnel.tunnels()].length === 2, 'the tunnel to end')
-    let left = 3
-    void client.zcard('wstunnel:127.0.0.1').then((count) => { left = count })
-    await until(() => {
-      void client.zcard('wstunnel:127.0.0.1').then((count) => { left = count })
-      return left === 2
-    }, 'its lease to be released')
+    await leases(client, 2, 'its lease to be released')
     assert.deepEqual(await statuses(t, [b.port, b.port]), [101, 429])
   })
 }
@@ -96,9 +102,8 @@ test('two processes share a limit of 3, and the places of one that is killed are
   assert.deepEqual(await statuses(t, [a.port, b.port, a.port, b.port, a.port]), [101, 101, 101, 429, 429])
   const key = 'wstunnel:127.0.0.1'
   const before: string[] = (await client.zrange(key, '0', '-1', 'WITHSCORES')).map(String)
-  let renewed = before
-  await until(() => {
-    void client.zrange(key, '0', '-1', 'WITHSCORES').then((found) => { renewed = found.map(String) })
+  await eventually(async () => {
+    const renewed = (await client.zrange(key, '0', '-1', 'WITHSCORES')).map(String)
     return renewed.length === 6 && renewed.every((value, i) => i % 2 === 0 || Number(value) > Number(before[i]))
   }, 'the leases to be renewed')
   a.kill()
@@ -123,24 +128,14 @@ test('a Redis that does not answer, or is gone, holds no upgrade up for long, is
   const lines = (text: string): number => log.lines.filter(({ msg }) => String(msg).includes(text)).length
   assert.equal(lines('store of leases fails'), 1)
   server.kill('SIGCONT')
-  let count = 0
-  await until(() => {
-    void client.zcard('wstunnel:127.0.0.1').then((found) => { count = found })
-    return count === 3 && lines('answers again') === 1
-  }, () => `the three leases to be there, ${count} are`)
+  await leases(client, 3, 'the three leases to be there')
+  await until(() => lines('answers again') === 1, 'that to be told')
   server.kill('SIGKILL')
   assert.deepEqual(await statuses(t, [proxy.port, proxy.port]), [101, 429]) // the local limit holds
   const again = await startRedis(t, program, server.port)
-  await until(() => {
-    void client.zcard('wstunnel:127.0.0.1').then((found) => { count = found }, () => {})
-    return count === 4
-  }, () => `the four leases to be there, ${count} are`)
+  await leases(client, 4, 'the four leases to be there')
   await client.flushall()
-  count = 0
-  await until(() => {
-    void client.zcard('wstunnel:127.0.0.1').then((found) => { count = found })
-    return count === 4
-  }, 'the leases to be added again after a flush')
+  await leases(client, 4, 'the leases to be added again after a flush')
   assert.equal(again.port, server.port)
 })
 
@@ -159,11 +154,7 @@ test('a Redis that has become a replica is warned of once, and heals when it is 
   await until(() => [...proxy.app.wstunnel.tunnels()].length === 2, 'the tunnel to end')
   await client.replicaof('NO', 'ONE')
   await log.line(({ msg }) => msg?.includes('answers again') === true, 'that it works')
-  let count = 0
-  await until(() => {
-    void client.zcard('wstunnel:127.0.0.1').then((found) => { count = found })
-    return count === 2
-  }, () => `the leases of the two tunnels, and no other, ${count} are`)
+  await leases(client, 2, 'the leases of the two tunnels, and no other')
   assert.equal(log.lines.filter(({ msg }) => msg?.includes('store of leases fails')).length, 1)
   assert.deepEqual(await statuses(t, [proxy.port, proxy.port]), [101, 429])
 })
@@ -174,11 +165,7 @@ test('a Redis Cluster does, by both libraries', async (t) => {
   await startRedis(t, program, port, ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1', '--cluster-config-file', await clusterFile(t)])
   const node = connect(t, port)
   await node.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
-  let info = ''
-  await until(() => {
-    void node.call('CLUSTER', 'INFO').then((found) => { info = String(found) })
-    return info.includes('cluster_state:ok')
-  }, () => `the cluster to be ready: ${info}`)
+  await eventually(async () => String(await node.call('CLUSTER', 'INFO')).includes('cluster_state:ok'), 'the cluster to be ready')
   const a = new Cluster([{ host: '127.0.0.1', port }])
   const b = createCluster({ rootNodes: [{ url: `redis://127.0.0.1:${port}` }] })
   await within(b.connect(), 'the cluster')
