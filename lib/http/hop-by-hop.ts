@@ -53,6 +53,11 @@ export function authenticatesConnection (list: HeaderList, name: 'authorization'
   return value !== undefined && /(?:^|,)[\t ]*(?:ntlm|negotiate)(?:[\t ,]|$)/i.test(value)
 }
 
+/** Whether a response asks for such a field, be it as a proxy, or answers one. */
+export function isAuthenticatedByConnection (status: number, headers: HeaderList): boolean {
+  return authenticatesConnection(headers, 'www-authenticate') || (status === 407 && authenticatesConnection(headers, 'proxy-authenticate'))
+}
+
 /** Lower-case names that `Connection` takes away with itself. */
 function namedByConnection (list: HeaderList): string[] {
   const value = fieldValue(list, 'connection')
