@@ -138,7 +138,7 @@ export interface CommonOptions {
   upstream?: string | URL | UpstreamFunction | false
   /**
    * Which methods the route serves. Default: all that Node parses, but CONNECT and TRACE; of a route for WebSockets only
-   * (`fallbackToHttp: false`), GET.
+   * (`fallbackToHttp: false`), GET. httpd: `<Limit>`.
    */
   methods?: readonly string[]
   /**

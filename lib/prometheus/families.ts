@@ -35,7 +35,7 @@ export const families: readonly Family[] = [
   perRoute('tunnels_refused_total', 'counter', 'Upgrades that became no tunnel, by the stage that refused them.',
     ({ tunnels }) => by('stage', tunnels.refused)),
   perRoute('tunnel_bytes_total', 'counter', 'Bytes carried by tunnels, by the side that they came from.', ({ tunnels }) => bytes(tunnels)),
-  perRoute('handshake_duration_seconds', 'histogram', "Time from the dial to the upstream's verified 101, in seconds.",
+  perRoute('handshake_duration_seconds', 'histogram', "Time from the dial to the upstream's answer, or to giving up on it, in seconds.",
     ({ tunnels }) => histogram(tunnels.handshake)),
   perRoute('tunnel_lifetime_seconds', 'histogram', 'Time from the switch to the end of a tunnel, in seconds.',
     ({ tunnels }) => histogram(tunnels.lifetime)),
