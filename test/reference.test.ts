@@ -162,12 +162,14 @@ test('every TLS option is named', () => {
   assert.deepEqual(tlsOptionNames.filter((name) => !text.includes(`\`${name}\``)), [])
 })
 
-for (const [heading, schema, names] of [
-  ['## Options of a balancer', balancerSchema, namesOf('BalancerOptions')],
-  ['## Members', memberSchema, namesOf('MemberOptions')],
-  ['### Members by DNS', dnsSchema, namesOf('DnsMembers').filter((name) => !namesOf('MemberDefaults').includes(name))],
-  ['### Health checks', (balancerSchema.properties as Record<string, TSchema>).healthCheck, namesOf('HealthCheckOptions')]
+for (const [heading, schema, kind] of [
+  ['## Options of a balancer', balancerSchema, 'BalancerOptions'],
+  ['## Members', memberSchema, 'MemberOptions'],
+  ['### Members by DNS', dnsSchema, 'DnsMembers'],
+  ['### Health checks', (balancerSchema.properties as Record<string, TSchema>).healthCheck, 'HealthCheckOptions']
 ] as const) {
+  // What all members have is said once.
+  const names = namesOf(kind).filter((name) => kind !== 'DnsMembers' || !namesOf('MemberDefaults').includes(name))
   const properties = (schema as TSchema).properties as Record<string, TSchema>
   // Of `Members`, only the table before the first heading below it.
   const table = named(rowsOf(section(balancersPage, heading).split('\n### ')[0] as string), 'option')
@@ -181,8 +183,7 @@ for (const [heading, schema, names] of [
       else if (namesIn(row.option).length === 1) assert.ok(typeFits(own, row.type ?? ''), `${name}: ${row.type}`)
       const takesNumbers = isDuration || own[Kind] === 'Integer' || own[Kind] === 'Number'
       if (takesNumbers) assert.notEqual(row['0'], '', name)
-      const docs = [...propertiesOf('BalancerOptions'), ...propertiesOf('MemberOptions'), ...propertiesOf('DnsMembers'), ...propertiesOf('HealthCheckOptions')]
-      const said = docs.find((property) => property.name === name && names.includes(property.name) && namesOf(interfaceOf[heading]).includes(name) && propertiesOf(interfaceOf[heading]).some((each) => each.says === property.says))
+      const said = propertiesOf(kind).find((property) => property.name === name)
       for (const word of httpdNames(said?.httpd ?? '')) assert.ok((row.httpd ?? '').includes(word), `${name}: the docstring has ${word}, the table ${row.httpd}`)
       const value = valueOf(row.default ?? '')
       const docDefault = (said?.default ?? '').replaceAll('`', '').replaceAll("'", '').split(/[ ,;]/)[0] ?? ''
@@ -205,10 +206,6 @@ for (const [heading, schema, names] of [
       else if (name !== 'tls') assert.doesNotThrow(resolve, name)
     }
   })
-}
-
-const interfaceOf: Record<string, string> = {
-  '## Options of a balancer': 'BalancerOptions', '## Members': 'MemberOptions', '### Members by DNS': 'DnsMembers', '### Health checks': 'HealthCheckOptions'
 }
 
 test('every error has a row with its code, status and source, and no row has an error that is none', () => {
