@@ -321,3 +321,24 @@ test('every channel has a row', () => {
   const channels = [...read('lib/observability/channels.ts').matchAll(/channel\('([^']+)'\)/g)].map(([, name]) => name as string)
   assert.deepEqual([...firstCells(section('docs/reference/events.md', '## `diagnostics_channel`'))].sort(), channels.sort())
 })
+
+test('every option of @fastify/http-proxy and of reply-from has a row in the page for those who come from it', () => {
+  const page = rowsOf(read('docs/migrate/from-fastify-http-proxy.md'))
+  const named = new Set(page.flatMap((row) => namesIn(Object.values(row)[0])))
+  const theirs = (file: string, names: string[]): string[] => {
+    const found: string[] = []
+    const source = ts.createSourceFile(file, read(file), ts.ScriptTarget.ES2023, true)
+    const visit = (node: ts.Node): void => {
+      if (ts.isInterfaceDeclaration(node) && names.includes(node.name.text)) found.push(...node.members.map((member) => (member.name as ts.Identifier).text))
+      ts.forEachChild(node, visit)
+    }
+    visit(source)
+    return found
+  }
+  const options = [
+    ...theirs('node_modules/@fastify/http-proxy/types/index.d.ts', ['FastifyHttpProxyOptions', 'FastifyHttpProxyWebsocketOptionsEnabled']),
+    ...theirs('node_modules/@fastify/reply-from/types/index.d.ts', ['FastifyReplyFromHooks', 'FastifyReplyFromOptions'])
+  ]
+  assert.ok(options.length > 35, String(options.length))
+  assert.deepEqual(options.filter((name) => !named.has(name)), [])
+})
