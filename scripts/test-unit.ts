@@ -16,8 +16,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-// These take minutes, or a server that is not an npm package; each has a script of its own.
-const apart = ['test/conformance/', 'test/soak/']
+// These take minutes, or a server that is not an npm package, or half a dozen libraries; each has a script of its own.
+const apart = ['test/conformance/', 'test/soak/', 'test/recipes/']
 
 // Whole applications, servers and browsers, and long lists of inputs: `npm test` is to be short enough to be run often.
 const apps = [
