@@ -2,37 +2,17 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
-import ts from 'typescript'
-import { filesBelow, read, root } from './fixtures/documents.ts'
+import { filesBelow, linksOf, prose, read, root, standsInExample } from './fixtures/documents.ts'
 
-// Every page: what it is for, code that is valid and that an example runs, links that lead somewhere.
+// Every page: what it is for, links that lead somewhere, code that stands in an example. test/snippets.test.ts compiles and runs the rest.
 
 const pages = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', 'test/security/README.md', 'examples/README.md', 'examples/prometheus/README.md', ...filesBelow('docs', '.md')]
-
-/** A page without its blocks of code. */
-function prose (file: string): string {
-  return read(file).replace(/^```.*?^```$/gms, '')
-}
-
-function linksOf (file: string): string[] {
-  return [...prose(file).matchAll(/\]\(([^)]+)\)/g)].map(([, link]) => link as string)
-}
 
 function anchorsOf (file: string): string[] {
   return [...prose(file).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => heading.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-'))
 }
 
 for (const file of pages) {
-  test(`every block of code in ${file} is valid`, () => {
-    for (const [, language, code = ''] of read(file).matchAll(/^```(js|ts)\n(.*?)^```$/gms)) {
-      const fileName = `block.m${language as string}`
-      const compilerOptions: ts.CompilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023, allowJs: true }
-      const said = (text: string): unknown[] => (ts.transpileModule(text, { fileName, reportDiagnostics: true, compilerOptions }).diagnostics ?? []).map(({ messageText }) => messageText)
-      // Some show a few options, as they stand in an object.
-      if (said(`({${code}})`).length > 0) assert.deepEqual(said(code), [], code)
-    }
-  })
-
   test(`every link in ${file} leads somewhere`, () => {
     for (const link of linksOf(file)) {
       if (/^https?:/.test(link)) continue
@@ -54,24 +34,12 @@ for (const file of filesBelow('docs', '.md').filter((page) => page !== 'docs/REA
   })
 }
 
-/** Without its indentation. */
-function lines (code: string): string[] {
-  return code.split('\n').map((line) => line.trim()).filter((line) => line !== '')
-}
-
-/** Whether the lines of a snippet follow each other in a file. */
-function holds (example: string, snippet: string): boolean {
-  const [whole, part] = [lines(example), lines(snippet)]
-  return whole.some((_, i) => part.every((line, k) => whole[i + k] === line))
-}
-
 for (const file of filesBelow('docs/recipes', '.md')) {
   test(`what ${file} shows is in an example that it links`, () => {
-    const examples = linksOf(file).filter((link) => /^\.\.\/\.\.\/examples\/.+\.(ts|conf|cfg)$/.test(link)).map((link) => read(join(dirname(file), link)))
-    assert.ok(examples.length > 0, 'a link to an example')
+    assert.ok(linksOf(file).some((link) => /^\.\.\/\.\.\/examples\/.+\.(ts|conf|cfg)$/.test(link)), 'a link to an example')
     for (const [, code = ''] of read(file).matchAll(/^```ts\n(.*?)^```$/gms)) {
-      if (/^import /.test(code)) continue // whole by itself: compiled above
-      assert.ok(examples.some((example) => holds(example, code)), code)
+      if (/^import /.test(code)) continue // whole by itself: test/snippets.test.ts runs it
+      assert.ok(standsInExample(file, code), code)
     }
   })
 }

@@ -12,7 +12,7 @@ import { common, topOnly } from '../lib/plugin/options-schema.ts'
 import { limitDefaults } from '../lib/plugin/option-defaults.ts'
 import { resolveOptions } from '../lib/plugin/resolve-options.ts'
 import { families } from '../lib/prometheus/families.ts'
-import { tunnelReasons } from '../lib/tunnel/tunnel.ts'
+import { tunnelReasons } from '../lib/tunnel/reasons.ts'
 import { refusalStages } from '../lib/upstream/counters.ts'
 import { filesBelow, firstCells, namesIn, namesOf, propertiesOf, read, rowsOf, section } from './fixtures/documents.ts'
 

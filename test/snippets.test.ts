@@ -1,20 +1,17 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, sep } from 'node:path'
+import { dirname, join } from 'node:path'
 import { test } from 'node:test'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { pathToFileURL } from 'node:url'
 import ts from 'typescript'
+import { filesBelow, read, root, standsInExample } from './fixtures/documents.ts'
 
 // The code in the documents is code that a reader copies: it compiles against the declarations of dist/, strictly, and runs:
 // a server made of it comes up. So `npm run build` comes first.
 
-const root = fileURLToPath(new URL('..', import.meta.url))
-const documents = [
-  'README.md', 'SECURITY.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'examples/README.md', 'examples/prometheus/README.md',
-  ...readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.md')).map((file) => `docs/${file.split(sep).join('/')}`)
-]
+const documents = ['README.md', 'SECURITY.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'examples/README.md', 'examples/prometheus/README.md', ...filesBelow('docs', '.md')]
 
 /** What documents take for granted: the line that a reader has above the code, by the name that it brings. */
 const assumed: Record<string, string> = {
@@ -24,6 +21,8 @@ const assumed: Record<string, string> = {
   app: "const app = (await import('fastify')).fastify()",
   text: 'const text = \'ProxyPass "/ws/" "ws://127.0.0.1:4000/"\'',
   findRoom: "const findRoom = async (_room: string, _options: { signal: AbortSignal }) => ({ host: 'room.example' })",
+  httpProxy: "import httpProxy from '@fastify/http-proxy'",
+  authenticate: 'const authenticate = async () => {}',
   isOperator: 'const isOperator = async (_request: unknown) => true'
 }
 
@@ -37,7 +36,7 @@ const registered = `await app.register((await import('fastify-wstunnel')).defaul
 const declared = "declare module 'fastify' { interface FastifyRequest { user: { id: string } } }"
 
 /** Code that needs more than this machine is sure to have. */
-const notRun = [{ text: "from 'ioredis'", why: 'would look for a Redis at redis:6379' }]
+const notRun = [{ text: "from 'ioredis'", why: 'would look for a Redis at redis:6379' }, { text: 'server.listen(4000)', why: 'would stay: test/integration/example-deploy runs it' }]
 
 interface Snippet { name: string, language: 'js' | 'ts', file: string, source: string, runs: boolean }
 
@@ -63,8 +62,8 @@ function moduleOf (code: string): string {
 }
 
 const snippets: Snippet[] = documents.flatMap((document) => {
-  const text = readFileSync(join(root, document), 'utf8')
-  return [...text.matchAll(/^ *```(?:(js|ts)|javascript|typescript|mjs|cjs|mts|cts|tsx|jsx)\b.*\n([^]*?)^ *```$/gm)].map(({ 1: language, 2: code = '', index }) => {
+  const text = read(document)
+  return [...text.matchAll(/^ *```(?:(js|ts)|javascript|typescript|mjs|cjs|mts|cts|tsx|jsx)\b.*\n([^]*?)^ *```$/gm)].filter(({ 2: code = '' }) => !standsInExample(document, code)).map(({ 1: language, 2: code = '', index }) => {
     const name = `${document}:${text.slice(0, index).split('\n').length}`
     assert.ok(language === 'js' || language === 'ts', `${name}: the documents write js and ts`)
     const file = `${name.replace(/\W+/g, '-')}.${language}.mts`
@@ -122,7 +121,7 @@ test('the types are those of dist/, and what is wrong is found', () => {
 test('each runs: its server comes up, and closes', { timeout: 120_000 }, (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'wstunnel-snippets-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
-  for (const name of ['fastify', '@opentelemetry', 'prom-client', 'fastify-wstunnel']) {
+  for (const name of ['fastify', '@fastify', '@opentelemetry', 'prom-client', 'ws', 'close-with-grace', 'fastify-wstunnel']) {
     const link = join(folder, 'node_modules', name)
     mkdirSync(dirname(link), { recursive: true })
     symlinkSync(name === 'fastify-wstunnel' ? root : join(root, 'node_modules', name), link, 'junction')

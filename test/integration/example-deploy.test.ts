@@ -48,11 +48,12 @@ describe('a deploy', { concurrency: true, skip: onWindows }, () => {
     await answers(`http://127.0.0.1:${front}/metrics`, proxy)
     const url = `http://127.0.0.1:${front}/app/x`
     assert.equal((await fetch(url)).status, 401)
-    assert.equal(await (await fetch(`${url}?token=open-sesame`)).text(), 'hello from /x?token=open-sesame\n')
+    const headers = { authorization: 'Bearer open-sesame' }
+    assert.equal(await (await fetch(url, { headers })).text(), 'hello from /x\n')
     const refused = new WebSocket(url.replace('http', 'ws')).on('error', () => {})
     const [, response] = await event<[unknown, { statusCode: number }]>(refused, 'unexpected-response')
     assert.equal(response.statusCode, 401)
-    const client = await wsClient(t, `${url.replace('http', 'ws')}?token=open-sesame`)
+    const client = await wsClient(t, url.replace('http', 'ws'), [], { headers })
     const echoed = event(client, 'message')
     client.send('hello')
     assert.equal(String((await echoed)[0]), 'hello')

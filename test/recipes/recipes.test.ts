@@ -7,14 +7,12 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
-import { InMemorySpanExporter } from '@opentelemetry/sdk-trace-node'
 import type { FastifyInstance } from 'fastify'
 import { Server } from 'socket.io'
 import { io } from 'socket.io-client'
 import { type ClientOptions, WebSocket } from 'ws'
 import { build as buildAuthentication } from '../../examples/recipes/authentication.ts'
 import { build as buildBodies } from '../../examples/recipes/bodies.ts'
-import { build as buildOpenTelemetry } from '../../examples/recipes/opentelemetry.ts'
 import { build as buildProxyProtocol } from '../../examples/recipes/proxy-protocol.ts'
 import { build as buildRateLimits } from '../../examples/recipes/rate-limits.ts'
 import { build as buildRequestIds } from '../../examples/recipes/request-ids.ts'
@@ -201,15 +199,6 @@ test('bodies: a hook reads one and passes it on, another changes the response', 
   assert.equal((await post(JSON.stringify({ user: 'x'.repeat(70_000) }))).status, 413)
   assert.equal((await (await post('a=1', 'text/plain')).json() as { answer: Told }).answer.body, 'a=1')
   await echoes(t, `${url}/app/echo`)
-})
-
-test('OpenTelemetry: a span of the attempt, whose trace the upstream gets', async (t) => {
-  const exporter = new InMemorySpanExporter()
-  const url = await listen(t, buildOpenTelemetry(await telling(t), exporter))
-  const { headers } = await told(`${url}/app/x`)
-  const [span] = exporter.getFinishedSpans()
-  assert.equal(span?.name, 'GET')
-  assert.equal(headers.traceparent, `00-${span?.spanContext().traceId}-${span?.spanContext().spanId}-01`)
 })
 
 describe('PROXY protocol', () => {
