@@ -63,3 +63,25 @@ test('no line of the documents is longer than 160 characters, but those of table
     }
   }
 })
+
+test('the README is short: code at once, and no table of options', () => {
+  const all = read('README.md').split('\n')
+  assert.ok(all.length <= 201, String(all.length))
+  assert.ok(all.findIndex((line) => /^```(js|ts)/.test(line)) < 45)
+  assert.doesNotMatch(read('README.md'), /^\| option/m)
+})
+
+test('every address of the forge is that of package.json', () => {
+  const manifest = JSON.parse(read('package.json')) as { repository: { url: string }, homepage: string, bugs: { url: string } }
+  const home = manifest.repository.url.replace(/^git\+/, '').replace(/\.git$/, '')
+  assert.deepEqual([manifest.homepage, manifest.bugs.url], [`${home}#readme`, `${home}/issues`])
+  const advisories = `${home}/security/advisories/new`
+  for (const file of ['SECURITY.md', '.github/ISSUE_TEMPLATE/config.yml']) assert.ok(read(file).includes(advisories), file)
+  const owner = new URL(home).pathname.split('/')[1] as string
+  const owners = [...read('.github/CODEOWNERS').replace(/^#.*$/gm, '').matchAll(/@([\w-]+)/g)].map(([, name]) => name)
+  assert.deepEqual(owners, [owner])
+  const forge = new RegExp(`https://github\\.com/(?:[\\w-]+/)?${home.split('/').at(-1) as string}[\\w./-]*`, 'g')
+  for (const file of [...pages, '.github/ISSUE_TEMPLATE/config.yml', '.github/pull_request_template.md']) {
+    for (const [address] of read(file).matchAll(forge)) assert.ok(address.startsWith(home), `${file}: ${address}`)
+  }
+})

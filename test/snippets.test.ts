@@ -99,7 +99,7 @@ function compile (language: 'js' | 'ts'): Map<string, string[]> {
 const faults = new Map([...compile('js'), ...compile('ts')])
 
 test('there are snippets, of both languages, and TypeScript has nothing to say of the whole', () => {
-  assert.ok(snippets.filter(({ name }) => name.startsWith('README.md')).length >= 5)
+  assert.ok(snippets.filter(({ name }) => name.startsWith('README.md')).length >= 4)
   assert.ok(['js', 'ts'].every((language) => snippets.some((snippet) => snippet.language === language)))
   assert.deepEqual([...faults.keys()].filter((file) => !snippets.some((snippet) => snippet.file === file)).map((file) => [file, faults.get(file)]), [])
 })

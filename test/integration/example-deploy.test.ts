@@ -37,6 +37,23 @@ describe('a deploy', { concurrency: true, skip: onWindows }, () => {
     await assert.rejects(fetch(`http://127.0.0.1:${port}/`), 'nobody listens any more')
   })
 
+  test('one minute, of the README: a tunnel, 1001, and 0', async (t) => {
+    const [code = ''] = blocksOf(section('README.md', '## One minute'), 'js')
+    const upstream = await startWsUpstream(t)
+    const [port] = await freePorts(1) as [number]
+    const folder = project(t, ['fastify'], { 'proxy.js': on(code, { 3000: port, 4000: upstream.port }) })
+    const proxy = start(t, process.execPath, ['proxy.js'], folder)
+    await answers(`http://127.0.0.1:${port}/`, proxy)
+    const client = await wsClient(t, `ws://127.0.0.1:${port}/ws2/room?x=1`)
+    assert.equal((await upstream.next()).request.url, '/room?x=1')
+    const echoed = event(client, 'message')
+    client.send('hello')
+    assert.equal(String((await echoed)[0]), 'hello')
+    proxy.child.kill(signal)
+    assert.equal(await closeCode(client), 1001)
+    assert.deepEqual(await within(proxy.exited, 'the end of the proxy', patience), [0, null], proxy.output())
+  })
+
   test('getting started: token, tunnel, metrics, and an orderly end', async (t) => {
     const [upstreamCode = '', proxyCode = ''] = blocksOf(read('docs/getting-started.md'), 'js')
     const [front, back] = await freePorts(2) as [number, number]
