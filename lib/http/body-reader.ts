@@ -1,17 +1,17 @@
 /**
- * Where the body of an HTTP/1.1 response ends (RFC 9112, 6 and 7). Strict, for the same reason as the head: two readers
- * that disagree about an end are how responses are smuggled.
+ * The reader of HTTP/1.1 response bodies: it finds the end of a body (RFC 9112, 6 and 7). It is strict, for the same reason as the reader
+ * of heads: two readers that disagree about an end make response smuggling possible.
  */
 import { fieldValue, type HeaderList } from './header-list.ts'
 
-/** How a body is delimited. */
+/** The way in which a body is delimited. */
 export type Framing =
   | { readonly kind: 'none' }
   | { readonly kind: 'length', readonly length: number }
   | { readonly kind: 'chunked' }
   | { readonly kind: 'close' }
 
-/** The framing of a response (RFC 9112, 6.3); `undefined` where it is ambiguous or unknown, and so refused. */
+/** Returns the framing of a response (RFC 9112, 6.3), or `undefined` if it is ambiguous or unknown: such a response is refused. */
 export function responseFraming (method: string, status: number, headers: HeaderList): Framing | undefined {
   const transferEncoding = fieldValue(headers, 'transfer-encoding')
   const contentLength = fieldValue(headers, 'content-length')
@@ -30,12 +30,12 @@ type State = typeof states[keyof typeof states]
 const cr = 0x0d
 const lf = 0x0a
 
-/** The most bytes that a chunk's extensions, or all trailers together, may have. They are read over, never passed on. */
+/** The maximum size, in bytes, of one chunk's extensions and of all trailers together. The reader skips both and never passes them on. */
 const overhead = 8192
 
-/** Reads one body off a connection, piece by piece. */
+/** Reads one response body from a connection, piece by piece. */
 export class BodyReader {
-  /** Whether the body is complete. */
+  /** True if the body is complete. */
   done: boolean
   readonly #framing: Framing
   #remaining: number
@@ -52,8 +52,8 @@ export class BodyReader {
 
   /**
    * Takes the next bytes, and calls `onData` for each run of the body's own bytes (not copied).
-   * @returns how many bytes are this body's, framing included; fewer than `bytes` has once `done`.
-   * @throws Error where chunked framing is malformed.
+   * @returns how many of the bytes belong to this body, framing included; fewer than `bytes` has once `done` is true
+   * @throws Error if the chunked framing is malformed
    */
   read (bytes: Buffer, onData: (data: Buffer) => void): number {
     if (this.done) return 0
@@ -69,7 +69,7 @@ export class BodyReader {
     return taken
   }
 
-  /** The connection has ended. Returns whether that completes the body. */
+  /** Called when the connection ends. Returns true if the body is complete then. */
   end (): boolean {
     if (this.#framing.kind === 'close') this.done = true
     return this.done
@@ -92,7 +92,7 @@ export class BodyReader {
     return at
   }
 
-  /** One byte of what is around the data (RFC 9112, 7.1). */
+  /** Reads one byte of the framing around the data (RFC 9112, 7.1). */
   #readFraming (byte: number): void {
     switch (this.#state) {
       case states.size: {

@@ -1,15 +1,16 @@
-/** The fields that tell an upstream who asked: `X-Forwarded-*` and `Forwarded` (RFC 7239). */
+/** The header fields that describe the client to an upstream: `X-Forwarded-*` and `Forwarded` (RFC 7239). */
 import { isToken } from './syntax.ts'
 
-/** Which fields tell the upstream who asked: see the option `forwarded`. */
+/** The values of the option `forwarded`: the fields that describe the client to the upstream; `false` for none. */
 export type ForwardedMode = 'x-forwarded' | 'forwarded' | 'both' | false
 
-// The fields that say who asked. An upstream must be able to believe them, so a client's own are dropped.
+// Returns true if a field, by its lower-case name, describes the client. An upstream must be able to trust these fields, so the client's
+// own are dropped.
 export function isAboutTheClient (key: string): boolean {
   return key === 'forwarded' || key.startsWith('x-forwarded-')
 }
 
-// Those that we write ourselves.
+// The fields that this server writes itself.
 const xForwarded: ReadonlySet<string> = new Set(['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'])
 const isNone = (): boolean => false
 const isXForwarded = (key: string): boolean => xForwarded.has(key)
@@ -17,8 +18,8 @@ const isForwarded = (key: string): boolean => key === 'forwarded'
 const isKnown = (key: string): boolean => isForwarded(key) || isXForwarded(key) || key === 'x-forwarded-port' || key === 'x-forwarded-server'
 
 /**
- * Which of the fields that say who asked do not pass: all of them, `X-Forwarded-*` of any name; of a trusted proxy, those that we
- * write anew from what it said; none if the option is off.
+ * Returns a function that says which of the fields about the client are dropped. For an untrusted peer: all of them, `X-Forwarded-*` of any
+ * name. For a trusted proxy: those that this server writes anew from what the proxy sent. With the option off: none.
  */
 export function droppedFields (mode: ForwardedMode, trusted: boolean): (key: string) => boolean {
   if (mode === false) return isNone
@@ -27,15 +28,15 @@ export function droppedFields (mode: ForwardedMode, trusted: boolean): (key: str
   return mode === 'forwarded' ? isForwarded : isXForwarded
 }
 
-/** Who asked, as Fastify's `trustProxy` lets us believe it. */
+/** The client's address, host and protocol, as far as Fastify's `trustProxy` trusts them. */
 export interface ClientFacts {
-  /** The peer's own address, and after it those that trusted proxies named: nearest first. None on a unix socket. */
+  /** The peer's address, then the addresses that trusted proxies named, nearest first. Empty on a unix socket. */
   readonly addresses: readonly string[]
   readonly host: string
   readonly protocol: string
 }
 
-/** The fields that say who asked (httpd: ProxyAddHeaders; RFC 7239). */
+/** Returns the fields that describe the client (httpd: ProxyAddHeaders; RFC 7239). */
 export function forwardedHeaders (mode: ForwardedMode, client: ClientFacts): string[] {
   const out: string[] = []
   if (mode === 'x-forwarded' || mode === 'both') {
@@ -47,7 +48,7 @@ export function forwardedHeaders (mode: ForwardedMode, client: ClientFacts): str
   return out
 }
 
-/** RFC 7239, 4: one element a hop; what we know ourselves of host and protocol goes with the first. */
+/** Returns the value of `Forwarded` (RFC 7239, 4): one element per hop. The first element carries the host and protocol, which this server knows itself. */
 function forwardedField (client: ClientFacts): string {
   const hops = client.addresses.length > 0 ? client.addresses.toReversed().map((address) => `for=${node(address)}`) : ['for=unknown']
   const host = client.host === '' ? '' : `;host=${quote(client.host)}`
@@ -55,7 +56,7 @@ function forwardedField (client: ClientFacts): string {
   return hops.join(', ')
 }
 
-/** RFC 7239, 6: an IPv6 address stands in brackets and so in quotes; what is no address is `unknown`. */
+/** Returns a node identifier (RFC 7239, 6): an IPv6 address stands in brackets, and therefore in quotes; anything that is no address becomes `unknown`. */
 function node (address: string): string {
   if (address.includes(':')) return /^[0-9a-f:.]+$/i.test(address) ? `"[${address}]"` : 'unknown'
   return /^[0-9.]+$/.test(address) ? address : 'unknown'

@@ -1,24 +1,24 @@
-/** Header fields as flat lists (`[name, value, name, value]`, like `rawHeaders`), in latin1: read, checked and written. */
+/** Header fields as flat lists in latin1 (`[name, value, name, value]`, like `rawHeaders`): reading, checking and writing them. */
 import { fieldChar, isToken } from './syntax.ts'
 
-/** `[name, value, name, value, …]`, as on the wire: order, case and repeated fields kept. */
+/** A flat list `[name, value, name, value, …]`, as on the wire: it keeps order, case and repeated fields. */
 export type HeaderList = readonly string[]
 
-/** The members of a list-based field (RFC 9110, 5.6.1), in lower case, empty ones left out. */
+/** Returns the members of a list-based field (RFC 9110, 5.6.1) in lower case, without empty ones. */
 export function tokens (value: string): string[] {
-  if (!value.includes(',')) { // as nearly always
+  if (!value.includes(',')) { // the usual case
     const token = value.trim().toLowerCase()
     return token === '' ? [] : [token]
   }
   return value.toLowerCase().split(',').map((token) => token.trim()).filter((token) => token !== '')
 }
 
-/** Whether a request with these headers, as Node joins them, has a body (RFC 9112, 6.3), or bytes that claim to be one. */
+/** Returns true if a request with these headers, as Node joins them, has a body (RFC 9112, 6.3), or bytes that claim to be one. */
 export function announcesBody (headers: Readonly<Record<string, string | string[] | undefined>>): boolean {
   return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
 }
 
-/** The value of a field, its repetitions joined as RFC 9110, 5.3 has it; `undefined` where it is absent. */
+/** Returns the value of a field, its repetitions joined with commas (RFC 9110, 5.3), or `undefined` if the field is absent. */
 export function fieldValue (list: HeaderList, name: string): string | undefined {
   let value: string | undefined
   for (let i = 0; i < list.length; i += 2) {
@@ -31,15 +31,15 @@ export function fieldValue (list: HeaderList, name: string): string | undefined 
 
 const fieldContent = new RegExp(`^[${fieldChar}]*$`)
 
-/** Whether a name and a value can be written as one header field and as nothing else. */
+/** Returns true if a name and a value form exactly one header field on the wire, and nothing else. */
 export function isField (name: unknown, value: unknown): boolean {
   return typeof name === 'string' && typeof value === 'string' && isToken(name) && fieldContent.test(value)
 }
 
 /**
- * A message head as bytes. Every head that we write ourselves is made here, and checked here: nothing that a client, an
- * upstream or a rewrite function supplied can begin a line of its own.
- * @throws TypeError for a start line or a field that cannot be written as what it is.
+ * Serialises a message head. Every head that this server writes itself is made and checked here: nothing that a client, an upstream or a
+ * rewrite function supplied can begin a line of its own.
+ * @throws TypeError if the start line or a field contains characters that would change its meaning
  */
 export function serialise (startLine: string, list: HeaderList): Buffer {
   if (!/^[\x20-\x7e\x80-\xff]+$/.test(startLine)) throw new TypeError('invalid start line')

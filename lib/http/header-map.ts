@@ -1,11 +1,11 @@
-/** Header fields by name, as a user's rewrite functions see them. */
+/** Header fields by name: the form that a user's rewrite functions get. */
 import { fieldValue, type HeaderList, isField } from './header-list.ts'
 import { isFraming } from './hop-by-hop.ts'
 
 /** Headers by lower-case name, for a user's rewrite function. A repeated field is an array. */
 export type HeaderMap = Record<string, string | string[] | undefined>
 
-/** By lower-case name, repeated fields as arrays; without a prototype, so that no name is special. */
+/** Returns the fields by lower-case name, repeated fields as arrays. The map has no prototype, so that no name is special. */
 export function toMap (list: HeaderList): HeaderMap {
   const map: HeaderMap = Object.create(null)
   for (let i = 0; i < list.length; i += 2) {
@@ -20,12 +20,12 @@ export function toMap (list: HeaderList): HeaderMap {
 }
 
 /**
- * What a user's rewrite function returned, as a list again. Framing is ours: `Content-Length` is what it was before. One
- * name, however it is written, is one field: the last.
- * @throws TypeError where a value is neither a string, a number nor an array of those, or cannot be written.
+ * Returns the result of a user's rewrite function as a list. The plugin keeps the framing: `Content-Length` stays as it was before. Two
+ * names that differ only in case are one field; the last one counts.
+ * @throws TypeError if a value is neither a string, a number nor an array of those, or cannot be written
  */
 export function fromMap (map: unknown, before: HeaderList = []): string[] {
-  // Not a Promise, a Map or a Headers: they would pass for an object without any field.
+  // A Promise, a Map or a Headers object would pass for a map without any field.
   const prototype: unknown = typeof map === 'object' && map !== null ? Object.getPrototypeOf(map) : undefined
   if (prototype !== null && prototype !== Object.prototype) throw new TypeError('a rewrite function must return a plain object of headers')
   const fields = new Map<string, string[]>()

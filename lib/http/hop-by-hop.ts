@@ -1,26 +1,26 @@
 /**
- * Which header fields pass a hop, and which are for one only. The rule for both directions: strip everything hop-by-hop, then add
- * back the few we mean. Pure functions: they take a list and return a new one.
+ * The rules that decide which header fields pass a hop, for both directions: strip everything hop-by-hop, then add back the few fields that
+ * the plugin intends. Pure functions: they take a list and return a new one.
  */
 import { randomBytes } from 'node:crypto'
 import { isAboutTheClient } from './forwarded.ts'
 import { fieldValue, type HeaderList, tokens } from './header-list.ts'
 import { isToken } from './syntax.ts'
 
-// RFC 9110, 7.6.1, and what has been for one hop by custom. Proxy-Authenticate and -Authorization (11.7) are between
-// a client and its own proxy; HTTP2-Settings belongs to an upgrade to h2c, which we never make.
+// RFC 9110, 7.6.1, and fields that are hop-by-hop by custom. Proxy-Authenticate and -Authorization (11.7) are between a client and its own
+// proxy; HTTP2-Settings belongs to an upgrade to h2c, which this server never makes.
 const hopByHop: ReadonlySet<string> = new Set([
   'connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade',
   'http2-settings', 'proxy-authenticate', 'proxy-authorization'
 ])
 
-/** Whether a field says how far its message or its connection goes, in lower case: we write those ourselves, and nobody else. */
+/** Returns true if a field, by its lower-case name, delimits a message or says how long its connection lives. Only this server writes such fields. */
 export function isFraming (key: string): boolean {
   return hopByHop.has(key) || key === 'content-length' || key === 'expect'
 }
 
-// What `Connection` cannot name away: fields that we add, that make up the message, or that an upstream relies on for
-// a decision about who is asking (CVE-2022-31813, CVE-2024-45410, CVE-2026-33805).
+// Fields that `Connection` cannot remove: those that this server adds, that make up the message, or by which an upstream identifies the
+// client (CVE-2022-31813, CVE-2024-45410, CVE-2026-33805).
 const endToEnd: ReadonlySet<string> = new Set([
   'host', 'content-length', 'content-type', 'content-encoding', 'cookie', 'set-cookie', 'authorization', 'origin',
   'forwarded', 'via', 'traceparent', 'tracestate', 'location', 'www-authenticate', 'date'
@@ -28,37 +28,37 @@ const endToEnd: ReadonlySet<string> = new Set([
 
 const upgradeToken = 'upgrade'
 
-/** What becomes of a request's headers on the way to the upstream. */
+/** The rules by which a request's headers change on the way to the upstream. */
 export interface RequestRules {
-  /** The Host to send. */
+  /** The `Host` that is sent. */
   readonly host: string
-  /** Whether the message keeps its `Content-Length`; an upgrade has no body. */
+  /** True if the message keeps its `Content-Length`; an upgrade has no body. */
   readonly body: boolean
-  /** Whether a hook has put another body in the place of the client's: what its `Content-Encoding` says need not hold for that one. */
+  /** True if a hook has replaced the client's body: the client's `Content-Encoding` need not apply to the new one. */
   readonly replaced?: boolean
-  /** Fields about the client that we add, as a flat list. */
+  /** The fields about the client that this server adds, as a flat list. */
   readonly forwarded: HeaderList
-  /** Whether a field, by its lower-case name, does not pass. */
+  /** Returns true if a field, by its lower-case name, does not pass. */
   readonly isDropped: (key: string) => boolean
   readonly via: 'off' | 'on' | 'full' | 'block'
 }
 
 /**
- * Whether a field makes whoever it names that of a whole connection, and not of a message: NTLM, and Negotiate, which may be NTLM
- * (RFC 4559, 6). Such a connection is not for another client.
- * @param name `authorization` of a request, `www-authenticate` of a response, `proxy-authenticate` of one that asks as a proxy
+ * Returns true if a field authenticates a whole connection instead of a message: NTLM, and Negotiate, which may be NTLM (RFC 4559, 6). Such
+ * a connection must not carry another client's requests.
+ * @param name `authorization` of a request, `www-authenticate` of a response, `proxy-authenticate` of a response that asks as a proxy
  */
 export function authenticatesConnection (list: HeaderList, name: 'authorization' | 'www-authenticate' | 'proxy-authenticate'): boolean {
   const value = fieldValue(list, name)
   return value !== undefined && /(?:^|,)[\t ]*(?:ntlm|negotiate)(?:[\t ,]|$)/i.test(value)
 }
 
-/** Whether a response asks for such a field, be it as a proxy, or answers one. */
+/** Returns true if a response authenticates its connection, or asks for that. Only a 407 asks as a proxy. */
 export function isAuthenticatedByConnection (status: number, headers: HeaderList): boolean {
   return authenticatesConnection(headers, 'www-authenticate') || (status === 407 && authenticatesConnection(headers, 'proxy-authenticate'))
 }
 
-/** Lower-case names that `Connection` takes away with itself. */
+/** Returns the lower-case names of the fields that `Connection` removes. */
 function namedByConnection (list: HeaderList): string[] {
   const value = fieldValue(list, 'connection')
   if (value === undefined) return []
@@ -69,7 +69,7 @@ function isEndToEnd (name: string): boolean {
   return endToEnd.has(name) || isAboutTheClient(name) || name.startsWith('sec-websocket-')
 }
 
-/** A request's headers as the upstream gets them: Host first, then the client's in their order, then ours. */
+/** Returns a request's headers as the upstream gets them: Host first, then the client's in their order, then ours. */
 export function requestHeaders (raw: HeaderList, rules: RequestRules): string[] {
   const named = namedByConnection(raw)
   const out = ['Host', rules.host]
@@ -79,7 +79,7 @@ export function requestHeaders (raw: HeaderList, rules: RequestRules): string[] 
     const name = raw[i] as string
     const value = raw[i + 1] as string
     const key = name.toLowerCase()
-    if (hopByHop.has(key) || key === 'host' || key === 'expect' || key.charCodeAt(0) === 0x3a) continue // ':': HTTP/2's own
+    if (hopByHop.has(key) || key === 'host' || key === 'expect' || key.charCodeAt(0) === 0x3a) continue // ':': a pseudo-header of HTTP/2
     if (named.length > 0 && named.includes(key)) continue
     if (key === 'content-length' && !rules.body) continue
     if (key === 'content-encoding' && rules.replaced === true) continue
@@ -96,7 +96,7 @@ export function requestHeaders (raw: HeaderList, rules: RequestRules): string[] 
       via += via === '' ? value : `, ${value}`
       continue
     }
-    // Also in the spelling with underscores, which CGI-like upstreams cannot tell apart (CVE-2026-39858).
+    // Compare the spelling with underscores, too: CGI-like upstreams cannot tell the two apart (CVE-2026-39858).
     if (rules.isDropped(key.includes('_') ? key.replaceAll('_', '-') : key)) continue
     out.push(name, value)
   }
@@ -110,7 +110,7 @@ function withVia (received: string, via: 'on' | 'full'): string {
   return received === '' ? own : `${received}, ${own}`
 }
 
-/** A response's headers as the client gets them; framing (`Transfer-Encoding`) is for whoever writes them. */
+/** Returns a response's headers as the client gets them. The writer of the response adds the framing (`Transfer-Encoding`). */
 export function responseHeaders (raw: HeaderList, viaRule: RequestRules['via']): string[] {
   const named = namedByConnection(raw)
   const out: string[] = []
@@ -130,7 +130,7 @@ export function responseHeaders (raw: HeaderList, viaRule: RequestRules['via']):
   return out
 }
 
-/** One `Vary` of several (RFC 9110, 12.5.5): each name once, in the spelling of the first. */
+/** Merges several `Vary` values into one (RFC 9110, 12.5.5): each name once, in the spelling of its first occurrence. */
 export function mergedVary (values: readonly string[]): string {
   const names = new Map<string, string>()
   for (const name of values.flatMap((value) => value.split(',')).map((part) => part.trim())) {
@@ -140,12 +140,12 @@ export function mergedVary (values: readonly string[]): string {
   return [...names.values()].join(', ')
 }
 
-// HTTP itself in any version, by its own name or that of ALPN, drafts too; and TLS, in which any of them may be.
+// HTTP in any version, by its own name or by its ALPN name, drafts included; and TLS, which may carry any of them.
 const carriesRequests = /^(?:s?https?[\d.]*|h[23]c?(?:-.*)?|hq(?:-.*)?|quic|spdy|tls)$/
 
 /**
- * Whether a protocol of `Upgrade` (RFC 9110, 7.8: a name, perhaps with a version) is well-formed, and none that carries
- * requests past this server's checks: HTTP in any version, h2c smuggling, upgrades to TLS.
+ * Returns true if a protocol of `Upgrade` (RFC 9110, 7.8: a name, perhaps with a version) is well-formed and does not carry requests past
+ * this server's checks. HTTP in any version (h2c smuggling) and upgrades to TLS do that.
  */
 export function isTunnelled (protocol: string): boolean {
   const [name = '', version, ...more] = protocol.toLowerCase().split('/')
@@ -153,13 +153,13 @@ export function isTunnelled (protocol: string): boolean {
   return !carriesRequests.test(name)
 }
 
-/** A `Connection` value without its `upgrade`, and with `instead` in its place. */
+/** Returns a `Connection` value with its `upgrade` replaced by `instead`. */
 export function replaceUpgradeToken (value: string, instead: string): string {
   return value.split(',').map((token) => token.trim().toLowerCase() === upgradeToken ? instead : token.trim()).join(', ')
 }
 
 /**
- * Stands for `upgrade` in the Connection field of a request that was handed back: Node must not see an upgrade in it
- * again, but our own decision must see what was offered. Random, so that no client can say it.
+ * Stands for `upgrade` in the `Connection` field of a reinjected request: Node must not see an upgrade in it again, but our own decision
+ * must see the offer. The token is random, so that no client can send it.
  */
 export const reinjectedToken: string = `upgrade-${randomBytes(12).toString('hex')}`

@@ -1,33 +1,33 @@
 /**
- * Path prefixes as Fastify's router reads them, segment by segment. Which entry has a path, the router decides; what stands
- * here says which patterns it needs for that, and how many raw bytes of a path a prefix takes.
+ * Path prefixes as Fastify's router reads them, segment by segment. The router decides which entry serves a path; this file says which
+ * patterns the router needs for that, and how many raw bytes of a path a prefix takes.
  */
 
-/** What one segment of a prefix stands for. */
+/** One segment of a prefix. */
 export type Segment =
   | { readonly kind: 'static', readonly text: string }
-  /** `:name`: any segment. */
+  /** `:name`: matches any segment. */
   | { readonly kind: 'parameter', readonly text: string }
-  /** Parameters and text mixed, such as `v:major` or `:from-:to`. */
+  /** Parameters mixed with text, such as `v:major` or `:from-:to`. */
   | { readonly kind: 'compound', readonly text: string, readonly matches: RegExp }
 
-/** A path prefix. It matches on segment boundaries: `/ws/` has `/ws/a` but not `/ws`; `/ws` has `/ws`, `/ws/` and `/ws/a`. */
+/** A path prefix. It matches on segment boundaries: `/ws/` covers `/ws/a` but not `/ws`; `/ws` covers `/ws`, `/ws/` and `/ws/a`. */
 export interface PathPrefix {
-  /** As configured, such as `/ws/`; empty for the root. */
+  /** The prefix as configured, such as `/ws/`; empty for the root. */
   readonly text: string
   readonly segments: readonly Segment[]
-  /** Whether it ends with a slash, and so does not have the path without one. */
+  /** True if the prefix ends with a slash, and so does not cover the path without one. */
   readonly slash: boolean
 }
 
-/** The options of Fastify's router that say how it reads a path. */
+/** The options of Fastify's router that affect how it reads a path. */
 export interface RouterRules {
   readonly caseSensitive: boolean
   readonly ignoreTrailingSlash: boolean
   readonly ignoreDuplicateSlashes: boolean
-  /** Whether a `;` begins the query. */
+  /** True if a `;` begins the query. */
   readonly useSemicolonDelimiter: boolean
-  /** Characters of a parameter's decoded value; a longer one is none, and the router goes on to another pattern. */
+  /** The maximum length of a parameter's decoded value, in characters. A longer value does not match, and the router tries another pattern. */
   readonly maxParamLength: number
 }
 
@@ -42,7 +42,7 @@ export function parsePrefix (text: string): PathPrefix {
   return Object.freeze({ text, segments: Object.freeze(parts.map(parseSegment)), slash })
 }
 
-// The router ends a parameter's name at these, and reads a double colon as a colon.
+// The router ends a parameter's name at these characters, and reads a double colon as a colon.
 const parameter = /^:[^:().-]+$/
 const parameters = /::|:[^:().-]+(?:\([^)]*\))?/g
 
@@ -55,7 +55,7 @@ function parseSegment (text: string): Segment {
   return Object.freeze({ kind: 'compound', text: text.replace(parameters, (mark) => mark === '::' ? mark : ':'), matches: new RegExp(`^${pattern}$`) })
 }
 
-/** The names of the parameters of a segment. */
+/** Returns the names of the parameters of a segment. */
 export function parameterNames (text: string): string[] {
   return (text.match(parameters) ?? []).filter((mark) => mark !== '::').map((mark) => mark.slice(1).replace(/\(.*/, ''))
 }
@@ -65,9 +65,9 @@ function escape (text: string): string {
 }
 
 /**
- * How many characters of a raw path the prefix takes, where the router has found that it matches; `undefined` where the path
- * has too few segments, so that the router and this server do not read the same path.
- * @param leading segments of the prefix that an outer scope has given
+ * Returns how many characters of a raw path the prefix takes, once the router has matched it; `undefined` if the path has too few segments,
+ * so that the router and this server do not read the same path.
+ * @param leading how many segments of the prefix an outer scope has given
  */
 export function prefixLength (prefix: PathPrefix, path: string, rules: RouterRules): number | undefined {
   const pastSlashes = (at: number): number => {
@@ -87,15 +87,16 @@ export function prefixLength (prefix: PathPrefix, path: string, rules: RouterRul
   return rules.ignoreTrailingSlash ? at : undefined
 }
 
-/** What the router is asked for: all paths below some segments, or exactly the path of these segments. */
+/** One pattern for the router: all paths below some segments, or exactly the path of these segments. */
 export interface PathPattern {
   readonly segments: readonly Segment[]
   readonly exact: boolean
 }
 
 /**
- * The patterns of a prefix: what is below it and, unless it ends with a slash that counts, the path itself. The root of a
- * registration has its path with a slash besides: somebody's page may be there, which does not take upgrades from it.
+ * Returns the patterns of a prefix: the paths below it and, unless it ends with a slash that counts, the path itself. The root of a
+ * registration also has its path with a slash: another route may have a page there, and that page does not take upgrades from the
+ * registration.
  */
 export function patternsOf ({ segments, slash }: PathPrefix, { ignoreTrailingSlash }: RouterRules): PathPattern[] {
   const patterns = [{ segments, exact: false }]
@@ -106,14 +107,14 @@ export function patternsOf ({ segments, slash }: PathPrefix, { ignoreTrailingSla
 
 const emptySegment: readonly Segment[] = Object.freeze([Object.freeze({ kind: 'static', text: '' })])
 
-/** A pattern as Fastify takes it, with the names of parameters as they are: `/ws/*`, `/ws`; `/*` for all. */
+/** Returns a pattern as Fastify takes it, with the names of its parameters: `/ws/*`, `/ws`; `/*` for all paths. */
 export function patternText ({ segments, exact }: PathPattern): string {
   const text = segments.map((segment) => `/${segment.kind === 'static' ? segment.text.replaceAll(':', '::') : segment.text}`).join('')
   if (exact) return text === '' ? '/' : text
   return `${text}/*`
 }
 
-/** A key that two patterns share where the router takes them for one. */
+/** Returns a key that is equal for two patterns if the router treats them as one. */
 export function patternKey ({ segments, exact }: PathPattern, rules: RouterRules): string {
   return segments.map((segment) => `/${segmentKey(segment, rules)}`).join('') + (exact ? '' : '/*')
 }

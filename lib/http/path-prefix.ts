@@ -1,4 +1,4 @@
-/** Which prefix a path has, and what becomes of it upstream: a concatenation, never a URL. */
+/** Path prefixes: matching them and mapping paths to and from the upstream by concatenation, never with a URL. */
 import { decode } from './request-target.ts'
 
 /**
@@ -22,13 +22,13 @@ export function unmapPath (path: string, prefix: string, base: string): string |
   return joined + path.slice(length) || '/'
 }
 
-/** Whether a path is `prefix` or below it, by segments, and stays there when its dot segments are removed. */
+/** Returns true if a path is `prefix` or below it, by segments, and stays there once its dot segments are removed. */
 export function isBelow (path: string, prefix: string): boolean {
   const length = segmentsLength(path, prefix)
   return length !== -1 && !climbs(path.slice(length))
 }
 
-/** How many characters of `path` the segments of `base` take up, without a slash at its end; -1 if it does not begin with them. */
+/** Returns how many characters of `path` the segments of `base` take, without a slash at the end; -1 if `path` does not begin with them. */
 function segmentsLength (path: string, base: string): number {
   const start = withoutSlash(base)
   if (path.startsWith(start) && (path.length === start.length || path.charCodeAt(start.length) === 0x2f)) return start.length
@@ -44,7 +44,7 @@ function segmentsLength (path: string, base: string): number {
   return at
 }
 
-/** Whether dot segments lead above the place where a path begins, as a browser reads them: escaped, and behind backslashes, too. */
+/** Returns true if dot segments lead above the beginning of a path, as a browser reads it: escaped ones, and those behind backslashes, count. */
 function climbs (rest: string): boolean {
   if (!/[/\\](?:\.|%2e)/i.test(rest)) return false
   let depth = 0

@@ -1,23 +1,23 @@
 /**
- * Request targets, as strings of raw bytes: split, and checked. Nothing here builds a URL from what a client sent, so that no path
+ * Request targets as strings of raw bytes: splitting and checking them. Nothing here builds a URL from what a client sent, so that no path
  * can reach another authority or leave its prefix.
  */
 import { defaultRules, type RouterRules } from './path-pattern.ts'
 
-/** A request target in origin-form (RFC 9112, 3.2.1), its path still as the client wrote it. */
+/** A request target in origin-form (RFC 9112, 3.2.1); its path is still as the client wrote it. */
 export interface RequestTarget {
   readonly path: string
-  /** With the character that begins it; empty where there is none. */
+  /** The query with the character that begins it; empty if there is none. */
   readonly query: string
-  /** The authority of the absolute-form (RFC 9112, 3.2.2), which never goes upstream. */
+  /** The authority of the absolute-form (RFC 9112, 3.2.2). It never goes upstream. */
   readonly authority: string | undefined
-  /** Its scheme, in lower case. */
+  /** The scheme of the absolute-form, in lower case. */
   readonly scheme: string | undefined
 }
 
 const absoluteForm = /^(https?):\/\/([a-z0-9\-._~!$&'()*+,;=%:[\]]*)/i
-// What may stand in a path (RFC 3986, 2): visible ASCII without `?`, the fragment's `#` and the backslash, which
-// some servers take for a slash. In a query, browsers leave the backslash as it is.
+// The characters allowed in a path (RFC 3986, 2): visible ASCII without `?`, the fragment's `#` and the backslash, which some servers take
+// for a slash. In a query, browsers leave the backslash as it is.
 const pathCharacters = /^[\x21\x22\x24-\x3e\x40-\x5b\x5d-\x7e]+$/
 const queryCharacters = /^[\x21\x22\x24-\x7e]*$/
 // A path with none of these has no escape, no dot segment and no double slash at its beginning.
@@ -25,8 +25,8 @@ const suspicious = /%|\/\.|\/\//
 
 /**
  * Splits and checks a request target.
- * @param rules those of Fastify's router, which splits it as well
- * @returns `undefined` where it must be refused (400)
+ * @param rules the options of Fastify's router, which splits the target as well
+ * @returns `undefined` if the target must be refused (400)
  */
 export function parseTarget (url: string, rules: RouterRules = defaultRules): RequestTarget | undefined {
   let target = url
@@ -51,13 +51,13 @@ export function parseTarget (url: string, rules: RouterRules = defaultRules): Re
   return { path: path.slice(0, semicolon), query: path.slice(semicolon) + query, authority, scheme }
 }
 
-/** Whether a text is a request target in origin-form that is taken as it is. */
+/** Returns true if a text is a request target in origin-form that needs no change. */
 export function isOriginForm (text: string): boolean {
   const target = parseTarget(text)
   return target !== undefined && target.authority === undefined
 }
 
-/** Whether no reader of this path, decoding once, can find an authority, a NUL or a dot segment in it. */
+/** Returns true if no reader of this path, decoding once, can find an authority, a NUL or a dot segment in it. */
 function isContained (path: string, { ignoreDuplicateSlashes }: RouterRules): boolean {
   if ((path.startsWith('//') && !ignoreDuplicateSlashes) || /%(?![0-9a-f]{2})/i.test(path)) return false
   const decoded = decode(path)
@@ -65,7 +65,7 @@ function isContained (path: string, { ignoreDuplicateSlashes }: RouterRules): bo
   return !decoded.split(/[/\\]/).some(isDotSegment)
 }
 
-/** A dot segment, also with the path parameters that some servers cut off first (`..;x=1`). */
+/** Returns true for a dot segment, also with path parameters, which some servers cut off first (`..;x=1`). */
 function isDotSegment (segment: string): boolean {
   const end = segment.indexOf(';')
   const name = end === -1 ? segment : segment.slice(0, end)

@@ -1,19 +1,19 @@
 /**
- * The head of an HTTP/1.1 response (RFC 9112, 4 and 5), strictly: a line ends with CRLF, a field is a token, a colon and
- * a value without control characters, and there is no folding. What a lenient reader would repair is refused.
+ * The strict reader of HTTP/1.1 response heads (RFC 9112, 4 and 5): a line ends with CRLF; a field is a token, a colon and a value without
+ * control characters; folding is an error. It refuses what a lenient reader would repair.
  */
 import { endOfHead, fieldChar, tchar } from './syntax.ts'
 
 /** A response's status line and fields. */
 export interface ResponseHead {
-  /** 100 to 599. */
+  /** The status code, 100 to 599. */
   readonly status: number
-  /** `1.1` or `1.0`. */
+  /** The HTTP version: `1.1` or `1.0`. */
   readonly version: string
   readonly reason: string
-  /** `[name, value, …]` as on the wire, values trimmed. */
+  /** The fields as `[name, value, …]`, as on the wire, values trimmed. */
   readonly headers: readonly string[]
-  /** How many bytes the head takes up, its blank line included. */
+  /** The size of the head in bytes, its blank line included. */
   readonly size: number
 }
 
@@ -21,8 +21,8 @@ const statusLine = new RegExp(`^HTTP/(1\\.[01]) ([1-5][0-9][0-9])(?: ([${fieldCh
 const fieldLine = new RegExp(`^([${tchar}]+):[\\t ]*([${fieldChar}]*)$`)
 
 /**
- * Reads the head at the beginning of `bytes`; `undefined` where it is not whole yet.
- * @throws Error for what is no HTTP/1 response, or whose head is longer than `limit` bytes.
+ * Parses the head at the beginning of `bytes`; returns `undefined` if it is not complete yet.
+ * @throws Error if the bytes are no HTTP/1 response, or if the head is longer than `limit` bytes
  */
 export function parseHead (bytes: Buffer, limit: number): ResponseHead | undefined {
   const end = bytes.indexOf(endOfHead)
@@ -44,7 +44,7 @@ export function parseHead (bytes: Buffer, limit: number): ResponseHead | undefin
   return { status: Number(status[2]), version: status[1] as string, reason: status[3] ?? '', headers, size: end + 4 }
 }
 
-/** Whether these bytes can still become a status line: what speaks another protocol is found out at once. */
+/** Returns true if these bytes can still become a status line, so that another protocol is detected at once. */
 function isBeginning (bytes: Buffer): boolean {
   const start = 'HTTP/1.'
   return start.startsWith(bytes.toString('latin1', 0, start.length))

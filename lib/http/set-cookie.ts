@@ -1,29 +1,29 @@
-/** `Set-Cookie` of an upstream, as the client's browser keeps it. httpd: ProxyPassReverseCookiePath, ProxyPassReverseCookieDomain. */
+/** `Set-Cookie` of an upstream: maps its attributes for the client's browser. httpd: ProxyPassReverseCookiePath, ProxyPassReverseCookieDomain. */
 import { isBelow, unmapPath } from './path-prefix.ts'
 
-/** What a cookie's attributes are mapped by. */
+/** The facts by which a cookie's attributes are mapped. */
 export interface CookieMapping {
-  /** What the route's prefix takes up in the client's path, as the client wrote it; empty for the root. */
+  /** The part of the client's path that the route's prefix takes, as the client wrote it; empty for the root. */
   readonly prefix: string
-  /** The host and port that the client asked for; empty if it named none. */
+  /** The host and port that the client requested; empty if the request named none. */
   readonly host: string
-  /** The chosen upstream first; then the other members of its balancer. */
+  /** The chosen upstream first, then the other members of its balancer. */
   readonly bases: ReadonlyArray<{ readonly hostname: string, readonly path: string }>
 }
 
-/** Which attributes are mapped. */
+/** The attributes that are mapped. */
 export interface CookieRules {
   readonly cookiePath: boolean
   readonly cookieDomain: boolean
 }
 
 /**
- * One `Set-Cookie` value as the client gets it: a `Path` below the chosen upstream's base leads below the route's prefix, and a
- * `Domain` that is an upstream's host is removed, unless it holds for the client's host, too. Every other byte stays (RFC 6265, 5.2).
+ * Returns one `Set-Cookie` value as the client gets it: a `Path` below the chosen upstream's base becomes a path below the route's prefix.
+ * A `Domain` that is an upstream's host is removed, unless it covers the client's host, too. Every other byte stays (RFC 6265, 5.2).
  */
 export function mapSetCookie (value: string, mapping: CookieMapping, { cookiePath, cookieDomain }: CookieRules): string {
   const [pair = '', ...attributes] = value.split(';')
-  const keepsPath = !cookiePath || /^__host-/i.test(trim(pair)) // RFC 6265bis, 4.1.3.2: for all paths
+  const keepsPath = !cookiePath || /^__host-/i.test(trim(pair)) // RFC 6265bis, 4.1.3.2: such a cookie has `Path=/`
   let mapped = pair
   for (const attribute of attributes) {
     const equals = attribute.indexOf('=')
@@ -38,9 +38,9 @@ export function mapSetCookie (value: string, mapping: CookieMapping, { cookiePat
   return mapped
 }
 
-/** `Path=/` of an upstream without a base path stays: routes beside this one may share the cookie. */
+/** Returns the client's path. `Path=/` of an upstream without a base path stays: routes beside this one may share the cookie. */
 function clientPath (path: string, { prefix, bases: [chosen] }: CookieMapping): string {
-  // A client's segments may hold a semicolon, which would begin an attribute of its choice.
+  // A client's segments may contain a semicolon, which would begin an attribute of the client's choice.
   if (chosen === undefined || !path.startsWith('/') || prefix.includes(';')) return path
   if ((chosen.path === '' || chosen.path === '/') && (path === '/' || isBelow(path, prefix))) return path
   return unmapPath(path, prefix, chosen.path) ?? path
@@ -53,7 +53,7 @@ function isUpstreamsOnly (text: string, { host, bases }: CookieMapping): boolean
   return client !== domain && client !== `[${domain}]` && !client.endsWith(`.${domain}`)
 }
 
-/** Without the spaces and tabs around it, in time linear to its length. */
+/** Returns the text without leading and trailing spaces and tabs, in time linear to its length. */
 function trim (text: string): string {
   let start = 0
   let end = text.length
