@@ -1,6 +1,6 @@
 /**
- * The decision: what to do with a request, by the targets of its route in the table's order and the facts of the request.
- * A pure function; httpd's is spread over mod_proxy's translation and `ap_proxy_worker_can_upgrade`.
+ * The decision: what happens to a request, given the targets of its route in the table's order and the facts of the request. A pure
+ * function; in httpd the same is spread over mod_proxy's translation and `ap_proxy_worker_can_upgrade`.
  */
 import type { Target } from '../config/target.ts'
 import {
@@ -11,35 +11,35 @@ import { isTunnelled } from '../http/hop-by-hop.ts'
 import type { RequestFacts } from './request-facts.ts'
 
 export type Decision =
-  /** The handshake is an exchange of bytes: what the upstream answers is relayed as it comes. */
+  /** The handshake is an exchange of bytes: the upstream's response is relayed as it comes. */
   | { readonly kind: 'upgrade-raw', readonly target: Target, readonly matched: number, readonly token: string, readonly bodyLength: number }
-  /** The handshake is an HTTP exchange: a 101 switches, any other answer is an ordinary response. */
+  /** The handshake is an HTTP exchange: a 101 switches, any other response is relayed as an ordinary one. */
   | { readonly kind: 'upgrade', readonly target: Target, readonly matched: number, readonly token: string, readonly bodyLength: number }
   | { readonly kind: 'forward', readonly target: Target, readonly matched: number }
   | {
     readonly kind: 'refuse'
     readonly target: Target
     readonly error: WstunnelError
-    /** The protocols that would be accepted, for a 426. */
+    /** The protocols that the target accepts, for the `Upgrade` field of a 426. */
     readonly upgrade?: string
-    /** An offer that is accepted, of a request that is not sound: what follows it must not be read as another request. */
+    /** True if the offer is accepted but the request is invalid: the bytes after it must not be read as another request. */
     readonly isInvalidUpgrade?: boolean
   }
-  /** No target: a 404, or another route's business. */
+  /** No target takes the request: it is a 404, or another route serves it. */
   | { readonly kind: 'none' }
 
-/** An offer longer than this is no offer of a protocol. */
+/** The maximum number of tokens in `Upgrade`; a longer field counts as no offer. */
 const maxTokens = 32
 
-// Base64 of 16 bytes (RFC 6455, 4.2.1). The last character holds two bits, and what else it holds is not looked at: RFC 6455's own example, 4.1,
-// and many a client have something there.
+// Base64 of 16 bytes (RFC 6455, 4.2.1). The last character holds two bits of the key; its other bits are not checked: RFC 6455's own
+// example in 4.1, and many clients, set some of them.
 const sixteenBytes = /^[A-Za-z0-9+/]{22}==$/
 // RFC 9110, 7.2 and RFC 3986, 3.2.2, without userinfo. An empty Host is legal.
 const hostValue = /^(?:\[[0-9a-f:.%]+\]|[a-z0-9\-._~!$&'()*+,;=%]*)(?::(\d{0,5}))?$/i
 
 /**
- * Decides. The first target that does not skip the request has it.
- * @param targets those that have the path
+ * Decides: the first target that does not skip the request serves it.
+ * @param targets the targets that cover the path
  * @param matched how many characters of the path the target's prefix takes
  */
 export function decide (targets: readonly Target[], facts: RequestFacts, matched = 0): Decision {
@@ -58,9 +58,9 @@ export function decide (targets: readonly Target[], facts: RequestFacts, matched
   return { kind: 'none' }
 }
 
-/** The protocol to ask the upstream for; `undefined` where the offer is not accepted. */
+/** Returns the protocol to request from the upstream, or `undefined` if the offer is not accepted. */
 export function acceptedToken (target: Target, facts: RequestFacts): string | undefined {
-  // RFC 9110, 7.8: an Upgrade in HTTP/1.0 is to be ignored, and so is one that Connection does not name.
+  // RFC 9110, 7.8: a server ignores Upgrade in HTTP/1.0, and Upgrade that Connection does not name.
   if (facts.upgrade === undefined || facts.upgrade === '' || facts.version !== '1.1' || !facts.connectionNamesUpgrade) return undefined
   if (target.upgrade === 'NONE') return 'websocket'
   const offered = tokens(facts.upgrade)
@@ -68,7 +68,7 @@ export function acceptedToken (target: Target, facts: RequestFacts): string | un
   return offered.find((token) => target.upgrade.includes(token))
 }
 
-/** What is wrong with a request that would otherwise be forwarded or upgraded. */
+/** Returns the error of a request that the target would otherwise forward or upgrade. */
 function findFault (target: Target, facts: RequestFacts, token: string | undefined): WstunnelError | undefined {
   const { hosts } = facts
   if (facts.version === undefined) return new BadRequestError('HTTP version')
@@ -82,7 +82,7 @@ function findFault (target: Target, facts: RequestFacts, token: string | undefin
   // Docker's attach and exec offer `tcp` with a body of `{}`.
   if (facts.body && (token === 'websocket' || (facts.bodyLength ?? Infinity) > target.limits.earlyData)) return new BadRequestError('an upgrade with a body')
   if (token !== 'websocket') return undefined
-  // RFC 6455, 4.2.1. What the version is, the upstream decides: it may answer 426 itself.
+  // RFC 6455, 4.2.1. The upstream judges the number of the version: it may answer 426 itself.
   if (facts.method !== 'GET') return new BadRequestError('a WebSocket handshake must be a GET')
   if (facts.keys.length !== 1 || !sixteenBytes.test(facts.keys[0] as string)) return new BadRequestError('Sec-WebSocket-Key')
   if (facts.versions.length !== 1) return new BadRequestError('Sec-WebSocket-Version')
@@ -96,8 +96,8 @@ function isHost (value: string): boolean {
 }
 
 /**
- * Whether the authority of the request target is the Host that the router and the hooks have seen (RFC 9112, 3.2.2 has it replace
- * that; nobody before us does so). HTTP/2 may leave Host out (RFC 9113, 8.3.1).
+ * Returns true if the authority of the request target is the Host that the router and the hooks have seen. RFC 9112, 3.2.2 has the
+ * authority replace Host; neither Node nor Fastify does so. HTTP/2 may leave Host out (RFC 9113, 8.3.1).
  */
 function isOneHost ({ authority, scheme, absolute, hosts: [host] }: RequestFacts): boolean {
   if (authority === undefined) return true
@@ -106,12 +106,12 @@ function isOneHost ({ authority, scheme, absolute, hosts: [host] }: RequestFacts
   return normalHost(host, scheme) === normalHost(authority, scheme)
 }
 
-/** RFC 3986, 6.2.2.1 and 6.2.3: lower case, without the scheme's default port. */
+/** Normalises a host (RFC 3986, 6.2.2.1 and 6.2.3): lower case, without the scheme's default port. */
 function normalHost (host: string, scheme: string | undefined): string {
   return host.toLowerCase().replace(scheme === 'https' ? /:(?:443)?$/ : /:(?:80)?$/, '')
 }
 
-/** RFC 6455, 10.2: exact, after RFC 6454's lower case; `null` is never an origin. */
+/** Returns true if the request's origin is allowed (RFC 6455, 10.2): an exact match after RFC 6454's lower case; `null` never matches. */
 function isAllowed (allowed: readonly string[], origins: readonly string[]): boolean {
   return origins.length === 1 && allowed.includes((origins[0] as string).toLowerCase())
 }

@@ -1,13 +1,14 @@
-/** The parameters of an entry's own path, where the router has found the entry by a more specific pattern. */
+/** The parameters of an entry's own path, for a request that the router matched by a more specific pattern. */
 import { parameterNames, type PathPrefix, type RouterRules } from '../http/path-pattern.ts'
 
 export type Params = Record<string, string>
 
 /**
+ * Returns the parameters by name.
  * @param prefix the entry's whole prefix
- * @param outer how many of its segments an outer scope has given: their parameters are the router's
+ * @param outer how many of its segments an outer scope has given: the router supplies their parameters
  * @param path the raw path
- * @param found what the router has made of the path
+ * @param found the parameters that the router found
  */
 export function entryParams (prefix: PathPrefix, outer: number, path: string, found: Params, rules: RouterRules): Params {
   const merged = rules.ignoreDuplicateSlashes ? path.replace(/\/{2,}/g, '/') : path
@@ -26,6 +27,6 @@ function decode (text: string): string {
   try {
     return decodeURIComponent(text)
   } catch {
-    return text // which the router refuses
+    return text // the router refuses such a path
   }
 }

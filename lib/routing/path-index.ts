@@ -1,13 +1,13 @@
 /**
- * The entries of all registrations by their whole paths. It decides nothing: it foresees what the router may pick, so that an
- * upgrade takes the right way to it, and finds paths that a later reader could take for another entry's.
+ * The entries of all registrations by their whole paths. The index decides nothing: it predicts the router's choice, so that an upgrade
+ * takes the right way to it, and finds paths that a later reader could take for another entry's.
  */
 import type { Target } from '../config/target.ts'
 import type { RouterRules } from '../http/path-pattern.ts'
 import { decode, isDisputed, otherReadings, routerSegments } from './path-readings.ts'
 import { PrefixTree } from './prefix-tree.ts'
 
-/** An entry, and where it stands. */
+/** An entry and its place in the tables. */
 export interface Indexed<T> {
   readonly table: T
   readonly rank: number
@@ -27,15 +27,15 @@ export class PathIndex<T> {
     targets.forEach((target, rank) => this.#tree.add(target.prefix, { table, rank, target }))
   }
 
-  /** The entries whose prefix a raw path has, in the order of their tables. */
+  /** Returns the entries whose prefix covers a raw path, in the order of their tables. */
   having (path: string): Array<Indexed<T>> {
     const merged = this.#rules.ignoreDuplicateSlashes ? path.replace(/\/{2,}/g, '/') : path
     return this.#tree.having(routerSegments(merged)).sort((a, b) => a.rank - b.rank)
   }
 
   /**
-   * Whether an entry other than the one that the router has found would have the path, read in another way.
-   * @param host as the router has seen it: an entry of another host is not concerned
+   * Returns true if an entry other than the router's choice would serve the path, read in another way.
+   * @param host the host that the router has seen: entries for other hosts do not count
    */
   isAmbiguous (path: string, found: Target, host: string): boolean {
     if (path.length > this.#rules.maxParamLength && this.#isPassedOver(path, found, host)) return true
@@ -50,7 +50,7 @@ export class PathIndex<T> {
     })
   }
 
-  /** Whether the router has passed over an entry that would come first, since a parameter is too long for it. */
+  /** Returns true if the router skipped an entry that would come first, because a parameter is too long for it. */
   #isPassedOver (path: string, found: Target, host: string): boolean {
     const { ignoreDuplicateSlashes, maxParamLength } = this.#rules
     const segments = (ignoreDuplicateSlashes ? path.replace(/\/{2,}/g, '/') : path).slice(1).split('/')

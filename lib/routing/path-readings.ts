@@ -1,28 +1,28 @@
 /**
- * What a later reader may make of a path that Fastify's router has read its own way: `%2F` and a backslash as a slash, parameters
- * (`;x=1`) cut off, empty segments left out. Where another entry would have what it reads, the request must be refused.
+ * Other readings of a path that Fastify's router has read in its own way. A later reader may take `%2F` and a backslash for a slash, cut
+ * off parameters (`;x=1`) and leave out empty segments. If another entry would serve what it reads, this server refuses the request.
  */
 
-/** A path without any of these reads the same for everybody. */
+/** Matches a path that two readers may read differently. */
 const disputed = /[%;]|\/\//
 
 export function isDisputed (path: string): boolean {
   return disputed.test(path)
 }
 
-/** The segments of a path as Fastify's router compares them: an escape that stands for a reserved character stays one. */
+/** Returns the segments of a path as Fastify's router compares them: it does not decode an escape that stands for a reserved character. */
 export function routerSegments (path: string): string[] {
   return path.slice(1).split('/').map((segment) => {
     if (!segment.includes('%')) return segment
     try {
       return decodeURI(segment.replaceAll('%25', '%2525'))
     } catch {
-      return segment // which the router refuses
+      return segment // the router refuses such a path
     }
   })
 }
 
-/** The segments of a path by each other way to read it. */
+/** Returns the segments of a path for each other way to read it. */
 export function otherReadings (path: string): string[][] {
   const uncut = decode(path)
   const texts = new Set([uncut, cut(uncut), decode(cut(path))])
@@ -30,16 +30,16 @@ export function otherReadings (path: string): string[][] {
   return [...texts].map((text) => text.slice(1).split('/'))
 }
 
-/** Decoded, a backslash as a slash. */
+/** Returns the text decoded, with backslashes as slashes. */
 export function decode (text: string): string {
   let decoded = text
   try {
     decoded = decodeURIComponent(text)
-  } catch {} // which the router refuses
+  } catch {} // the router refuses such a path
   return decoded.replaceAll('\\', '/')
 }
 
-/** Without the parameters that some servers cut off each segment (RFC 3986, 3.3). */
+/** Returns the text without the parameters of its segments, which some servers cut off (RFC 3986, 3.3). */
 function cut (text: string): string {
   return text.replace(/;[^/]*/g, '')
 }

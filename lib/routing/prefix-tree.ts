@@ -1,4 +1,4 @@
-/** Values by path prefix, segment by segment: which prefixes cover a path, or a pattern, and which of them cross a pattern. */
+/** A tree of values by path prefix, segment by segment: it finds the prefixes that cover a path or a pattern, and those that cross a pattern. */
 import { type PathPattern, type PathPrefix, type RouterRules, type Segment, segmentKey } from '../http/path-pattern.ts'
 
 const none: readonly never[] = []
@@ -16,7 +16,7 @@ interface Child<T, S extends Segment = Segment> {
 type Static = Segment & { readonly kind: 'static' }
 type Compound = Segment & { readonly kind: 'compound' }
 
-/** Most nodes of a large table are leaves, with one item: they have no map and no list of their own. */
+/** A node of the tree. Most nodes of a large table are leaves with one item, so they have no map and no list of their own. */
 class Node<T> {
   statics: Map<string, Child<T, Static>> | undefined = undefined
   compounds: Map<string, Child<T, Compound>> | undefined = undefined
@@ -30,11 +30,11 @@ function * childrenOf<T> (node: Node<T>): Iterable<Child<T>> {
   if (node.parameter !== undefined) yield node.parameter
 }
 
-/** A prefix that has some paths with a pattern in common, and neither has all of the other's. */
+/** A prefix that shares some paths with a pattern, while neither covers all paths of the other. */
 export interface Crossing<T> {
   readonly value: T
   readonly prefix: PathPrefix
-  /** The segments of what they have in common, each from the more specific of the two. */
+  /** The segments of the shared paths, each from the more specific of the two. */
   readonly segments: readonly Segment[]
 }
 
@@ -61,27 +61,27 @@ export class PrefixTree<T> {
     return { segment, node }
   }
 
-  /** The child that stands for the same as a segment. */
+  /** Returns the child that matches the same segments. */
   #same (node: Node<T>, segment: Segment): Child<T> | undefined {
     if (segment.kind === 'parameter') return node.parameter
     return (segment.kind === 'static' ? node.statics : node.compounds)?.get(segmentKey(segment, this.#rules))
   }
 
-  /** The children that stand for a segment and for others. */
+  /** Yields the children that match a segment and others, too. */
   * #wider (node: Node<T>, segment: Segment): Iterable<Child<T>> {
     if (segment.kind === 'parameter') return
     if (segment.kind === 'static') for (const child of node.compounds?.values() ?? none) if (child.segment.matches.test(segment.text)) yield child
     if (node.parameter !== undefined) yield node.parameter
   }
 
-  /** The children that stand for some of what a segment does. */
+  /** Yields the children that match some of the texts that a segment matches. */
   * #narrower (node: Node<T>, segment: Segment): Iterable<Child<T>> {
     if (segment.kind === 'static') return
     for (const child of node.statics?.values() ?? none) if (segment.kind === 'parameter' || segment.matches.test(child.segment.text)) yield child
     if (segment.kind === 'parameter') yield * node.compounds?.values() ?? none
   }
 
-  /** The values of all prefixes that have every path of a pattern. */
+  /** Returns the values of all prefixes that cover every path of a pattern. */
   covering ({ segments, exact }: PathPattern): T[] {
     const found: T[] = []
     const visit = (node: Node<T>, depth: number): void => {
@@ -96,23 +96,24 @@ export class PrefixTree<T> {
     return found
   }
 
-  /** Whether a prefix has the path without anything behind it. */
+  /** Returns true if a prefix covers its own path with nothing after it. */
   #hasItself ({ slash }: PathPrefix): boolean {
     return !slash || this.#rules.ignoreTrailingSlash
   }
 
-  /** The values of all prefixes that have a path, given by its decoded segments; the last one is empty where it ends with a slash. */
+  /** Returns the values of all prefixes that cover a path, given by its decoded segments; the last segment is empty if the path ends with a slash. */
   having (segments: readonly string[]): T[] {
     return this.covering({ segments: segments.map((text) => ({ kind: 'static', text })), exact: true })
   }
 
-  /**
-   * The prefixes that cross a pattern, and whose own pattern the router does not prefer: where the two first differ, it prefers
-   * the one that is narrower there.
-   */
+  /** Returns the prefixes that cross a pattern, except those that the router prefers to it: at the first difference the router prefers the narrower one. */
   crossing ({ segments, exact }: PathPattern): Array<Crossing<T>> {
     const found: Array<Crossing<T>> = []
-    /** @param wins the pattern was narrower at some segment before @param loses the prefix was, or is longer */
+    /**
+     * Walks the tree.
+     * @param wins the pattern was narrower at an earlier segment
+     * @param loses the prefix was narrower at an earlier segment, or is longer
+     */
     const visit = (node: Node<T>, common: readonly Segment[], wins: boolean, loses: boolean): void => {
       const segment = segments[common.length]
       if (wins && loses) {

@@ -1,54 +1,54 @@
-/** The facts of a request that the decision goes by, as Node gives them. */
+/** The facts of a request by which the decision is made, read from Node's request. */
 import { announcesBody, tokens } from '../http/header-list.ts'
 import { reinjectedToken } from '../http/hop-by-hop.ts'
 import type { RouterRules } from '../http/path-pattern.ts'
 import { parseTarget } from '../http/request-target.ts'
 import { isHttp2 } from '../http/version.ts'
 
-/** What the decision looks at. */
+/** The facts that the decision reads. */
 export interface RequestFacts {
   readonly method: string
-  /** `1.1`, `1.0`, `2.0`; `undefined` for what calls itself something else, or HTTP/2 on a connection of HTTP/1. */
+  /** The HTTP version: `1.1`, `1.0` or `2.0`; `undefined` for any other text, and for `2.0` on a connection of HTTP/1. */
   readonly version: string | undefined
-  /** The raw path, without its query; `undefined` where the request target is to be refused. */
+  /** The raw path, without its query; `undefined` if the request target must be refused. */
   readonly path: string | undefined
-  /** The request target was in absolute-form. */
+  /** True if the request target was in absolute-form. */
   readonly absolute: boolean
   /** The authority of a target in absolute-form, or HTTP/2's `:authority`. */
   readonly authority: string | undefined
-  /** The scheme that goes with it. */
+  /** The scheme beside that authority. */
   readonly scheme: string | undefined
-  /** The joined value of `Upgrade`; `undefined` where there is none. */
+  /** The joined value of `Upgrade`; `undefined` if the field is absent. */
   readonly upgrade: string | undefined
-  /** Whether `Connection` names `upgrade`. */
+  /** True if `Connection` names `upgrade`. */
   readonly connectionNamesUpgrade: boolean
-  /** Whether the request has a body, or bytes that claim to be one. */
+  /** True if the request has a body, or bytes that claim to be one. */
   readonly body: boolean
-  /** The body's length in bytes, where it is one that nobody reads in another way, and its only framing. Only of a request with an offer. */
+  /** The body's length in bytes, if it is the only framing and every reader reads the same number. Set only for a request with an offer. */
   readonly bodyLength: number | undefined
-  /** Whether that body has a transfer coding that would be lost on the way. */
+  /** True if that body has a transfer coding that this server would lose on the way. */
   readonly hasUnsupportedCoding: boolean
-  /** Whether it has one in HTTP/1.0, which knows none: where it ends is anybody's guess (RFC 9112, 6.1). */
+  /** True if the body has a transfer coding in HTTP/1.0, which has none: its end is undefined (RFC 9112, 6.1). */
   readonly hasHttp10TransferEncoding: boolean
-  /** Every Host field. */
+  /** The values of every Host field. */
   readonly hosts: readonly string[]
   readonly keys: readonly string[]
   readonly versions: readonly string[]
   readonly origins: readonly string[]
 }
 
-/** The most entries that `rawHeaders` has, unless the server's `maxHeadersCount` says otherwise. */
+/** The maximum number of entries of `rawHeaders`, unless the server's `maxHeadersCount` differs. */
 const maxRawHeaders = 2000
 
-/** Whether Node has left fields out, as it does beyond its limit without saying so: one of them may be the Content-Length. */
+/** Returns true if Node has dropped fields, which it does beyond its limit without a sign: one of them may be the Content-Length. */
 export function isTruncated (request: RawRequest, server: { readonly maxHeadersCount?: number | null }): boolean {
   const limit = typeof server.maxHeadersCount === 'number' ? server.maxHeadersCount * 2 : maxRawHeaders
   return limit > 0 && request.rawHeaders.length >= limit
 }
 
-/** A request as Node gives it: what `readFacts` needs of an IncomingMessage. */
+/** The parts of an IncomingMessage that `readFacts` reads. */
 export interface RawRequest {
-  /** Only a request of HTTP/2 has one. */
+  /** Only requests of HTTP/2 have a stream. */
   readonly stream?: unknown
   readonly method?: string | undefined
   readonly url?: string | undefined
@@ -86,7 +86,7 @@ export function readFacts (request: RawRequest, rules?: RouterRules): RequestFac
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string
     const value = rawHeaders[i + 1] as string
-    // By length first: of the fields that nearly every request has, only Host goes further.
+    // Compare the length first: of the fields that nearly every request has, only Host passes this test.
     switch (name.length) {
       case 4: if (name.toLowerCase() === 'host') facts.hosts = [...facts.hosts, value]; break
       case 6: if (offer !== undefined && name.toLowerCase() === 'origin') facts.origins = [...facts.origins, value]; break
@@ -105,7 +105,7 @@ function soleLength ({ headers, rawHeaders }: RawRequest): number | undefined {
   return headers['transfer-encoding'] === undefined && lengths.length === 1 && /^[1-9]\d{0,14}$/.test(length) ? Number(length) : undefined
 }
 
-/** Node's parser takes `HTTP/2.0` and `HTTP/0.9` in a request line, and reads on by the rules of 1.1. */
+/** Returns the version. Node's parser accepts `HTTP/2.0` and `HTTP/0.9` in a request line, and then reads on by the rules of 1.1. */
 function versionOf (request: RawRequest): string | undefined {
   const { httpVersion } = request
   return isHttp2(request) || httpVersion === '1.1' || httpVersion === '1.0' ? httpVersion : undefined

@@ -1,11 +1,11 @@
-/** Which registration has which paths and methods of a server's router: none has what another one has already. */
+/** The paths and methods of a server's router by registration: two registrations never share one. */
 import type { FastifyInstance } from 'fastify'
 import { isDeepStrictEqual } from 'node:util'
 import { InvalidOptionsError } from '../errors.ts'
 import { parsePrefix, patternKey, type RouterRules, segmentKey } from '../http/path-pattern.ts'
 import type { Constraints, Placement } from './route-placement.ts'
 
-/** A path of the router, taken by the registration in a scope. */
+/** A path of the router that the registration of a scope has claimed. */
 interface Claim {
   readonly scope: FastifyInstance
   readonly constraints: Constraints
@@ -21,8 +21,8 @@ export class RouteClaims {
   }
 
   /**
-   * Remembers which paths and methods of the router a registration has.
-   * @throws InvalidOptionsError where another one has them already
+   * Claims paths and methods of the router for a registration.
+   * @throws InvalidOptionsError if another registration has claimed one of them
    */
   add (scope: FastifyInstance, placements: readonly Placement[]): void {
     const { segments, slash } = parsePrefix(scope.prefix)
@@ -31,7 +31,7 @@ export class RouteClaims {
       const path = `${outer}${patternKey(pattern, this.#rules)}`.replace('//', '/') // a prefix may end with a slash, as a pattern begins
       for (const { constraints, candidates } of groups) {
         const known = this.#claims.get(path) ?? []
-        // A host that is a RegExp is none of the group's constraints: the candidate checks it.
+        // A host that is a RegExp is not among the group's constraints: the candidate checks it itself.
         for (const { target: { route, constraints: own }, methods } of candidates) {
           const told = { ...constraints, ...own }
           const other = known.find((claim) => claim.scope !== scope && isDeepStrictEqual(claim.constraints, told) && claim.methods.some((method) => methods.includes(method)))

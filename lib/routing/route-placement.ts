@@ -1,6 +1,6 @@
 /**
- * Which routes Fastify is to have for a table, so that its router alone finds the entry that decides: for each pattern, the
- * entries that have all of its paths, in the table's order. Pure functions, run once at registration.
+ * The Fastify routes of a table, placed so that the router alone finds the entry that decides: for each pattern, the entries that cover all
+ * of its paths, in the table's order. Pure functions, run once at registration.
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { Target } from '../config/target.ts'
@@ -12,13 +12,13 @@ export type Constraints = Readonly<Record<string, unknown>>
 /** An entry as a candidate of one pattern. */
 export interface Placed {
   readonly target: Target
-  /** Those that no earlier candidate takes in any case. */
+  /** The methods that no earlier candidate takes in every case. */
   readonly methods: readonly string[]
 }
 
-/** The candidates of a pattern for requests that fulfil some constraints, in the table's order. */
+/** The candidates of a pattern for requests that meet a set of constraints, in the table's order. */
 export interface PlacedGroup {
-  /** As the router is to check them; empty for all requests. */
+  /** The constraints that the router checks; empty for all requests. */
   readonly constraints: Constraints
   readonly candidates: readonly Placed[]
 }
@@ -30,13 +30,13 @@ export interface Placement {
 
 export interface Placements {
   readonly list: readonly Placement[]
-  /** What makes the table one that Fastify's router cannot hold. */
+  /** The reason why Fastify's router cannot hold the table, if there is one. */
   readonly fault: string | undefined
-  /** Entries that never decide, each with one before it that takes every request. */
+  /** The entries that never decide, each with an earlier entry that takes every request. */
   readonly unreached: ReadonlyMap<Target, Target>
 }
 
-/** The most routes of one pattern and method that find-my-way holds, where any has constraints. */
+/** The maximum number of routes of one pattern and method that find-my-way holds if any of them has constraints. */
 const maxCandidates = 31
 
 const none: Constraints = Object.freeze({})
@@ -56,7 +56,7 @@ export function placeRoutes (targets: readonly Target[], rules: RouterRules): Pl
   const maxPatterns = 4 * targets.length + 1000
   const list: Placement[] = []
   const reached = new Set<Target>()
-  // `wanted` grows while it is walked.
+  // `wanted` grows during this loop.
   for (const pattern of wanted.values()) {
     if (wanted.size > maxPatterns) return { list: [], fault: tooManyPatterns(targets), unreached: new Map() }
     const ranks = tree.covering(pattern).sort((a, b) => a - b)
@@ -82,17 +82,17 @@ export function placeRoutes (targets: readonly Target[], rules: RouterRules): Pl
   return { list, fault: undefined, unreached }
 }
 
-/** Whether nothing that matches the path goes past an entry. */
+/** Returns true if an entry takes every request that matches its path. */
 function takesAll (target: Target): boolean {
   return target.constraints === undefined && target.methods === undefined && !skipsSome(target)
 }
 
-/** Whether an entry leaves some requests of its path, method and constraints to the entries behind it. */
+/** Returns true if an entry leaves some requests of its path, method and constraints to later entries. */
 export function skipsSome ({ upstream, webSocket, fallbackToHttp, upgrade }: Target): boolean {
   return upstream !== false && webSocket && !fallbackToHttp && upgrade !== 'NONE'
 }
 
-/** What the router checks of an entry's constraints; a host that is a RegExp, we check: see `route-strategy`. */
+/** Returns the constraints of an entry that the router checks. This plugin checks a host that is a RegExp: see `route-strategy`. */
 function routerConstraints ({ constraints }: Target): Constraints {
   if (constraints === undefined) return none
   const { host, ...others } = constraints
@@ -100,7 +100,10 @@ function routerConstraints ({ constraints }: Target): Constraints {
   return Object.keys(others).length === 0 ? none : others
 }
 
-/** One group for each set of constraints, the one of the earliest entry last: of two sets that both hold, the router takes the last. */
+/**
+ * Returns one group for each set of constraints; the group of the earliest entry comes last, because of two sets that both hold the router
+ * takes the last.
+ */
 function groupsOf (targets: readonly Target[]): PlacedGroup[] {
   const sets: Constraints[] = []
   for (const target of targets) {
@@ -113,7 +116,7 @@ function groupsOf (targets: readonly Target[]): PlacedGroup[] {
       const own = routerConstraints(target)
       return own === none || isDeepStrictEqual(own, constraints)
     }))
-    // Without an entry of its own the set is served as all requests are.
+    // A set without an entry of its own is served by the routes for all requests.
     if (candidates.length > 0 && (constraints === none || candidates.some(({ target }) => routerConstraints(target) !== none))) groups.push(Object.freeze({ constraints, candidates: Object.freeze(candidates) }))
   }
   return groups
@@ -155,7 +158,7 @@ function tooManyPatterns (targets: readonly Target[]): string {
   return `expected entries whose paths do not cross so often: ${routes} and others need more than ${4 * targets.length + 1000} routes; put the ones with parameters behind the ones without`
 }
 
-/** Segments that mix parameters and text cannot be compared with one another: the router has one order for them, and the table another. */
+/** Returns a description of segments that mix parameters and text and cannot be compared: the router has one order for them, and the table another. */
 function findMixedSegments (targets: readonly Target[]): string | undefined {
   const first = new Map<number, { text: string, route: string }>()
   for (const { path: { segments }, route } of targets) {

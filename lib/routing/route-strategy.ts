@@ -1,6 +1,6 @@
 /**
- * How Fastify's router tells the entries of one pattern apart: a constraint strategy of ours. Each candidate is a route of its
- * own, constrained to itself; the strategy's storage, one for each pattern and method, names the first that takes the request.
+ * The constraint strategy by which Fastify's router tells the entries of one pattern apart. Each candidate is a route of its own,
+ * constrained to itself; the strategy's storage, one for each pattern and method, names the first candidate that takes the request.
  */
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
@@ -9,21 +9,21 @@ import { acceptedToken } from './decision.ts'
 import { readFacts } from './request-facts.ts'
 import { type Constraints, skipsSome } from './route-placement.ts'
 
-/** Pasted into code that find-my-way generates, and so an identifier; one for each copy of this package in the process. */
+/** The strategy's name, unique for each copy of this package in the process. find-my-way pastes it into generated code, so it is an identifier. */
 export const strategyName: string = `wstunnel_${randomBytes(4).toString('hex')}`
 
 /** The candidates of one pattern under one set of constraints. */
 export interface CandidateGroup {
-  /** The table that they come from: an exclusion ends all of it. */
+  /** The table of the candidates: an exclusion excludes the request from all of it. */
   readonly table: object
   readonly constraints: Constraints
-  /** The methods of this pattern that somebody else's route serves: only accepted upgrades are ours there. */
+  /** The methods of this pattern that a route of another plugin or of the user serves: there the candidates take only accepted upgrades. */
   readonly foreign: ReadonlySet<string>
 }
 
 let ids = 0
 
-/** The value that a candidate's route is constrained to. Its one enumerable property is what find-my-way compares it by. */
+/** The value that a candidate's route is constrained to. find-my-way compares it by its one enumerable property. */
 export class Candidate {
   readonly id: number = ids++
   readonly #target: Target
@@ -47,28 +47,28 @@ export class Candidate {
       (upgrade !== undefined && acceptedToken(this.#target, readFacts(request)) !== undefined)
   }
 
-  /** Whether its entry is `upstream: false`. */
+  /** True if the entry is `upstream: false`. */
   get excludes (): boolean {
     return this.#target.upstream === false
   }
 
-  /** How many constraints hold where it decides, the host that we check included. */
+  /** The number of constraints that hold if this candidate decides, including the host that it checks itself. */
   get specificity (): number {
     return Math.max(Object.keys(this.#target.constraints ?? {}).length, Object.keys(this.#group.constraints).length)
   }
 
-  /** For `printRoutes()`. */
+  /** Called by `printRoutes()`. */
   toJSON (): string {
     return this.excludes ? `not ${this.#target.route}` : this.#target.route
   }
 }
 
-/** The host by which the router tells entries apart, whatever `trustProxy` makes of `request.host`. */
+/** Returns the host by which the router selects entries. `trustProxy`, which changes `request.host`, does not affect it. */
 export function hostOf ({ headers }: Pick<IncomingMessage, 'headers'>): string {
   return headers.host ?? String(headers[':authority'] ?? '')
 }
 
-/** Requests of which an exclusion has decided, with the tables that it speaks for. */
+/** The requests that an exclusion decided, with the tables that it excludes. */
 const excluded = new WeakMap<object, Set<object>>()
 
 interface Listed {
@@ -76,12 +76,12 @@ interface Listed {
   readonly list: Array<{ readonly candidate: Candidate, bits: number }>
 }
 
-/** The candidates of a node of the router, each with its bit among the node's routes. */
+/** The candidates of one node of the router, each with its bit among the node's routes. */
 class CandidateStorage {
-  /** Nearly every node has one candidate alone, of as many methods as there are: nothing more is made for it before it is asked. */
+  /** The only candidate of the node: nearly every node has one, for each of many methods, so the lists are made only when the router asks. */
   #only: Candidate | undefined = undefined
   #bits = 0
-  /** Those with most constraints first: the router prefers them. */
+  /** The groups, those with most constraints first: the router prefers them. */
   #groups: Listed[] | undefined = undefined
 
   set (candidate: Candidate, bits: number): void {
@@ -111,11 +111,14 @@ class CandidateStorage {
     if (known !== undefined) known.bits = bits
     else {
       list.push({ candidate, bits })
-      list.sort((a, b) => a.candidate.id - b.candidate.id) // the table's order, whatever find-my-way's is
+      list.sort((a, b) => a.candidate.id - b.candidate.id) // the table's order, not find-my-way's
     }
   }
 
-  /** The routes that may have a request; for a candidate, as find-my-way asks while it builds, its own. */
+  /**
+   * Returns the bits of the routes that may serve a request. For a candidate, which find-my-way passes while it builds, returns the
+   * candidate's own bit.
+   */
   get (value: Candidate | IncomingMessage): number {
     if (value instanceof Candidate) return this.#bitsOf(value)
     let bits = 0
@@ -125,11 +128,11 @@ class CandidateStorage {
       const first = list.find(({ candidate }) => candidate.takes(value))
       if (first === undefined) continue
       const { candidate } = first
-      // Where only the router knows whether the constraints hold, the exclusion's own route answers: a 404.
+      // If only the router can check the constraints, the exclusion's own route answers with a 404.
       const isSure = isKnown(group.constraints)
       if (candidate.excludes && isSure) exclude(value, group.table)
       else if (candidate.specificity >= specificity) {
-        // The router counts constraints, but does not know of a host that we check.
+        // The router counts constraints, but does not know of a host that the candidate checks.
         if (isSure && candidate.specificity > specificity) {
           specificity = candidate.specificity
           bits = 0
@@ -150,7 +153,7 @@ function mayHold ({ host }: Constraints, request: IncomingMessage): boolean {
   return host === undefined || host === hostOf(request)
 }
 
-/** Whether we can tell ourselves if the constraints hold. */
+/** Returns true if this plugin can check the constraints itself. */
 function isKnown (constraints: Constraints): boolean {
   return Object.keys(constraints).every((name) => name === 'host')
 }
@@ -161,21 +164,24 @@ function exclude (request: object, table: object): void {
   else tables.add(table)
 }
 
-/** What `addConstraintStrategy` takes. */
+/** The argument of `addConstraintStrategy`. */
 export interface RouteStrategy {
   readonly name: string
   storage (): CandidateStorage
-  /** Runs no code of a user's: what it throws would be an uncaught exception. */
+  /** Runs none of the user's code: an error thrown here would be an uncaught exception. */
   deriveConstraint (request: IncomingMessage): IncomingMessage
 }
 
-/** @param onLookup hears of every request that is looked up */
+/**
+ * Returns the strategy.
+ * @param onLookup called for every request that the router looks up
+ */
 export function routeStrategy (onLookup: (request: IncomingMessage) => void): RouteStrategy {
   return {
     name: strategyName,
     storage: () => new CandidateStorage(),
     deriveConstraint (request) {
-      excluded.delete(request) // of an earlier look-up
+      excluded.delete(request) // left by an earlier look-up
       onLookup(request)
       return request
     }

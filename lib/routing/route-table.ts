@@ -6,7 +6,7 @@ import { decide, type Decision } from './decision.ts'
 import type { Indexed } from './path-index.ts'
 import type { RequestFacts } from './request-facts.ts'
 
-/** One target and its upstreams, as the snapshot reads them. */
+/** One target and its upstreams, as the metrics snapshot reads them. */
 export interface Metered {
   readonly target: Target
   readonly upstreams: TargetUpstreams
@@ -40,14 +40,14 @@ export interface Found {
   readonly decision: Exclude<Decision, { kind: 'none' }>
 }
 
-/** The tables of some entries, the one with the longest prefix first. */
+/** Returns the tables of some entries, the one with the longest prefix first. */
 export function bySpecificity (entries: ReadonlyArray<Indexed<RouteTable>>): RouteTable[] {
   const lengths = new Map<RouteTable, number>()
   for (const { table, target: { prefix } } of entries) lengths.set(table, Math.max(lengths.get(table) ?? 0, prefix.segments.length))
   return [...lengths].sort((a, b) => b[1] - a[1]).map(([table]) => table)
 }
 
-/** What a table makes of a request: the first of its entries that switches, up to one that takes every request. */
+/** Returns the outcome of a request in a table: the first of its entries that switches, up to one that takes every request. */
 export function firstOf (entries: ReadonlyArray<Indexed<RouteTable>>, table: RouteTable, facts: RequestFacts): Found | undefined {
   let first: Found | undefined
   for (const entry of entries) {

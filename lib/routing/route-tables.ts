@@ -1,4 +1,7 @@
-/** The tables of all registrations on one server: which entry may have a request that the router has not seen, or has read in one way of several. */
+/**
+ * The tables of all registrations on one server. They tell which entry may serve a request that the router has not seen yet, or has read in
+ * one of several ways.
+ */
 import type { FastifyInstance } from 'fastify'
 import type { Target } from '../config/target.ts'
 import { defaultRules, type RouterRules } from '../http/path-pattern.ts'
@@ -8,13 +11,13 @@ import type { RequestFacts } from './request-facts.ts'
 import { bySpecificity, firstOf, type Found, isSwitch, type Metered, type RouteTable } from './route-table.ts'
 
 export class RouteTables {
-  /** How this server's router reads paths. */
+  /** The rules by which this server's router reads paths. */
   readonly rules: RouterRules
   readonly #tables: RouteTable[] = []
   readonly #index: PathIndex<RouteTable>
-  /** A target for each set of protocols that is accepted somewhere. */
+  /** One target for each set of protocols that some entry accepts. */
   readonly #acceptors: Map<string, Target> = new Map()
-  /** Whether the server has a `rewriteUrl`; `undefined` until a request has shown it. */
+  /** True if the server has a `rewriteUrl`; `undefined` until a request shows it. */
   #rewrites: boolean | undefined = undefined
 
   constructor (rules: RouterRules) {
@@ -28,7 +31,7 @@ export class RouteTables {
     for (const target of table.targets) if (target.upstream !== false) this.#acceptors.set(String(target.upgrade), target)
   }
 
-  /** Those of all tables, in the order of registration. */
+  /** The targets of all tables, in the order of registration. */
   get targets (): Target[] {
     return this.#tables.flatMap(({ targets }) => targets)
   }
@@ -37,33 +40,33 @@ export class RouteTables {
     return this.#tables.flatMap((table) => table.metered())
   }
 
-  /** The router looks a request up. */
+  /** Called when the router looks a request up. */
   onLookup (request: object): void {
     this.#rewrites ??= 'originalUrl' in request
   }
 
-  /** Whether a path, read in another way, would be another entry's than the one that the router has found. */
+  /** Returns true if a path, read in another way, belongs to another entry than the router's choice. */
   isAmbiguous (path: string, found: Target, host: string): boolean {
     return this.#index.isAmbiguous(path, found, host)
   }
 
   /**
-   * What the router may make of a request that it has not seen yet: `undefined` where no entry has its path. One that would
-   * switch, were it sound, is not ordinary: it is refused, and never given back to be read again. Only the router decides: a
-   * request for which this is wrong takes the longer way.
-   * @param alone whether nobody else listens for upgrades
+   * Predicts the outcome of a request that the router has not seen yet; `undefined` if no entry covers its path. A request that would
+   * switch if it were valid is not ordinary: it is refused, and never reinjected to be read again. Only the router decides: a wrong
+   * prediction just makes the request take the longer way.
+   * @param alone true if nothing else listens for upgrades
    */
   previewDecision (facts: RequestFacts, alone: boolean): 'switch' | 'ordinary' | undefined {
     const found = this.find(facts)
     if (found !== undefined) return isSwitch(found.decision) ? 'switch' : 'ordinary'
-    // `rewriteUrl` may make any path one of ours.
+    // `rewriteUrl` may map any path to one of ours.
     const mayBeOurs = alone && this.#rewrites !== false && !facts.body
     return mayBeOurs && [...this.#acceptors.values()].some((target) => acceptedToken(target, facts) !== undefined) ? 'switch' : undefined
   }
 
   /**
-   * The entry that would switch, or else the first that would take the request; of one with a body, whose way back is shut once
-   * it is routed, the entry that the router most likely finds.
+   * Returns the entry that would switch, or else the first that would take the request. For a request with a body, which cannot be
+   * reinjected once it is routed, returns the entry that the router most likely finds.
    */
   find (facts: RequestFacts): Found | undefined {
     let first: Found | undefined
@@ -86,7 +89,7 @@ export class RouteTables {
   }
 }
 
-/** How the router of an application reads paths. Fastify takes these options at its own top level as well. */
+/** Returns the rules by which an application's router reads paths. Fastify takes these options at its own top level as well. */
 export function rulesOf ({ initialConfig }: FastifyInstance): RouterRules {
   const given: Partial<RouterRules> = { ...initialConfig, ...initialConfig.routerOptions }
   const names = Object.keys(defaultRules) as Array<keyof RouterRules>
