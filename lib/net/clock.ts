@@ -1,7 +1,7 @@
-/** The clock of everything that is timed. */
+/** The clock of all timers and durations. */
 import { performance } from 'node:perf_hooks'
 
-/** The clock of every tunnel: milliseconds that never go back. */
+/** Returns the time in milliseconds by a clock that never goes back. */
 export function monotonicNow (): number {
   return performance.now()
 }

@@ -1,9 +1,10 @@
 /**
- * What is under way, in no order. Not a `Set`: each time that one grows or shrinks it leaves a table behind that refers to the next, and
- * where one of these was tenured, dead or not, V8's scavenger keeps all that come after it, with whatever was in them (bench/LOG.md).
+ * A set without an order, for the exchanges and tunnels in flight. It is not a `Set`: whenever that grows or shrinks, it leaves a table
+ * behind that refers to the next; once one of these is tenured, dead or not, V8's scavenger keeps all later ones, with everything in them
+ * (bench/LOG.md).
  */
 
-/** Something that knows its index in a dense set: -1 while it is in none. */
+/** An item that stores its own index in a dense set: -1 while it is in none. */
 export interface Indexed {
   index: number
 }
@@ -20,7 +21,7 @@ export class DenseSet<Item extends Indexed> {
     this.#items.push(item)
   }
 
-  /** Returns whether it was there. */
+  /** Removes an item. Returns true if the set contained it. */
   delete (item: Item): boolean {
     const { index } = item
     if (index === -1) return false
@@ -32,7 +33,7 @@ export class DenseSet<Item extends Indexed> {
     return true
   }
 
-  /** Those that are there now, whoever comes and goes meanwhile. */
+  /** Returns a copy of the current items: later changes of the set do not affect it. */
   values (): Item[] {
     return [...this.#items]
   }

@@ -1,2 +1,2 @@
-/** No bytes: one for all, so that none of them keeps a part of a larger one alive. */
+/** The one empty buffer: slices of no bytes would keep larger buffers alive. */
 export const emptyBuffer: Buffer = Buffer.alloc(0)

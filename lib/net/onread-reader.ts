@@ -1,15 +1,14 @@
 /**
- * Reading without a stream. A socket that we dial for a tunnel hands over what it reads by a call: that saves the stream's
- * machinery, and an allocation of 64 KiB for every read, however little it brings. Sockets that a server has accepted cannot
- * do that.
+ * A reader without a stream. A socket that this server dials for a tunnel passes what it reads to a function: that saves the stream's
+ * machinery, and an allocation of 64 KiB for every read, however small. Sockets that a server has accepted have no such option.
  */
 import type { OnReadOpts } from 'node:net'
 import type { Duplex } from 'node:stream'
 
-/** What one read may bring: a little more than 64 KiB, so that a message of that size is not read, and written, in two pieces. */
+/** The size in bytes of one read: a little more than 64 KiB, so that a message of that size is not read, and written, in two pieces. */
 const bufferBytes = 66_560
 
-/** A read of less is copied out of the buffer that all sockets share; after one of more a socket gets a buffer of its own. */
+/** A read of fewer bytes is copied out of the buffer that all sockets share; after a larger read a socket gets a buffer of its own. */
 const copiedBytes = 16_384
 
 const shared = Buffer.allocUnsafeSlow(bufferBytes)
@@ -18,27 +17,27 @@ const kOnReadReader: unique symbol = Symbol('fastify-wstunnel.onread-reader')
 type WithOnReadReader = object & { [kOnReadReader]?: OnReadReader }
 
 /**
- * Who gets the bytes. An object rather than a function: with closures that were put into a property and called there, all that
- * was in their scope outlived two scavenges, although nobody had them any more (bench/LOG.md).
+ * The receiver of the bytes. It is an object rather than a function: with closures in a property, all that was in their scope outlived two
+ * scavenges, although nothing referred to them any more (bench/LOG.md).
  */
 export interface Reader {
-  /** Returns whether it still needs the bytes afterwards: else their memory is read into again. */
+  /** Takes the bytes. Returns true if it still needs them afterwards; else the next read overwrites them. */
   take (bytes: Buffer): boolean
 }
 
-/** Where the bytes of a socket go that was connected with its `onread`. Nothing is buffered here. */
+/** Receives the bytes of a socket that was connected with its `onread`. It buffers nothing. */
 export class OnReadReader {
   reader: Reader = nobody
-  /** What the next read goes into. */
+  /** The buffer of the next read. */
   #next = shared
 
-  /** An option of `net.connect`. */
+  /** The `onread` option of `net.connect`. */
   readonly onread: OnReadOpts = {
     buffer: () => this.#next,
     callback: (length) => this.#read(length)
   }
 
-  /** Until somebody else takes them, the bytes come as `'data'`. */
+  /** Emits the bytes as `'data'`, until another reader takes over. */
   serve<Stream extends WithOnReadReader & Duplex> (socket: Stream): Stream {
     this.reader = new Emitter(socket)
     socket[kOnReadReader] = this
@@ -48,7 +47,7 @@ export class OnReadReader {
   #read (length: number): boolean {
     const buffer = this.#next
     const bytes = buffer.subarray(0, length)
-    // Nobody may keep what is shared: other sockets read into it, too.
+    // No reader may keep the shared buffer: other sockets read into it, too.
     const kept = this.reader.take(buffer === shared ? Buffer.from(bytes) : bytes)
     if (length < copiedBytes) this.#next = shared
     else if (kept || buffer === shared) this.#next = Buffer.allocUnsafeSlow(bufferBytes)
@@ -72,5 +71,5 @@ class Emitter implements Reader {
   }
 }
 
-/** Reads what nobody wants any more. */
+/** A reader that drops all bytes. */
 export const nobody: Reader = { take: () => false }

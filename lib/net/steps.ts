@@ -1,10 +1,10 @@
-/** Work that is cut into steps by a generator: done at once, or over several turns of the event loop. */
+/** Work in steps, as a generator: done at once, or over several turns of the event loop. */
 import { setImmediate } from 'node:timers/promises'
 
-/** Milliseconds of work before others have their turn. */
+/** The longest turn in milliseconds; after it, other callbacks run. */
 const longestTurn = 4
 
-/** Does all steps at once. */
+/** Runs all steps at once. */
 export function finish<Result> (steps: Generator<undefined, Result>): Result {
   for (;;) {
     const step = steps.next()
@@ -12,7 +12,7 @@ export function finish<Result> (steps: Generator<undefined, Result>): Result {
   }
 }
 
-/** Does some steps in each turn of the event loop. */
+/** Runs some steps in each turn of the event loop. */
 export async function finishInTurns<Result> (steps: Generator<undefined, Result>): Promise<Result> {
   for (;;) {
     const until = performance.now() + longestTurn

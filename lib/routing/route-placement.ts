@@ -101,8 +101,8 @@ function routerConstraints ({ constraints }: Target): Constraints {
 }
 
 /**
- * Returns one group for each set of constraints; the group of the earliest entry comes last, because of two sets that both hold the router
- * takes the last.
+ * Returns one group for each set of constraints; the group of the earliest entry comes last, and if two sets hold, the router takes
+ * the last.
  */
 function groupsOf (targets: readonly Target[]): PlacedGroup[] {
   const sets: Constraints[] = []

@@ -1,7 +1,7 @@
-/** The last frame of a direction: put in at a frame's boundary, and nothing after it. */
+/** Injects the last frame of a direction, at a frame's boundary, and lets nothing pass after it. */
 import { pass, type Tracker, type TunnelEndpoint } from './endpoint.ts'
 
-/** Puts a last frame behind what this side sends: now where it is between two frames, else at the end of the current one. */
+/** Injects a last frame into the bytes that this side sends: at once if the stream is between two frames, else after the current frame. */
 export function requestClose (side: TunnelEndpoint, frame: Buffer): void {
   const { tracker } = side
   if (tracker === undefined || tracker.closing || side.ended || side.discarding) return
@@ -15,7 +15,7 @@ function injectClose (side: TunnelEndpoint, frame: Buffer): void {
   side.peer.stream.end(frame)
 }
 
-/** The rest of the current frame, and after it the Close; all of the chunk where the frame goes on beyond it. */
+/** Passes the rest of the current frame, then the Close; passes the whole chunk if the frame is longer. */
 export function passUntilBoundary (side: TunnelEndpoint, chunk: Buffer, frame: Buffer): void {
   const tracker = side.tracker as Tracker
   const end = tracker.push(chunk, true)

@@ -1,8 +1,6 @@
 /**
- * One end of a tunnel: its state, and the listeners on its stream.
- *
- * Listeners are functions of this module that find their side through a symbol on the stream: a closure would keep
- * the scope that it was made in alive, and with it the request, for as long as the tunnel lives.
+ * One end of a tunnel: its state, and the listeners on its stream. The listeners are functions of this module that find their side through
+ * a symbol on the stream: a closure would keep its scope alive, and with it the request, for as long as the tunnel lives.
  */
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -11,55 +9,58 @@ import { nobody, onReadReaderOf, type Reader } from '../net/onread-reader.ts'
 
 export type EndpointName = 'client' | 'upstream'
 
-/** What watches one direction and can find a place to break it off: see `tunnel/websocket-frames`. */
+/** Follows one direction and finds places where it may be interrupted: see `tunnel/websocket-frames`. */
 export interface Tracker {
   readonly atBoundary: boolean
   readonly closing: boolean
   push (bytes: Buffer, stop?: boolean): number
 }
 
-/** What a side tells its tunnel. */
+/** The callbacks of a side to its tunnel. */
 export interface EndpointOwner {
-  /** Bytes were read from it. */
+  /** Called for every chunk that this side's stream yields. */
   endpointRead (side: TunnelEndpoint, chunk: Buffer, written?: Written): void
-  /** It has announced its end. */
+  /** Called when this side announces its end, such as with a Close frame. */
   endpointCloses (side: TunnelEndpoint): void
-  /** A Close of ours was written. */
+  /** Called when an injected Close has been written. */
   closeInjected (): void
-  /** It sends no more. */
+  /** Called when this side half-closes (FIN). */
   endpointEnded (side: TunnelEndpoint): void
-  /** Its stream had an error. */
+  /** Called when this side's stream emits `'error'`. */
   endpointFailed (side: TunnelEndpoint, error: NodeJS.ErrnoException): void
-  /** Its stream is closed. Told once. */
+  /** Called once, when this side's stream is closed. */
   endpointClosed (side: TunnelEndpoint): void
 }
 
 const kEndpoint: unique symbol = Symbol('fastify-wstunnel.endpoint')
 type Stream = Duplex & { [kEndpoint]?: TunnelEndpoint | undefined }
 
-/** One end of a tunnel, and what was read from it. */
+/** One end of a tunnel, and the count of the bytes read from it. */
 export class TunnelEndpoint implements Reader {
   readonly name: EndpointName
   readonly stream: Stream
-  /** The TCP socket to reset: differs from `stream` for TLS over a socket that we dialled. */
+  /** The TCP socket that a reset goes to. It differs from `stream` for TLS over a socket that this server dialled. */
   readonly transport: Duplex
   readonly tunnel: EndpointOwner
   readonly tracker: Tracker | undefined
   peer!: TunnelEndpoint
-  /** Bytes read from this side. All of them were handed to the other side's `write`. */
+  /** The number of bytes read from this side. Each of them was passed to the other side's `write`. */
   bytes = 0
-  /** Whether what is read here comes from the kernel, goes to the kernel, and nobody else had begun to read before the tunnel did. */
+  /** True if the bytes come from the kernel and go to the kernel, and no other reader had begun before the tunnel did. */
   alone = false
   ended = false
   closed = false
   paused = false
-  /** Bytes of this side are dropped: a last frame has been put in after the ones before. */
+  /** True if this side's bytes are dropped, since a last frame has been injected. */
   discarding = false
-  /** A last frame to be written to the other side at the next boundary of this side's stream. */
+  /** The last frame to write to the other side at the next boundary of this side's stream. */
   closeFrame: Buffer | undefined = undefined
-  /** Reset, or destroyed, as soon as what waits to be written is written. */
+  /** How this side closes once its pending writes are flushed. */
   pendingClose: 'reset' | 'destroy' | undefined = undefined
-  /** What this side had drained at the last sweep, -1 before the first, and since when bytes wait and that has not changed. */
+  /**
+   * The number of bytes that this side had drained at the last sweep, -1 before the first. `waitsSince` is the time, in milliseconds of the
+   * sweep's clock, since when bytes have waited and this number has not changed.
+   */
   drained = -1
   waitsSince: number | undefined = undefined
 
@@ -71,14 +72,14 @@ export class TunnelEndpoint implements Reader {
     this.tracker = tracker
   }
 
-  /** @internal Of an `OnReadReader`. */
+  /** @internal Called by an `OnReadReader`. */
   take (bytes: Buffer): boolean {
     this.tunnel.endpointRead(this, bytes)
     return isKept(this.peer.stream)
   }
 }
 
-/** Listens to the stream of a side. */
+/** Adds the listeners to the stream of a side. */
 export function attach (side: TunnelEndpoint): void {
   const { stream } = side
   stream[kEndpoint] = side
@@ -90,11 +91,11 @@ export function attach (side: TunnelEndpoint): void {
   stream.on('drain', onDrain)
   stream.on('error', onError)
   stream.on('close', onClose)
-  // A stream that failed before we listened says so no more.
+  // A stream that failed before this call emits no further event.
   if (stream.destroyed) process.nextTick(closedBefore, stream)
 }
 
-/** A closed socket lives on for a while, and would take all of its tunnel into the collector's old generation. */
+/** Removes the listeners and the side. A closed socket lives on for a while, and would take its whole tunnel into V8's old generation. */
 export function detach ({ stream }: TunnelEndpoint): void {
   stream[kEndpoint] = undefined
   const intake = onReadReaderOf(stream)
@@ -112,14 +113,14 @@ function onData (this: Stream, chunk: Buffer): void {
   side.tunnel.endpointRead(side, chunk, side.alone && this.listenerCount('data') === 1 ? releaseOnceWritten(chunk) : undefined)
 }
 
-/** From now on what is left in the stream is the caller's to read. */
+/** Stops reading. From now on the caller reads what is left in the stream. */
 export function stopReading ({ stream }: TunnelEndpoint): void {
   stream.off('data', onData)
 }
 
 /**
- * Writes to the other side, and waits for it where it cannot take more. A chunk as large as a high-water mark is too much by
- * what `write` says, even where the kernel took all of it at once: to stop reading then would cost more than the copy.
+ * Writes to the other side, and pauses this side if the other cannot take more. By the return value of `write`, a chunk as large as a
+ * high-water mark is too much even if the kernel took all of it at once; a pause then would cost more than the copy.
  */
 export function pass (side: TunnelEndpoint, chunk: Buffer, written?: Written): void {
   const { stream } = side.peer
@@ -128,7 +129,7 @@ export function pass (side: TunnelEndpoint, chunk: Buffer, written?: Written): v
   side.stream.pause()
 }
 
-/** Whether a stream may still refer to what was written to it. Not a socket that has handed all of it to the kernel. */
+/** Returns true if a stream may still refer to the bytes written to it. A socket that has handed all of them to the kernel does not. */
 function isKept (stream: Duplex): boolean {
   return !(stream instanceof Socket) || stream.writableLength > 0
 }
@@ -155,9 +156,9 @@ function onClose (this: Stream): void {
   if (side?.closed === false) side.tunnel.endpointClosed(side)
 }
 
-/** Whether bytes wait for this side, and none of them was drained for `stall` milliseconds, as far as calls like this one could see. */
+/** Returns true if bytes wait for this side and none of them was drained for `stall` milliseconds, as far as the calls of this function can see. */
 export function isStalled (side: TunnelEndpoint, stall: number, now: number): boolean {
-  // Nothing waited then, and the tunnel has written nothing since: of most tunnels the sweep need not look at the streams.
+  // No bytes waited at the last sweep, and the tunnel has written none since: for most tunnels the sweep need not look at the streams.
   if (side.drained === side.peer.bytes && !side.peer.discarding) return false
   const waiting = side.stream.writableLength
   const drained = side.peer.bytes - waiting

@@ -1,6 +1,6 @@
 /**
- * The copier: bytes between two duplex streams after a switch of protocols, blind to what they mean. Backpressure,
- * half-close, resets, four timers, and exactly one ending.
+ * The copier: it passes bytes between two duplex streams after a switch of protocols, blind to their meaning, with backpressure,
+ * half-close, resets, four timers and exactly one ending.
  */
 import type { Duplex } from 'node:stream'
 import type { Written } from '../net/buffer-release.ts'
@@ -13,23 +13,23 @@ import {
 } from './endpoint.ts'
 import type { TunnelReason, TunnelTimers } from './reasons.ts'
 
-/** How a tunnel ended: the first cause, not what followed from it. */
+/** How a tunnel ended: the first cause, not its consequences. */
 export interface Ending {
   readonly reason: TunnelReason
   readonly by: EndpointName | 'proxy'
   readonly error: Error | undefined
 }
 
-/** What a tunnel's owner gets told. */
+/** The callback of a tunnel to its owner. */
 export interface TunnelOwner {
-  /** Both streams are closed. Called once. */
+  /** Called once, when both streams are closed. */
   tunnelEnded (ending: Ending): void
 }
 
 export interface TunnelEnds {
   readonly client: Duplex
   readonly upstream: Duplex
-  /** The TCP socket under `upstream`, where that is a TLS stream over it. */
+  /** The TCP socket under `upstream`, if that is a TLS stream over it. */
   readonly upstreamTransport?: Duplex | undefined
   readonly clientTracker?: Tracker | undefined
   readonly upstreamTracker?: Tracker | undefined
@@ -42,15 +42,15 @@ export class Tunnel implements EndpointOwner {
   readonly #owner: TunnelOwner
   readonly #startedAt: number
   #ending: Ending | undefined = undefined
-  /** The side that ended first, or first said that it would. */
+  /** The side that ended first, or announced its end first. */
   #firstEnd: EndpointName | undefined = undefined
-  /** When a side ended. */
+  /** When the first side ended, in milliseconds of the clock of `sweep`. */
   #halfClosedAt = 0
-  /** Bytes both ways at the last sweep, and since when none were added. */
+  /** The number of bytes in both directions at the last sweep. `#quietSince` is when it last changed. */
   #seen = 0
   #quietSince: number
 
-  /** @param now milliseconds of the clock that `sweep` is called with */
+  /** @param now the time in milliseconds, by the clock that `sweep` is called with */
   constructor (ends: TunnelEnds, timers: TunnelTimers, owner: TunnelOwner, now: number) {
     this.client = new TunnelEndpoint('client', ends.client, ends.client, this, ends.clientTracker)
     this.upstream = new TunnelEndpoint('upstream', ends.upstream, ends.upstreamTransport ?? ends.upstream, this, ends.upstreamTracker)
@@ -62,7 +62,7 @@ export class Tunnel implements EndpointOwner {
     this.#quietSince = now
   }
 
-  /** Starts copying. The bytes that came too early go first, in order. */
+  /** Starts copying. The early bytes of each side go first, in order. */
   start (fromClient: Buffer | undefined, fromUpstream: Buffer | undefined): void {
     attach(this.client)
     attach(this.upstream)
@@ -72,12 +72,12 @@ export class Tunnel implements EndpointOwner {
     if (!this.upstream.paused) this.upstream.stream.resume()
   }
 
-  /** Since when no byte has moved, as far as the last sweep could see. */
+  /** The time since when no byte has moved, as far as the last sweep could see. */
   get quietSince (): number {
     return this.#quietSince
   }
 
-  /** Looks at the timers. Called at a steady pace for every tunnel by one shared timer. */
+  /** Checks the timers. One shared timer calls it for every tunnel at a steady pace. */
   sweep (now: number): void {
     const seen = this.client.bytes + this.upstream.bytes
     if (seen !== this.#seen) {
@@ -91,13 +91,13 @@ export class Tunnel implements EndpointOwner {
     else if (idle > 0 && now - this.#quietSince >= idle) this.kill('idle_timeout')
   }
 
-  /** Has both connections probed after so many milliseconds of silence. */
+  /** Enables TCP keep-alive on both connections, with a probe after `ms` milliseconds of silence. */
   keepAlive (ms: number): void {
     keepAlive(this.client.transport, ms)
     keepAlive(this.upstream.transport, ms)
   }
 
-  /** Ends the tunnel at once. Nothing that waits to be written is waited for. */
+  /** Ends the tunnel at once, without flushing pending writes. */
   kill (reason: Exclude<TunnelReason, `${EndpointName}_${string}` | 'error'>, error?: Error): void {
     this.#end({ reason, by: 'proxy', error })
     destroy(this.client)
@@ -105,8 +105,8 @@ export class Tunnel implements EndpointOwner {
   }
 
   /**
-   * Puts a last frame into the direction of `to` at its next boundary, drops what follows there, and ends that direction.
-   * One whose stream is not followed, or that has had its Close, is left alone. The other direction goes on.
+   * Injects a last frame into the direction of `to` at its next boundary, drops the bytes after it, and ends that direction. It does
+   * nothing if no tracker follows that direction, or if a Close has passed. The other direction goes on.
    */
   requestClose (to: EndpointName, frame: Buffer): void {
     requestClose(this[to].peer, frame)
@@ -124,12 +124,12 @@ export class Tunnel implements EndpointOwner {
     pass(side, chunk, written)
   }
 
-  /** @internal A Close of ours was written. Where a side had said before that it would go, that stays the cause. */
+  /** @internal Called when an injected Close has been written. If a side had announced its end before, that stays the cause. */
   closeInjected (): void {
     if (this.#firstEnd === undefined) this.#end({ reason: 'drained', by: 'proxy', error: undefined })
   }
 
-  /** @internal It has announced its end: whatever comes of that now was its doing. */
+  /** @internal Called when a side announces its end: from now on that side is the cause. */
   endpointCloses (side: TunnelEndpoint): void {
     this.#firstEnd ??= side.name
   }
@@ -144,13 +144,13 @@ export class Tunnel implements EndpointOwner {
 
   /** @internal */
   endpointFailed (side: TunnelEndpoint, error: NodeJS.ErrnoException): void {
-    // After one side has ended in good order, a reset is only how the rest of it went away.
+    // After one side has ended in good order, a reset is only the rest of its end.
     const reset = error.code === 'ECONNRESET' || error.code === 'EPIPE' || error.code === 'ECONNABORTED'
     if (reset && this.#firstEnd !== undefined) this.#end({ reason: `${this.#firstEnd}_close`, by: this.#firstEnd, error: undefined })
     else if (reset) this.#end({ reason: `${side.name}_reset`, by: side.name, error: undefined })
     else this.#end({ reason: 'error', by: side.name, error })
-    this.#beginHalfClose() // what is left to be written to the other side is not waited for longer than that
-    // What had arrived before the error, and waited for the other side to take more. Node 26 gives it piece by piece.
+    this.#beginHalfClose() // the half-close timer bounds the flush of the other side
+    // Pass on the bytes that arrived before the error and waited for the other side. Node 26 yields them piece by piece.
     stopReading(side)
     for (let rest: Buffer | null = side.stream.read(); rest !== null; rest = side.stream.read()) this.endpointRead(side, rest)
     destroy(side)
@@ -167,7 +167,7 @@ export class Tunnel implements EndpointOwner {
       detach(side.peer)
       this.#owner.tunnelEnded(this.#ending as Ending)
     } else if (!side.ended || !side.stream.writableFinished) {
-      // Destroyed from elsewhere: by an error that was handled above, by a timer, or by someone else's hand.
+      // The stream was destroyed from outside: by the handler of an error above, by a timer, or by other code of the process.
       this.#firstEnd ??= side.name
       this.#beginHalfClose()
       dismiss(side.peer, 'destroy')
@@ -183,7 +183,7 @@ export class Tunnel implements EndpointOwner {
   }
 }
 
-/** Lets what waits be written, then goes. */
+/** Flushes a side's pending writes, then closes it. */
 function dismiss (side: TunnelEndpoint, how: 'reset' | 'destroy'): void {
   if (side.closed || side.pendingClose !== undefined) return
   side.pendingClose = how

@@ -1,17 +1,17 @@
 /**
- * Follows the frame headers of one direction of a WebSocket stream (RFC 6455, 5.2), without touching or keeping payload.
- * It knows where a frame ends, so that a Close can be put in between, and which close code has passed.
+ * Follows the frame headers of one direction of a WebSocket stream (RFC 6455, 5.2), without touching or keeping payload. It finds the end
+ * of a frame, where a Close may be injected, and the close code that has passed.
  */
 
 const closeOpcode = 0x8
 const none = 0
 
 export class FrameTracker {
-  /** The code of the Close frame that passed, once its two bytes were seen. 1005 where the frame had none. */
+  /** The code of the Close frame that passed, set once its two bytes have come. 1005 if the frame had none. */
   closeCode: number | undefined = undefined
-  /** Whether a Close frame has begun: nothing may follow it. */
+  /** True if a Close frame has begun: nothing may follow it. */
   closing = false
-  /** Whether the stream broke the framing rules: it is not followed any more. */
+  /** True if the stream broke the framing rules: the tracker follows it no longer. */
   malformed = false
 
   readonly #masked: boolean
@@ -19,25 +19,25 @@ export class FrameTracker {
   #headerRead = 0
   #opcode = 0
   #length = 0
-  #payload = 0 // bytes of the current frame's payload still to come
+  #payload = 0 // remaining bytes of the current frame's payload
   #mask = 0 // the first two bytes of the masking key
   #code = 0
-  #codeBytes = none // bytes of the close code still to come
+  #codeBytes = none // remaining bytes of the close code
 
-  /** @param masked whether frames must be masked: those of the client are, those of the upstream are not (5.1) */
+  /** @param masked true if frames must be masked: the client's must be, the upstream's must not (5.1) */
   constructor (masked: boolean) {
     this.#masked = masked
   }
 
-  /** Whether the next byte would begin a frame. */
+  /** True if the next byte would begin a frame. */
   get atBoundary (): boolean {
     return this.#payload === 0 && this.#headerRead === 0 && !this.malformed
   }
 
   /**
    * Follows the next bytes.
-   * @param stop ends at the first frame boundary after the beginning of `bytes`
-   * @returns how many bytes were followed; all of them without `stop`
+   * @param stop stops at the first frame boundary after the beginning of `bytes`
+   * @returns how many bytes it followed; all of them without `stop`
    */
   push (bytes: Buffer, stop = false): number {
     let at = 0
@@ -106,8 +106,8 @@ export class FrameTracker {
 }
 
 /**
- * A Close frame (5.5.1).
- * @param mask four random bytes where the frame goes to an upstream; none where it goes to a client (5.3)
+ * Returns a Close frame (5.5.1).
+ * @param mask four random bytes for a frame to an upstream; absent for a frame to a client (5.3)
  */
 export function closeFrame (code: number, mask?: Buffer): Buffer {
   const payload = Buffer.from([code >> 8, code & 0xff])
