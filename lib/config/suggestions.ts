@@ -13,7 +13,7 @@ const elsewhere: Readonly<Record<string, string>> = Object.freeze(Object.assign(
   replyOptions: 'here its options stand beside upstream: rewriteRequestHeaders, rewriteHeaders',
   httpMethods: 'here: methods',
   proxyPayloads: 'not needed here: bodies are always streamed',
-  internalRewriteLocationHeader: 'here upstreams are told to clients by rewriteHeaders',
+  internalRewriteLocationHeader: 'here reverse maps Location',
   getUpstream: 'here upstream may be a function of the request',
   fromParameters: 'here upstream may be a function of the request',
   queryString: 'here upstream may be a function of the request',

@@ -81,7 +81,7 @@ export interface Limits {
    * where the protocol is not WebSocket; a longer one is a 400. With 0 nothing is read before the 101, and such a body is a 400.
    */
   earlyData?: number
-  /** Bytes of an upstream's response head. Default: 16 KiB. Beyond: 502. */
+  /** Bytes of an upstream's response head, at least 1. Default: 16 KiB. Beyond: 502. */
   maxResponseHead?: number
 }
 

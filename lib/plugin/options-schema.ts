@@ -23,7 +23,10 @@ export const expectedTarget: string = `${expectedUpstream}, a function, or false
 
 export const expectedOrigin = "an origin such as 'https://app.example'"
 
-const limitSchemas: Record<string, TSchema> = Object.fromEntries(Object.keys(limitDefaults).map((name) => [name, count]))
+const limitSchemas: Record<string, TSchema> = {
+  ...Object.fromEntries(Object.keys(limitDefaults).map((name) => [name, count])),
+  maxResponseHead: maybe(Type.Integer({ minimum: 1, description: 'a whole number of at least 1' })) // no head is empty, and undici throws
+}
 
 export const common: Record<string, TSchema> = {
   // Of objects only a URL is one, which no schema can say.
