@@ -1,6 +1,6 @@
-/** "Did you mean": what a user most likely wanted to write, told from what stands there. Pure; each hint begins with its own separator. */
+/** "Did you mean": guesses the user's intention from the given value. Pure functions; each hint begins with its own separator. */
 
-/** Options of other Node proxies (@fastify/http-proxy, its replyOptions, http-proxy, httpxy), and what does their work here. */
+/** The options of other Node proxies (@fastify/http-proxy, its replyOptions, http-proxy, httpxy), with this plugin's equivalents. */
 const elsewhere: Readonly<Record<string, string>> = Object.freeze(Object.assign(Object.create(null), {
   websocket: "not needed here: a ws: or wss: upstream takes WebSockets, an http: or https: one with upgrade: 'websocket'",
   ws: "not needed here: a ws: or wss: upstream takes WebSockets, an http: or https: one with upgrade: 'websocket'",
@@ -45,7 +45,7 @@ const elsewhere: Readonly<Record<string, string>> = Object.freeze(Object.assign(
   disableRequestLogging: "here: logLevel, or Fastify's own option of that name"
 }))
 
-/** Names that something has elsewhere, by the one that it has here. */
+/** The names of an option in other software, by its name here. */
 const synonyms: Readonly<Record<string, readonly string[]>> = {
   path: ['url', 'prefix', 'location', 'from', 'context'],
   upstream: ['target', 'to', 'proxyPass', 'backend', 'dest', 'destination', 'server'],
@@ -61,13 +61,13 @@ const synonyms: Readonly<Record<string, readonly string[]>> = {
 }
 
 /**
- * For an option that does not exist.
- * @param known those that do at its place
- * @param places where else there is one of that name
+ * Returns a hint for an option that does not exist.
+ * @param known the options that exist at its place
+ * @param places the other places that have an option of that name
  */
 export function forOption (name: string, known: readonly string[], places: Readonly<Record<string, string>> = {}): string {
   const closest = nearest(name, known)
-  // A letter's case is nearer than another library.
+  // An option that differs only in case is a better guess than one of another library.
   if (closest?.toLowerCase() === name.toLowerCase()) return `, did you mean ${closest}?`
   const ours = known.find((other) => Object.hasOwn(synonyms, other) && synonyms[other]?.includes(name) === true)
   if (ours !== undefined) return `, did you mean ${ours}?`
@@ -77,12 +77,12 @@ export function forOption (name: string, known: readonly string[], places: Reado
   return closest === undefined ? '' : `, did you mean ${closest}?`
 }
 
-/** Words of other servers for policies. */
+/** The names of policies in other servers, with their names here. */
 const otherWords: Readonly<Record<string, string>> = {
   roundrobin: 'byrequests', leastconn: 'bybusyness', leastconnections: 'bybusyness', iphash: 'hash', source: 'hash', consistent: 'hash', uri: 'hash'
 }
 
-/** For a word that is none of a list: the nearest. */
+/** Returns a hint for a word that is not in a list: the nearest one. */
 export function forWord (word: string, known: readonly string[]): string {
   const plain = word.toLowerCase().replace(/[^a-z]/g, '')
   const translated = Object.hasOwn(otherWords, plain) ? otherWords[plain] as string : word
@@ -90,14 +90,14 @@ export function forWord (word: string, known: readonly string[]): string {
   return closest === undefined ? '' : `, did you mean '${closest}'?`
 }
 
-/** For a name that nothing has: the nearest of those that there are, or all of them. */
+/** Returns a hint for an unknown name: the nearest of the known names, or all of them. */
 export function forName (name: string, known: readonly string[]): string {
   const closest = forWord(name, known)
   if (closest !== '') return closest
   return known.length === 0 ? ' (there are none)' : ` (known: ${known.slice(0, 20).join(', ')})`
 }
 
-/** For what is neither a token nor a list of them. */
+/** Returns a hint for a value of `upgrade` that is neither a token nor a list of tokens. */
 export function forUpgrade (value: unknown): string {
   if (typeof value === 'string' && /^(any|none)$/i.test(value)) return `, did you mean '${value.toUpperCase()}'?`
   if (value === true) return ", did you mean 'websocket'?"
@@ -107,7 +107,7 @@ export function forUpgrade (value: unknown): string {
   return ''
 }
 
-/** For a path that is no prefix. */
+/** Returns a hint for a value of `path` that is no prefix. */
 export function forPath (value: unknown): string {
   if (typeof value !== 'string') return ''
   const bare = value.trim().replace(/\*+$/, '').replace(/\/{2,}/g, '/')
@@ -124,8 +124,8 @@ const units: ReadonlyArray<readonly [name: RegExp, unit: string, factor: number]
 ]
 
 /**
- * For what is no duration.
- * @param longest milliseconds
+ * Returns a hint for a value that is no duration.
+ * @param longest the longest duration in milliseconds
  */
 export function forDuration (value: unknown, longest: number): string {
   const most = ` (at most ${Math.floor(longest / 3_600_000)}h)`
@@ -143,8 +143,8 @@ const unset = ' (is an environment variable unset?)'
 const schemes = ['ws', 'wss', 'http', 'https', 'balancer', 'unix']
 
 /**
- * For what is no upstream.
- * @param isUpstream whether a text is one
+ * Returns a hint for a value that is no upstream.
+ * @param isUpstream returns true if a text is an upstream
  */
 export function forUpstream (value: unknown, balancers: readonly string[], isUpstream: (text: string) => boolean): string {
   if (value === undefined || value === null || Number.isNaN(value)) return unset
@@ -164,7 +164,7 @@ export function forUpstream (value: unknown, balancers: readonly string[], isUps
   if (/^:\d+(\/|$)/.test(text)) return did(`ws://127.0.0.1${text}`, isUpstream, ' (or http://)')
   const [, bare = '', behind = ''] = /^(wss?|https?)\/+(.*)$/i.exec(text) ?? []
   if (bare !== '') return did(`${bare}://${behind}`, isUpstream)
-  // `host:4000` has, for a URL, the scheme `host:`.
+  // A URL parser takes `host:4000` for a URL with the scheme `host:`.
   const [, scheme = '', rest = ''] = /^([a-z][a-z\d+.-]*):\/*(.*)$/i.exec(text) ?? []
   if (scheme !== '' && !/^\d+(\/|$)/.test(rest)) return forScheme(scheme, rest, text, isUpstream)
   return did(`ws://${text.replace(/^\/\//, '')}`, isUpstream, ' (or http://)')
@@ -187,20 +187,20 @@ function forScheme (scheme: string, rest: string, text: string, isUpstream: (tex
   return parts.length === 0 ? did(`${scheme}://${rest}`, isUpstream) : ` (without ${parts.join(', and without ')})`
 }
 
-/** The path of a unix socket, as other programs write one: alone, as `unix:…`, `http+unix://…`, or `http://unix:…:/`. */
+/** Returns the path of a unix socket in the forms of other programs: alone, as `unix:…`, `http+unix://…`, or `http://unix:…:/`. */
 function socketPathOf (text: string): string | undefined {
   const path = /^(?:unix:(?:\/\/)?|https?\+unix:\/\/|https?:\/\/unix:)?((?:\/|%2F)[^|:]+)(?::.*)?$/i.exec(text)?.[1]?.replace(/%2F/gi, '/')
   return path !== undefined && (path.endsWith('.sock') || text.toLowerCase().includes('unix:')) && !path.includes('//') ? path : undefined
 }
 
-/** What of a URL is most likely read in another way than it was meant: `http://http://host/`, `http://unix:/path:/`. */
+/** Returns a hint for a URL that parses differently than the user most likely meant: `http://http://host/`, `http://unix:/path:/`. */
 export function forMisread (url: string, isUpstream: (text: string) => boolean): string {
   const inner = /^(?:wss?|https?):\/\/(?=(?:wss?|https?)(?::|\/\/))((?:wss?|https?)):?\/\/(.+)$/i.exec(url)
   if (inner !== null) return did(`${inner[1] as string}://${inner[2] as string}`, isUpstream)
   return /^https?:\/\/unix[:/]/i.test(url) ? forUpstream(url, [], isUpstream) : ''
 }
 
-/** Whether a text was made with a variable that had no value: `ws://undefined:4000/`. */
+/** Returns true if a text was made with a variable that had no value: `ws://undefined:4000/`. */
 export function namesUnset (text: string): boolean {
   return /(^|[/:@|])(undefined|null|NaN|\[object \w+\])(?=[/:]|$)/.test(text)
 }
@@ -209,7 +209,7 @@ function did (text: string, isUpstream: (text: string) => boolean, or = ''): str
   return isUpstream(text) ? `, did you mean '${text}'${or}?` : ''
 }
 
-/** The nearest of some words, if one is near: case aside, a third of the letters may differ. */
+/** Returns the nearest of some words, if one is near: ignoring case, a third of the letters may differ. */
 function nearest (word: string, known: readonly string[]): string | undefined {
   const wanted = word.toLowerCase()
   const bound = Math.floor(Math.max(wanted.length, 3) / 3)
@@ -221,7 +221,7 @@ function nearest (word: string, known: readonly string[]): string | undefined {
   return best?.name
 }
 
-/** Letters to change, to add, to take away, or to swap with their neighbour. */
+/** Returns the number of letters to change, add, remove, or swap with a neighbour. */
 function distanceOf (a: string, b: string): number {
   let [before, last, row]: [number[], number[], number[]] = [[], [], Array.from({ length: b.length + 1 }, (_, i) => i)]
   for (let i = 1; i <= a.length; i++) {

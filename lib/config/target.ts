@@ -1,4 +1,4 @@
-/** What users set per route, and what one resolved entry of the table looks like to the rest of the plugin. */
+/** The options of a route as users write them, and the target that one resolved entry of the table becomes. */
 import type { FastifyRequest, onRequestHookHandler, preHandlerHookHandler, preValidationHookHandler, RegisterOptions } from 'fastify'
 import type { ForwardedMode } from '../http/forwarded.ts'
 import type { HeaderMap } from '../http/header-map.ts'
@@ -9,9 +9,10 @@ import type { TlsOptions } from './tls-options.ts'
 import type { Address, BalancerRef } from './upstream-url.ts'
 
 /**
- * Chooses the upstream of one exchange.
- * @param signal aborts when the client leaves, or `connectTimeout` is over
- * @returns an upstream as a string, in any form that the `upstream` option takes; later than `connectTimeout` it is a 504
+ * A function that chooses the upstream of one exchange.
+ * @param signal aborts when the client leaves, or after `connectTimeout`
+ * @returns an upstream as a string, in any form that the option `upstream` takes. A promise that takes longer than `connectTimeout` is a
+ * 504; any other value is a 500 (FST_WSTUNNEL_INVALID_UPSTREAM)
  */
 export type UpstreamFunction = (request: FastifyRequest, signal: AbortSignal) => string | URL | Promise<string | URL>
 
@@ -21,77 +22,85 @@ export interface TunnelInfo {
   readonly id: string
   /** The route's full path. */
   readonly route: string
-  /** The upstream's URL. */
+  /** The upstream's URL, without credentials. */
   readonly upstream: string
-  /** The client's address, as Fastify's `request.ip` has it. */
+  /** The client's address, from Fastify's `request.ip`. */
   readonly client: string
-  /** The protocol that was switched to, such as `websocket`. */
+  /** The protocol of the tunnel, such as `websocket`. */
   readonly protocol: string
-  /** Milliseconds since the epoch. */
+  /** The time of the switch, in milliseconds since the epoch. */
   readonly openedAt: number
-  /** Milliseconds since the switch. */
+  /** The milliseconds since the switch. */
   readonly age: number
-  /** `suspended` once it has been quiet for `asyncDelay` with `async: true`: its request is complete and released. */
+  /** `suspended` once the tunnel has been quiet for `asyncDelay` with `async: true`: its request is complete and released. Else `active`. */
   readonly state: 'active' | 'suspended'
-  /** Bytes after the switch, client to upstream. */
+  /** Bytes from the client to the upstream since the switch. */
   readonly bytesFromClient: number
-  /** Bytes after the switch, upstream to client. */
+  /** Bytes from the upstream to the client since the switch. */
   readonly bytesFromUpstream: number
-  /** Destroys both connections. The outcome's reason is `killed`, and its detail the text given here. */
+  /** Destroys both connections. The outcome's reason is `killed`; its `detail` is the text given here. */
   close (reason?: string): void
 }
 
 /** How a tunnel ended. */
 export interface TunnelOutcome {
-  /** The first cause of its end, the same as in metrics and log. */
+  /** The first cause of the end, the same as in metrics and log. */
   readonly reason: TunnelReason
-  /** Who ended it. */
+  /** The party that ended it. */
   readonly by: 'client' | 'upstream' | 'proxy'
-  /** Milliseconds since the switch. */
+  /** The milliseconds from the switch to the end. */
   readonly duration: number
-  /** Bytes after the switch, client to upstream. */
+  /** Bytes from the client to the upstream since the switch. */
   readonly bytesFromClient: number
-  /** Bytes after the switch, upstream to client. */
+  /** Bytes from the upstream to the client since the switch. */
   readonly bytesFromUpstream: number
-  /** The code of the first WebSocket Close frame that passed; 1005 for one without a code. */
+  /** The code of the first WebSocket Close frame that passed; 1005 for one without a code. Absent if none passed. */
   readonly closeCode?: number
   /** The text given to `close(reason)`. */
   readonly detail?: string
-  /** What broke, where something did. */
+  /** The error that ended the tunnel, if there was one. */
   readonly error?: Error
 }
 
-/** Bounds on what the server carries. */
+/** The limits of a server. */
 export interface Limits {
-  /** Live tunnels of the whole server. Default: 10,000. Beyond: 503. */
+  /** The maximum number of live tunnels of the whole server; beyond it an upgrade is a 503. Default: 10,000. */
   maxTunnels?: number
-  /** Live tunnels of one client: its address, for IPv6 its /64. Default: none. Beyond: 429. */
+  /**
+   * The maximum number of live tunnels of one client; beyond it an upgrade is a 429. A client is an IPv4 address, or the /64 of an IPv6
+   * address. Default: none.
+   */
   maxTunnelsPerClient?: number
-  /** Live tunnels of one upstream. Default: none. Beyond: 503. */
+  /** The maximum number of live tunnels of one upstream; beyond it an upgrade is a 503. Default: none. */
   maxTunnelsPerUpstream?: number
-  /** Forwards of the whole server, those that wait for their turn or a connection included. Default: 10,000. Beyond: 503. */
+  /**
+   * The maximum number of forwards of the whole server, including those that wait for their turn or a connection; beyond it a forward is a
+   * 503. Default: 10,000.
+   */
   maxForwards?: number
   /**
-   * Connections of one upstream of one entry that carry forwards. Default: 1,024. Beyond, a balancer asks another member; where
-   * there is none, forwards wait in order, at most `timeout`, and are a 503 then. httpd: `max=`, `acquire=`.
+   * The maximum number of connections that carry forwards to one upstream of one entry. Beyond it a balancer tries another member; if there
+   * is none, forwards wait in order, at most `timeout`, and then get a 503. Default: 1,024. httpd: `max=`, `acquire=`.
    */
   maxConnectionsPerUpstream?: number
   /**
-   * Bytes that a client may send before the 101. Default: 16 KiB. Beyond that they are not read. As long may be the body of an upgrade's request
-   * where the protocol is not WebSocket; a longer one is a 400. With 0 nothing is read before the 101, and such a body is a 400.
+   * The maximum number of bytes that the server reads from a client before the 101; later bytes stay in the socket. It also bounds the body
+   * of an upgrade to another protocol than WebSocket: a longer one is a 400. With 0 the server reads nothing before the 101, and any such
+   * body is a 400. Default: 16 KiB.
    */
   earlyData?: number
-  /** Bytes of an upstream's response head, at least 1. Default: 16 KiB. Beyond: 502. */
+  /** The maximum size of an upstream's response head, in bytes, at least 1; a longer one is a 502. Default: 16 KiB. */
   maxResponseHead?: number
 }
 
-/** What makes spans of attempts at upstreams, such as `tracing()` of `fastify-wstunnel/otel`. */
+/** The source of trace spans for attempts at upstreams, such as `tracing()` of `fastify-wstunnel/otel`. */
 export interface Tracing {
-  /** Headers of the client that are dropped: each attempt writes its own. */
+  /** The client's headers that are dropped, by lower-case name: each attempt writes its own. */
   readonly fields: readonly string[]
   /**
-   * Called when an attempt begins, in the context of its request. What it, or the attempt that it returns, throws is logged and changes nothing.
-   * @param attempt.url what is asked for at the upstream, without the query, which may carry credentials
+   * Called when an attempt begins, in the context of its request. An error that it, or the returned attempt, throws is logged and changes
+   * nothing.
+   * @param attempt.url the URL of the request at the upstream, without the query, which may contain credentials
    * @param attempt.resend how many attempts came before
    */
   start (request: FastifyRequest, attempt: { kind: 'forward' | 'upgrade', route: string, upstream: string, url: string, resend: number }): TracedAttempt
@@ -99,130 +108,142 @@ export interface Tracing {
 
 /** One attempt at one upstream. */
 export interface TracedAttempt {
-  /** Writes the headers that tell the upstream of it. */
+  /** Writes the headers that carry the trace to the upstream. */
   inject (set: (name: string, value: string) => void): void
-  /** Dispatches or dials, hidden from other instrumentation. */
+  /** Calls `dial`, which dispatches or dials, hidden from other instrumentation, and returns its result. */
   within<T> (dial: () => T): T
-  /** Called once: the response's head has come, or none. */
+  /** Called once, when the response's head has come or the attempt has failed. */
   end (outcome: { status?: number, error?: Error }): void
 }
 
-/** Places that several instances share. Taken by reference. */
+/** A store of places (leases) that several instances share, for `limits.store`. The plugin takes it by reference. */
 export interface LeaseStore {
-  /** Milliseconds after which a lease that was not renewed is free, above 0 and below 2³¹. The plugin renews each third of it. */
+  /** The milliseconds after which an unrenewed lease is free, above 0 and below 2³¹. The plugin renews every third of it. */
   readonly ttl: number
-  /** Takes a place of a client, if fewer than `max` are taken. */
+  /** Takes a place of a client if fewer than `max` are taken. Resolves to true if it took one. */
   acquire (key: string, lease: string, max: number): Promise<boolean>
-  /** @param leases lease → key; those that are missing are added */
+  /**
+   * Renews leases.
+   * @param leases lease → key; the store adds those that it does not have
+   */
   renew (leases: ReadonlyMap<string, string>): Promise<void>
-  /** Gives a place back. What fails here is free after `ttl`. */
+  /** Gives a place back. If this fails, the place is free after `ttl`. */
   release (key: string, lease: string): Promise<void>
 }
 
-/** What is led back to the client's side of a response's headers. */
+/** The response headers whose URLs, paths and domains are mapped back to the client's side. httpd: ProxyPassReverse*. */
 export interface ReverseOptions {
   /**
-   * `Location` and `Content-Location`. `'absolute'`: only those with the upstream's scheme and authority; targets such as `/login`
-   * stay, as in httpd and nginx. Default: true. httpd: ProxyPassReverse.
+   * Maps `Location` and `Content-Location`. `'absolute'`: only values with the upstream's scheme and authority; a value such as `/login`
+   * stays, as in httpd and nginx. Default: true. httpd: ProxyPassReverse.
    */
   location?: boolean | 'absolute'
-  /** `Path` of `Set-Cookie`. Default: true. httpd: ProxyPassReverseCookiePath. */
+  /** Maps the `Path` of `Set-Cookie`. Default: true. httpd: ProxyPassReverseCookiePath. */
   cookiePath?: boolean
-  /** `Domain` of `Set-Cookie`, if it is the upstream's host: it is removed. Default: true. httpd: ProxyPassReverseCookieDomain. */
+  /** Removes the `Domain` of `Set-Cookie` if it is the upstream's host. Default: true. httpd: ProxyPassReverseCookieDomain. */
   cookieDomain?: boolean
 }
 
-/** What can be set per route, and at the top as a default for all routes. */
+/** The options of a route. At the top level they are the defaults of all routes. */
 export interface CommonOptions {
-  /** Where to, by URL, per request, or `false`: not proxied. httpd: ProxyPass, `!`. Default: none; it has to be given. */
+  /**
+   * The upstream: a URL, a function that returns one for each request, or `false` for paths that are not proxied. Default: none; it is
+   * required. httpd: ProxyPass, `!`.
+   */
   upstream?: string | URL | UpstreamFunction | false
   /**
-   * Which methods the route serves. Default: all that Node parses, but CONNECT and TRACE; of a route for WebSockets only
-   * (`fallbackToHttp: false`), GET. httpd: `<Limit>`.
+   * The methods that the route serves. Default: all that Node parses, except CONNECT and TRACE; GET for a route for WebSockets only
+   * (`fallbackToHttp: false`). httpd: `<Limit>`.
    */
   methods?: readonly string[]
   /**
-   * Which protocols may be upgraded to: a token, a list of them, `'ANY'` or `'NONE'`. Default: `'websocket'` for ws, wss
-   * and functions, none for http and https. httpd: `upgrade=`.
+   * The protocols that clients may upgrade to: a token, a list of tokens, `'ANY'` or `'NONE'`. Default: `'websocket'` for ws, wss and
+   * functions, none for http and https. httpd: `upgrade=`.
    */
   upgrade?: string | readonly string[]
-  /** Whether a ws target serves plain HTTP too. Default: true. httpd: ProxyWebsocketFallbackToProxyHttp. */
+  /** Makes a ws or wss target serve plain HTTP, too. Default: true. httpd: ProxyWebsocketFallbackToProxyHttp. */
   fallbackToHttp?: boolean
-  /** Whether a quiet tunnel's request is completed and released. Default: true. httpd: ProxyWebsocketAsync. */
+  /** Completes and releases the request of a quiet tunnel. Default: true. httpd: ProxyWebsocketAsync. */
   async?: boolean
-  /** How long a tunnel has to be quiet for that. Default: 0, at once. httpd: ProxyWebsocketAsyncDelay. */
+  /** How long a tunnel must be quiet before `async` completes its request. Default: 0, at once. httpd: ProxyWebsocketAsyncDelay. */
   asyncDelay?: Duration
-  /** Ends a tunnel in which no byte moved either way. Default: 0, never. httpd: ProxyWebsocketIdleTimeout. */
+  /** Ends a tunnel after this time without a byte in either direction. Default: 0, never. httpd: ProxyWebsocketIdleTimeout. */
   idleTimeout?: Duration
-  /** For a connection to the upstream, TLS included. Default: 10s. httpd: `connectiontimeout=`. */
+  /**
+   * How long the plugin waits for a connection to the upstream, TLS included; then the exchange is a 504. 0: no limit. Default: 10s. httpd:
+   * `connectiontimeout=`.
+   */
   connectTimeout?: Duration
   /**
-   * For the upstream's response head, and for more of its body; for a client, to send more of its own or to take more of the
-   * response. Default: 60s. httpd: `timeout=`, ProxyTimeout, Timeout.
+   * How long the plugin waits for the upstream's response head (then a 504) and for more of its body; and for a client to send more of its
+   * body (then a 408) or to take more of the response. 0: no limit. Default: 60s. httpd: `timeout=`, ProxyTimeout, Timeout.
    */
   timeout?: Duration
-  /** From the dial to a verified 101. Default: 10s. */
+  /** How long an upgrade may take from the dial to a verified 101; then it is a 504. 0: no limit. Default: 10s. */
   handshakeTimeout?: Duration
-  /** Ends a tunnel of which one side has ended this long ago. Default: 30s. */
+  /** Ends a tunnel this long after one side has ended. 0: never. Default: 30s. */
   halfCloseTimeout?: Duration
   /** Ends a tunnel this long after the switch. Default: 0, never. */
   maxLifetime?: Duration
-  /** Ends a tunnel of which one side has bytes waiting and drains none of them. Default: 60s. */
+  /** Ends a tunnel after this time in which bytes waited for one side and it drained none of them. 0: never. Default: 60s. */
   stallTimeout?: Duration
-  /** TCP keep-alive on both sockets of a tunnel. Default: 30s; 0 is off. httpd: `keepalive=`. */
+  /** The idle time before TCP keep-alive probes, on both sockets of a tunnel; 0 is off. Default: 30s. httpd: `keepalive=`. */
   keepAlive?: Duration
   /** Sends the client's Host to the upstream. Default: false. httpd: ProxyPreserveHost. */
   preserveHost?: boolean
   /**
-   * Leads redirects and cookies of the upstream back through this server: below the route's prefix, at the client's scheme and host.
-   * Not for `fallbackToHttp: false`, which relays bytes. Default: true. httpd: ProxyPassReverse*.
+   * Maps redirects and cookies of the upstream back to this server: below the route's prefix, at the client's scheme and host. Without
+   * effect for `fallbackToHttp: false`, which relays bytes. Default: true. httpd: ProxyPassReverse*.
    */
   reverse?: boolean | ReverseOptions
-  /** Which fields tell the upstream who asked. Default: `'x-forwarded'`. httpd: ProxyAddHeaders. */
+  /** The fields that describe the client to the upstream. Default: `'x-forwarded'`. httpd: ProxyAddHeaders. */
   forwarded?: ForwardedMode
-  /** The Via field, both ways. Default: `'off'`. httpd: ProxyVia. */
+  /**
+   * Adds the `Via` field in both directions (RFC 9110, 7.6.3). `'full'` adds the software's name; `'block'` removes the field. Default:
+   * `'off'`. httpd: ProxyVia.
+   */
   via?: 'off' | 'on' | 'full' | 'block'
   /**
-   * Changes the headers of a request or an upgrade just before they are written. It returns them at once: a promise, also that of an
-   * async function, is a 500 (FST_WSTUNNEL_FUNCTION). What takes time belongs into a hook. httpd: RequestHeader. Default: none.
+   * Changes the headers of a request or an upgrade just before they are written, and returns them synchronously. A promise, also that of an
+   * async function, is a 500 (FST_WSTUNNEL_FUNCTION); use a hook for asynchronous work. Default: none. httpd: RequestHeader.
    */
   rewriteRequestHeaders?: (request: FastifyRequest, headers: HeaderMap) => HeaderMap
   /**
-   * Changes the headers of a response, a 101 too, and returns them at once, as `rewriteRequestHeaders` does. Not for
-   * `fallbackToHttp: false`, which relays bytes. httpd: Header. Default: none.
+   * Changes the headers of a response, a 101 included, and returns them synchronously, as `rewriteRequestHeaders` does. Without effect for
+   * `fallbackToHttp: false`, which relays bytes. Default: none. httpd: Header.
    */
   rewriteHeaders?: (headers: HeaderMap, request: FastifyRequest) => HeaderMap
-  /** TLS towards the upstream. httpd: SSLProxy*. Default: `{}`, verification on, TLS 1.2 or later. */
+  /** The options of TLS to the upstream. Default: `{}`, verification on, TLS 1.2 or later. httpd: SSLProxy*. */
   tls?: TlsOptions
-  /** Exact origins (`https://app.example`) that may open a WebSocket. Default: any. Others, and none: 403. */
+  /** The exact origins (`https://app.example`) that may open a WebSocket; another origin, or a missing one, is a 403 (RFC 6455, 10.2). Default: any. */
   allowedOrigins?: readonly string[]
-  /** Bounds, limit by limit over those at the top. Default: see each. httpd: `max=`. */
+  /** The limits of this route; each one given here overrides the one at the top level. Default: see each. httpd: `max=`. */
   limits?: Limits
-  /** Makes spans, and the headers by which the upstream goes on with them. Default: none. */
+  /** The source of trace spans, which also writes the trace headers for the upstream. Default: none. */
   tracing?: Tracing
-  /** Whether each forward has a connection of its own, which ends with it. Default: false. httpd: `disablereuse=`. */
+  /** Uses a connection of its own for each forward, and closes it afterwards. Default: false. httpd: `disablereuse=`. */
   disableReuse?: boolean
-  /** Which requests the route is for, as Fastify's route option. Default: none. httpd: `<VirtualHost>`. */
+  /** The constraints of the requests that the route serves, as in Fastify's route option. Default: none. httpd: `<VirtualHost>`. */
   constraints?: Record<string, unknown>
-  /** What hooks find in `request.routeOptions.config`. Default: none. httpd: `<Location>`. */
+  /** The object that hooks find in `request.routeOptions.config`. Default: none. httpd: `<Location>`. */
   config?: Record<string, unknown>
-  /** The level of the route's own log lines. Default: the scope's. httpd: LogLevel. */
+  /** The level of the route's log lines. Default: the scope's. httpd: LogLevel. */
   logLevel?: NonNullable<RegisterOptions['logLevel']>
-  /** How values are logged. Default: the scope's. */
+  /** The serializers of the route's log lines. Default: the scope's. */
   logSerializers?: NonNullable<RegisterOptions['logSerializers']>
-  /** Hooks before the decision is acted on; those of the scope come first. Default: none. httpd: `<Location>`. */
+  /** Hooks that run before the plugin acts on the decision; those of the scope run first. Default: none. httpd: `<Location>`. */
   onRequest?: onRequestHookHandler | onRequestHookHandler[]
-  /** Hooks after `onRequest`. Default: none. httpd: `<Location>`. */
+  /** Hooks that run after `onRequest`. Default: none. httpd: `<Location>`. */
   preValidation?: preValidationHookHandler | preValidationHookHandler[]
-  /** Hooks just before the upstream is dialled. Default: none. httpd: `<Location>`. */
+  /** Hooks that run just before the plugin dials the upstream. Default: none. httpd: `<Location>`. */
   preHandler?: preHandlerHookHandler | preHandlerHookHandler[]
-  /** Called after the switch. What it throws is logged. Default: none. */
+  /** Called after the switch. An error that it throws is logged. Default: none. */
   onTunnelOpen?: (tunnel: TunnelInfo, request: FastifyRequest) => void
-  /** Called once both connections are closed. What it throws is logged. Default: none. httpd: CustomLog. */
+  /** Called once, when both connections are closed. An error that it throws is logged. Default: none. httpd: CustomLog. */
   onTunnelClose?: (tunnel: TunnelInfo, outcome: TunnelOutcome) => void
 }
 
-/** Every duration that an entry may have, in milliseconds; 0 is none. */
+/** The durations of an entry, in milliseconds; 0 is none. */
 export interface Durations {
   readonly asyncDelay: number
   readonly idleTimeout: number
@@ -235,34 +256,34 @@ export interface Durations {
   readonly keepAlive: number
 }
 
-/** What a route is registered with at Fastify. */
+/** The options of an entry that go to Fastify's route. */
 export type FastifyRouteSettings = Pick<CommonOptions, 'config' | 'logLevel' | 'logSerializers' | 'onRequest' | 'preValidation' | 'preHandler'>
 
-/** One entry of the table, resolved: every option has its value. */
+/** One resolved entry of the table: every option has its value. */
 export interface Target {
-  /** The full path, as shown in metrics and logs. */
+  /** The full path, as in metrics and logs. */
   readonly route: string
-  /** What a request path begins with: Fastify's prefix, and the entry's own path. */
+  /** The prefix of a request's path: Fastify's prefix, then the entry's own path. */
   readonly prefix: PathPrefix
   /** The entry's own path, below Fastify's prefix. */
   readonly path: PathPrefix
-  /** How Fastify's router reads paths. */
+  /** The rules by which Fastify's router reads paths. */
   readonly rules: RouterRules
-  /** The methods given; `undefined` where it serves all that it can. */
+  /** The configured methods; `undefined` if the entry serves all that it can. */
   readonly methods: readonly string[] | undefined
   /** The methods that it serves. */
   readonly allMethods: readonly string[]
   readonly constraints: Readonly<Record<string, unknown>> | undefined
   readonly upstream: Address | BalancerRef | UpstreamFunction | false
-  /** ws and wss, and balancers of such members; functions too, since their scheme is not known before they are called. */
+  /** True for ws and wss, for balancers of such members, and for functions, since their scheme is unknown before a call. */
   readonly webSocket: boolean
-  /** Whether the prefix stands for the root of the upstream's path, and not for a text to be replaced literally. */
+  /** True if the prefix stands for the root of the upstream's path, instead of a text to be replaced literally. */
   readonly atRoot: boolean
-  /** Lower case, or the two words that are no tokens. */
+  /** The accepted protocols in lower case, or one of the two special words. */
   readonly upgrade: readonly string[] | 'ANY' | 'NONE'
   readonly fallbackToHttp: boolean
   readonly async: boolean
-  /** Milliseconds, as are the others; 0 is none. */
+  /** A duration in milliseconds, like the others; 0 is none. */
   readonly asyncDelay: number
   readonly connectTimeout: number
   readonly timeout: number
@@ -278,7 +299,7 @@ export interface Target {
   readonly allowedOrigins: readonly string[] | undefined
   readonly limits: Readonly<Required<Limits>>
   readonly tracing: Tracing | undefined
-  /** Who counts the tunnels of a client over all instances. */
+  /** The store that counts the tunnels of a client over all instances. */
   readonly store: LeaseStore | undefined
   readonly disableReuse: boolean
   /** The timers of this target's tunnels. */
@@ -288,10 +309,10 @@ export interface Target {
   readonly onTunnelClose: CommonOptions['onTunnelClose']
 }
 
-/** What a member says differently from its route. */
+/** The options in which a member of a balancer differs from its route. */
 export interface ConnectionOverrides {
   readonly tls?: TlsOptions
-  /** The name that a certificate is verified for, where `tls` says none: that which DNS was asked for. */
+  /** The name for which a certificate is verified if `tls` gives none: the name that was looked up in DNS. */
   readonly servername?: string
   /** Milliseconds. */
   readonly connectTimeout?: number

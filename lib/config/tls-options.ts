@@ -1,4 +1,4 @@
-/** TLS towards an upstream: which options there are, and whether Node can use them. */
+/** The TLS options of an upstream, and the check that Node can use them. */
 import { createSecureContext, type ConnectionOptions } from 'node:tls'
 
 export const tlsOptionNames = [
@@ -6,29 +6,32 @@ export const tlsOptionNames = [
   'ciphers', 'minVersion', 'maxVersion', 'secureContext', 'crl', 'sigalgs', 'ecdhCurve'
 ] as const
 
-/** TLS towards the upstream, as `tls.connect` takes it. Verification is on by default, and at least TLS 1.2. */
+/** The options of TLS to the upstream, as `tls.connect` takes them. Verification is on by default, and the minimum is TLS 1.2. */
 export type TlsOptions = Pick<ConnectionOptions, typeof tlsOptionNames[number]>
 
-/** What holds where nothing else is set, whatever the environment or the process has for a default. */
+/** The defaults, whatever the environment or the process sets. */
 export const tlsDefaults = { minVersion: 'TLSv1.2', rejectUnauthorized: true } as const
 
 const pemOptions = ['ca', 'cert', 'key', 'crl'] as const
 
-/** Text that is no PEM is most likely the path of a file. Of `ca` Node takes anything, and then trusts nobody. */
+/**
+ * Returns the faults of PEM texts. A text that is no PEM is most likely the path of a file. For `ca`, Node takes any text, and then trusts
+ * no certificate.
+ */
 function pemFaults (tls: TlsOptions | undefined): Array<readonly [name: string, finding: string]> {
   return pemOptions.flatMap((name) => {
     const value: unknown = tls?.[name]
     const wrong = (Array.isArray(value) ? value : [value]).find((item): item is string => typeof item === 'string' && !item.includes('-----BEGIN'))
     if (wrong === undefined) return []
-    // It may be a key that has lost its first line.
+    // The text may also be a key that has lost its first line.
     const isPath = wrong.length <= 200 && /^[^\n]*\.\w{2,4}$/.test(wrong)
     return [[name, `expected PEM text, got ${isPath ? `'${wrong}': read the file first` : 'text without -----BEGIN: a path? Read the file first'}`] as const]
   })
 }
 
 /**
- * What is wrong with TLS options, by path: better now than at every dial.
- * @param at their own path
+ * Returns the faults of TLS options, by path: found at registration instead of at every dial.
+ * @param at the path of the TLS options
  */
 export function tlsFaults (tls: TlsOptions | undefined, at: string): Array<readonly [path: string, finding: string]> {
   const faults = pemFaults(tls).map(([name, finding]) => [`${at}.${name}`, finding] as const)
@@ -36,7 +39,7 @@ export function tlsFaults (tls: TlsOptions | undefined, at: string): Array<reado
   return fault === undefined ? faults : [[at, fault]]
 }
 
-/** What Node says of TLS options that it cannot use. */
+/** Returns Node's error for TLS options that it cannot use. */
 function contextFault (tls: TlsOptions | undefined): string | undefined {
   if (tls === undefined) return undefined
   try {

@@ -1,20 +1,20 @@
-/** Where an upstream is: the URL of a target, taken apart once. Client bytes never come here. */
+/** The address of an upstream: the URL of a target, parsed once. Client bytes never reach this file. */
 
 /** An upstream's address. */
 export interface Address {
-  /** As shown in metrics and logs: scheme, host, port and path; never credentials. */
+  /** The address for metrics and logs: scheme, host, port and path; never credentials. */
   readonly label: string
-  /** Whether the URL's scheme was `ws` or `wss`. */
+  /** True if the URL's scheme was `ws` or `wss`. */
   readonly webSocket: boolean
   readonly secure: boolean
-  /** What is sent as Host: without the scheme's default port. */
+  /** The value of `Host`: without the scheme's default port. */
   readonly authority: string
   /** A name or an IP address, without brackets. */
   readonly hostname: string
   readonly port: number
-  /** A unix socket, which is dialled instead of host and port. */
+  /** The path of a unix socket, which replaces host and port. */
   readonly socketPath: string | undefined
-  /** The path of the URL; empty where it was written without one. */
+  /** The path of the URL; empty if the URL had none. */
   readonly path: string
 }
 
@@ -25,10 +25,10 @@ const schemes: Readonly<Record<string, { webSocket: boolean, secure: boolean, po
   'https:': { webSocket: false, secure: true, port: 443 }
 }
 
-/** What an upstream string may look like, for error messages. */
+/** The forms of an upstream string, for error messages. */
 export const expectedAddress = 'a ws:, wss:, http: or https: URL without credentials, query and fragment, or unix:/path|URL'
 
-/** `undefined` where the text is no address of an upstream. httpd's form for unix sockets: `unix:/path|ws://host/`. */
+/** Parses an upstream's address; returns `undefined` if the text is none. httpd's form for unix sockets: `unix:/path|ws://host/`. */
 export function parseAddress (text: string): Address | undefined {
   const unix = /^unix:([^|]+)\|(.+)$/.exec(text)
   const socketPath = unix?.[1]
@@ -39,7 +39,7 @@ export function parseAddress (text: string): Address | undefined {
   const scheme = schemes[url.protocol]
   if (scheme === undefined || url.hostname === '') return undefined
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') return undefined
-  // Of ws and wss the URL standard knows the default port as well, so that `host` leaves it out.
+  // The URL standard knows the default ports of ws and wss as well, so `host` leaves them out.
   return Object.freeze({
     label: socketPath === undefined ? url.href : `unix:${socketPath}|${url.href}`,
     webSocket: scheme.webSocket,
@@ -56,7 +56,7 @@ export function isAddress (text: string): boolean {
   return parseAddress(text) !== undefined
 }
 
-/** A balancer, and the path below its members' own: `balancer://name/path`. */
+/** A balancer, and the path below the members' own: `balancer://name/path`. */
 export interface BalancerRef {
   readonly balancer: string
   readonly path: string
@@ -68,7 +68,7 @@ export function isUpstream (text: string): boolean {
   return (parseBalancerRef(text) ?? parseAddress(text)) !== undefined
 }
 
-/** `undefined` where the text names no balancer. */
+/** Parses the URL of a balancer; returns `undefined` if the text is none. */
 export function parseBalancerRef (text: string): BalancerRef | undefined {
   const match = /^balancer:\/\/([a-z0-9][a-z0-9_.-]*)(\/[\x21-\x7e]*)?$/i.exec(text)
   if (match === null || /[?#\\]|\/\.{1,2}(\/|$)/.test(match[2] ?? '')) return undefined

@@ -1,15 +1,15 @@
-/** What functions of the options throw and return, made safe to look at: no getter of theirs, and no promise, is to end the process. */
+/** Makes the errors and results of a user's functions safe to read: no getter or rejected promise of theirs may end the process. */
 import { FunctionError } from '../errors.ts'
 
-/** What is read of an error, by Fastify and by loggers, beside what can be enumerated. */
+/** The non-enumerable properties of an error that Fastify and loggers read. */
 const names = ['message', 'stack', 'name', 'constructor', 'code', 'statusCode', 'status', 'headers', 'validation', 'errors', 'cause'] as const
 
-/** How many causes of an error a logger follows, at most. */
+/** The maximum number of causes of an error that a logger follows. */
 const mostCauses = 16
 
 /**
- * What was thrown, as an Error that can be sent and logged: itself, where it is one that can be read; else FST_WSTUNNEL_FUNCTION.
- * Objects with a status are thrown in place of errors in Fastify applications, and errors come from other realms: the status holds.
+ * Returns a thrown value as an Error that can be sent and logged: the value itself if it is a readable error, else FST_WSTUNNEL_FUNCTION.
+ * Fastify applications throw objects with a status in place of errors, and errors of other realms: their status is kept.
  */
 export function readable (thrown: unknown): Error {
   const isReadable = canBeRead(thrown)
@@ -36,7 +36,7 @@ function canBeRead (thrown: unknown): boolean {
   }
 }
 
-/** Calls back with what a promise is rejected with, of whatever realm or library. Anything else is none. */
+/** Calls back with the reason if a promise of any realm or library rejects. Any other value is ignored. */
 export async function whenRejected (value: unknown, callback: (reason: unknown) => void): Promise<void> {
   try {
     await value
@@ -46,8 +46,8 @@ export async function whenRejected (value: unknown, callback: (reason: unknown) 
 }
 
 /**
- * What a function returned whose answer cannot be waited for.
- * @throws FunctionError where it is a promise; what that is rejected with is nobody's to hear
+ * Returns the result of a function that must be synchronous.
+ * @throws FunctionError if it is a promise; the rejection of that promise is ignored
  */
 export function immediate<T> (returned: T): T {
   if (!isThenable(returned)) return returned
@@ -63,7 +63,7 @@ function isThenable (value: unknown): boolean {
   }
 }
 
-/** Writes to a log. A logger of the user's that throws has nobody to tell. */
+/** Writes to a log. An error of the user's logger is swallowed: there is nowhere to report it. */
 export function logging (write: () => void): void {
   try {
     write()
