@@ -1,4 +1,4 @@
-/** Dials an upstream: TCP or a unix socket, and TLS over it. The only place where a connection is made. */
+/** Dials an upstream: TCP or a unix socket, and TLS over it. Every connection to an upstream is made here. */
 import { closeSync, openSync } from 'node:fs'
 import { connect, isIP, type NetConnectOpts, type OnReadOpts, type Socket } from 'node:net'
 import { devNull } from 'node:os'
@@ -11,32 +11,33 @@ import { outsideRequests } from '../net/async-context.ts'
 import { OnReadReader } from '../net/onread-reader.ts'
 import { ignoreErrors } from '../net/socket.ts'
 
-/** What to dial, and how. */
+/** The address to dial, and the options of the connection. */
 export interface DialOptions {
   readonly address: Address
   readonly tls: TlsOptions
-  /** Milliseconds, TLS included; 0 is none. */
+  /** The milliseconds that the dial may take, TLS included; 0 is no limit. */
   readonly connectTimeout: number
-  /** Milliseconds of TCP keep-alive; 0 is off. */
+  /** The idle milliseconds before TCP keep-alive probes; 0 is off. */
   readonly keepAlive: number
 }
 
-/** What a stream may buffer: Node 20's default, a quarter of it, would stop and start reading at every chunk. */
+/** The high-water mark of a stream, in bytes. With Node 20's default, a quarter of it, a stream would stop and start reading at every chunk. */
 const highWaterMark = 65_536
 
 /** A connection to an upstream. */
 export interface UpstreamConnection {
-  /** What to speak on. */
+  /** The stream to read and write. */
   readonly stream: Duplex
-  /** The TCP or unix socket under it: the same, but for TLS. */
+  /** The TCP or unix socket under the stream. Without TLS it is the stream itself. */
   readonly transport: Socket
 }
 
 /**
- * Dials, outside of any request's context: the connection may outlive the request. Calls back once, from outside as well, with a connection that is ready to be written to (for TLS: verified), or an error.
- * @param tunnelled for a tunnel: what is read need not go through a stream, and keep-alive is asked for once the tunnel lives
- * @param callerTimeout milliseconds after which the caller gives up by itself: a `connectTimeout` as long as that needs no timer
- * @returns gives up: nothing is called back after that
+ * Dials, outside of any request's context: the connection may outlive the request. Calls back once, also outside of it, with an error or
+ * with a connection that is ready for writing (for TLS: verified).
+ * @param tunnelled true for a tunnel: its bytes need not go through a stream, and keep-alive is enabled only once the tunnel lives
+ * @param callerTimeout the milliseconds after which the caller gives up by itself: a `connectTimeout` of that length or more needs no timer
+ * @returns a function that gives up the dial: no callback follows
  */
 export function dial (
   options: DialOptions, callback: (error: Error | null, dialled: UpstreamConnection | null) => void, tunnelled = false, callerTimeout: number = Infinity
@@ -44,7 +45,7 @@ export function dial (
   const { address, connectTimeout } = options
   const keepAlive = tunnelled ? 0 : options.keepAlive
   const transport = tunnelled && !address.secure ? outsideRequests(connectDirectly, address) : outsideRequests(connectStream, address, keepAlive)
-  // TLS goes over a socket that we dialled, so that the socket can be reset: a TLS stream cannot.
+  // TLS runs over a socket that this function dialled, so that the socket can be reset: a TLS stream cannot.
   let stream: Duplex
   try {
     stream = address.secure ? outsideRequests(startTls, options, transport) : transport
@@ -59,7 +60,7 @@ export function dial (
   let connected = false
   const onConnect = (): void => { connected = true }
   const onReady = (): void => finish(null)
-  // Once TCP stands, whatever breaks before TLS does is TLS's fault: also a plain close.
+  // Once TCP is connected, every failure before the TLS handshake completes counts as TLS's, a plain close included.
   const onError = (cause: Error): void => finish(address.secure && connected ? new TlsError({ cause }) : dialError(cause))
   const onClose = (): void => finish(address.secure ? new TlsError() : new ClosedError())
   const release = (): void => {
@@ -87,11 +88,11 @@ export function dial (
 
 function dialError (cause: Error): Error {
   const error = toProxyError(cause)
-  // Without descriptors for its files and sockets, the system's resolver says that there is no such name.
+  // Without descriptors for its files and sockets, the system's resolver reports that the name does not exist.
   return error instanceof NameError && !canOpen(resolverFiles) ? new ShortageError({ cause }) : error
 }
 
-/** How many descriptors a look-up may need at a time: a file, and a socket for each name server. */
+/** The number of descriptors that one look-up may need: a file, and a socket for each name server. */
 const resolverFiles = 4
 
 function canOpen (count: number): boolean {
@@ -116,7 +117,7 @@ function connectStream (address: Address, keepAlive: number): Socket {
 }
 
 function connectOptions (address: Address, keepAlive: number, onread: OnReadOpts | undefined): NetConnectOpts {
-  const options: object = { // without a spread, which takes longer than the rest of this function
+  const options: object = { // no spread: it would take longer than the rest of this function
     host: address.hostname,
     port: address.port,
     path: address.socketPath,
@@ -131,11 +132,11 @@ function connectOptions (address: Address, keepAlive: number, onread: OnReadOpts
 }
 
 function startTls ({ address, tls }: DialOptions, transport: Socket): Duplex {
-  // SNI and the name check go by the upstream's own name, never by the client's Host (RFC 6066, 3: no addresses).
+  // SNI and the check of the certificate use the upstream's own name, never the client's Host (RFC 6066, 3: no addresses).
   const servername = tls.servername ?? (isIP(address.hostname) === 0 ? address.hostname : '')
   const secure = connectTls({ ...tlsDefaults, ...tls, host: address.hostname, servername, socket: transport })
   secure.allowHalfOpen = true
-  // A transport that fails before TLS begins does not tell the stream over it.
+  // A transport that fails before TLS begins does not report that to the stream over it.
   transport.once('error', onTransportError.bind(secure))
   return secure
 }
@@ -145,16 +146,15 @@ function onTransportError (this: Duplex, error: Error): void {
 }
 
 /**
- * Whether a connection that has ended was reset. Of a reset that comes together with data Node tells as of an end; that
- * there is no peer any more still shows. To be asked at its end, before anything else was asked of the peer. An end that was
- * a regular one, but which a reset has followed before it was read, looks the same: better a whole response that passes for
- * cut off than the other way about.
+ * Returns true if an ended connection was reset. Node reports a reset that arrives together with data as an end, but the socket then has no
+ * peer any more. Call it at the connection's end, before any other property of the peer is read. A regular end that a reset followed before
+ * Node read it looks the same: a whole response that counts as cut off does less harm than the opposite.
  */
 export function wasReset ({ localAddress, remoteAddress }: Socket): boolean {
-  return remoteAddress === undefined && localAddress !== undefined // a unix socket has neither
+  return remoteAddress === undefined && localAddress !== undefined // a unix socket has neither address
 }
 
-/** Destroys a connection that nobody wants, whatever still becomes of it. */
+/** Destroys a connection that is not needed, and ignores its later errors. */
 export function discard ({ stream, transport }: UpstreamConnection): void {
   ignoreErrors(stream)
   if (transport !== stream) ignoreErrors(transport)

@@ -1,37 +1,40 @@
-/** The connections of one upstream that carry forwards: bounded in number, kept while they rest, waited for in order. */
+/** The connections of one upstream that carry forwards: bounded in number, kept while idle, and given to waiting forwards in order. */
 import { ClosedError, LimitError, toProxyError } from '../errors.ts'
 import { dial, type DialOptions } from './connect.ts'
 import { type ConnectionOptions, PoolClient } from './pool-client.ts'
 
 export interface PoolOptions extends ConnectionOptions {
   readonly dialOptions: DialOptions
-  /** The most connections, those that are being dialled included. */
+  /** The maximum number of connections, dials in flight included. */
   readonly maxConnections: number
-  /** How long one is waited for where there are as many as may be, in milliseconds; 0 is without end. */
+  /** The milliseconds that a forward waits for a connection if the pool is full; 0 is no limit. */
   readonly timeout: number
 }
 
-/** Who asks for a connection. One of the two is called, once, unless it leaves before. */
+/** A caller that needs a connection. The pool calls one of the two, once, unless the caller cancels first. */
 export interface Borrower {
-  /** The connection is its own until the exchange that it dispatches there is over. */
+  /** Called with a connection. It belongs to the borrower until the exchange that it dispatches there has ended. */
   connected (connection: PoolClient): void
-  /** @param error a WstunnelError: what the dial failed with, or 503 where the wait was too long */
+  /**
+   * Called if there is no connection.
+   * @param error a WstunnelError: the error of the dial, or a 503 after too long a wait
+   */
   unconnected (error: Error): void
 }
 
-/** A place in the queue, or a dial. */
+/** A place in the queue, or a dial in flight. */
 export interface Ticket {
-  /** Nobody waits any more. Without effect once the borrower was called. */
+  /** Gives the place up. Without effect once the borrower was called. */
   cancel (): void
 }
 
 export class ConnectionPool {
   readonly #options: PoolOptions
-  /** At rest: the last used is the next, so that those beyond the need grow old. */
+  /** The idle connections. The last used is the next to be used, so that connections beyond the need grow old. */
   readonly #idle: PoolClient[] = []
   readonly #connections: Set<PoolClient> = new Set()
   readonly #dialling: Set<Wait> = new Set()
-  /** Only while there are as many connections as may be. */
+  /** The waiting borrowers; there are some only while the pool is full. */
   readonly #waiting: Set<Wait> = new Set()
   #serving: NodeJS.Immediate | undefined = undefined
   #closed = false
@@ -40,7 +43,7 @@ export class ConnectionPool {
     this.#options = options
   }
 
-  /** Whether the next request has to wait. */
+  /** True if the next request has to wait. */
   get isFull (): boolean {
     return this.#idle.length === 0 && !this.#hasRoom
   }
@@ -49,7 +52,7 @@ export class ConnectionPool {
     return this.#connections.size + this.#dialling.size < this.#options.maxConnections
   }
 
-  /** A connection at rest, if there is one. */
+  /** Returns an idle connection, if there is one. */
   take (): PoolClient | undefined {
     for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
       if (connection.isOpen) return connection
@@ -59,8 +62,8 @@ export class ConnectionPool {
   }
 
   /**
-   * Dials, or waits where there are as many connections as may be.
-   * @param unshared a connection that nobody has used before, also where others become free
+   * Dials, or waits if the pool is full.
+   * @param unshared demands a new connection, even if others become idle
    */
   wait (borrower: Borrower, unshared: boolean): Ticket {
     const wait = new Wait(borrower, unshared, this)
@@ -95,13 +98,13 @@ export class ConnectionPool {
         wait.unconnected(toProxyError(error))
         this.#serveSoon()
       })
-    } catch (error) { // of arguments that Node refuses
+    } catch (error) { // Node throws for arguments that it refuses
       this.#dialling.delete(wait)
       process.nextTick(() => wait.unconnected(toProxyError(error)))
     }
   }
 
-  /** Not at once: of many clients that leave together one would have a dial begun for the next, and so on. */
+  /** Serves the queue, but not at once: if many clients left together, each would otherwise begin a dial for the next. */
   #serveSoon (): void {
     if (this.#waiting.size === 0) return
     this.#serving ??= setImmediate(() => {
@@ -110,7 +113,7 @@ export class ConnectionPool {
     })
   }
 
-  /** Lets those dial for whom there is room now, in order. */
+  /** Dials for waiting borrowers, in order, while there is room. */
   #serve (): void {
     for (const wait of this.#waiting) {
       if (!this.#hasRoom) return
@@ -129,7 +132,7 @@ export class ConnectionPool {
     this.#serveSoon()
   }
 
-  /** @internal An exchange is over, and its connection stands. */
+  /** @internal Called when an exchange has ended and its connection is still open. */
   released (connection: PoolClient): void {
     if (!this.#connections.has(connection)) return
     if (this.#closed || !connection.kept || !connection.isOpen) return this.#discard(connection)
@@ -144,7 +147,7 @@ export class ConnectionPool {
     next.connected(connection)
   }
 
-  /** @internal A connection has ended. */
+  /** @internal Called when a connection has ended. */
   disconnected (connection: PoolClient): void {
     if (!this.#connections.delete(connection)) return
     const at = this.#idle.indexOf(connection)
@@ -157,13 +160,13 @@ export class ConnectionPool {
     void connection.destroy()
   }
 
-  /** Keeps no connection any more. What is under way ends on its own. */
+  /** Closes idle connections, and each other one after its exchange. */
   close (): void {
     this.#closed = true
     for (const connection of this.#idle.splice(0)) this.#discard(connection)
   }
 
-  /** Ends all of it; forwards that are under way are cut off. */
+  /** Destroys all connections; forwards in flight are cut off. */
   async destroy (): Promise<void> {
     this.close()
     clearImmediate(this.#serving)

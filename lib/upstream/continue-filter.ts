@@ -1,36 +1,34 @@
 /**
- * What undici is not to see of a response's beginning.
- *
- * `100 Continue` without being asked: RFC 9110, 15.2 wants a client to be able to take it, and some servers send it before every
- * answer to a POST; undici ends the connection. So it is taken out of what undici reads, where a response begins and nowhere else.
- *
- * The length of a body that does not come: RFC 9112, 6.3 has a 204 and a 304 end with their head whatever that says, and a response to HEAD;
- * undici waits for the body of the former, and ends the connection of the latter unless it is told that it may be kept.
+ * Hides two things at the beginning of a response from undici. First, an unsolicited `100 Continue`: RFC 9110, 15.2 demands that a client
+ * can take it, and some servers send it before every response to a POST; undici ends the connection. The filter removes it from the bytes
+ * that undici reads, at the beginning of a response and nowhere else. Second, the length of a body that never comes: by RFC 9112, 6.3 a
+ * 204, a 304 and a response to HEAD end with their head, whatever the length says. undici waits for the body of a 204 or 304, and ends the
+ * connection after a response to HEAD unless it is told to keep it.
  */
 import type { Readable } from 'node:stream'
 import { endOfHead, fieldChar, tchar } from '../http/syntax.ts'
 import { emptyBuffer } from '../net/empty-buffer.ts'
 
-/** More interim responses than this before one final one are a flood (httpd: 10). */
+/** The maximum number of interim responses before a final one; more are a flood (httpd: 10). */
 export const maxInterim = 8
-/** An interim head longer than this is not waited for. */
+/** The maximum size of an interim head, in bytes; the filter does not wait for the end of a longer one. */
 const maxHeldBytes = 16_384
 
 const nothingWithheld: readonly string[] = []
 const statusAt = 'HTTP/1.1 '.length
 
-/** The connections of one client of undici's, one after the other, each with one request at a time. */
+/** The filter of one undici client, whose connections follow one another, with one request at a time. */
 export class ContinueFilter {
-  /** Whether a byte has come since a request was sent. */
+  /** True if a byte has come since the last request was sent. */
   begun = false
-  /** How many have been taken out since then. */
+  /** The number of interim responses removed since then. */
   taken = 0
-  /** The Content-Length that a 304 has, as a field: that of the response to a GET. */
+  /** The Content-Length of a 304, as a field: it is the length of the response to a GET. */
   withheld: readonly string[] = nothingWithheld
   #expected = false
   #toHead = false
 
-  /** A request is to be sent: what comes next is the beginning of a response. */
+  /** Called before a request is sent: the next bytes begin a response. */
   expect (method = 'GET'): void {
     this.#expected = true
     this.#toHead = method === 'HEAD'
@@ -39,7 +37,7 @@ export class ContinueFilter {
     this.taken = 0
   }
 
-  /** Looks at what is read from this stream before the reader does: at less than half the cost of reading it and putting it back. */
+  /** Filters the bytes of a stream before its reader gets them, at less than half the cost of reading them and putting them back. */
   watch (stream: Readable): void {
     const read = stream.read
     let held = emptyBuffer
@@ -57,7 +55,7 @@ export class ContinueFilter {
     return hasNoBody(bytes, at) || (this.#toHead && 'HTTP/1.'.startsWith(bytes.toString('latin1', at, at + 7)))
   }
 
-  /** Of a response without a body, which begins at `at`. A head that is not plain is for others to refuse. */
+  /** Mends the head of a response without a body, which begins at `at`. A malformed head passes unchanged: undici refuses it. */
   #mend (passed: Buffer, bytes: Buffer, at: number): { passed: Buffer, rest: Buffer } {
     const end = bytes.indexOf(endOfHead, at)
     if (end === -1 && bytes.length - at <= maxHeldBytes) return { passed, rest: bytes.subarray(at) }
@@ -79,7 +77,7 @@ export class ContinueFilter {
     return `${head.slice(0, -2)}Connection: keep-alive\r\n\r\n`
   }
 
-  /** What passes of these bytes, and what cannot be told yet. */
+  /** Splits bytes into those that pass, and those that cannot be judged yet. */
   #take (bytes: Buffer): { passed: Buffer, rest: Buffer } {
     let passed = emptyBuffer
     let at = 0
@@ -99,15 +97,15 @@ export class ContinueFilter {
   }
 }
 
-/** Whether the response that begins at `at` is a 204 or a 304, as far as it has come. */
+/** Returns true if the response that begins at `at` is a 204 or a 304, as far as its bytes have come. */
 function hasNoBody (bytes: Buffer, at: number): boolean {
   const second = bytes[at + statusAt + 1]
-  if (second !== undefined && second !== 0x30) return false // as in nearly all but a 200
+  if (second !== undefined && second !== 0x30) return false // true of nearly every status but 200
   const start = bytes.toString('latin1', at, at + statusAt + 3)
   return ['HTTP/1.1 204', 'HTTP/1.1 304', 'HTTP/1.0 204', 'HTTP/1.0 304'].some((each) => each.startsWith(start))
 }
 
-/** Where the interim head that begins at `at` ends: `at` where none begins, -1 where that is not known yet. */
+/** Returns the end of the interim head that begins at `at`: `at` if none begins, -1 if the bytes do not tell yet. */
 function interimEnd (bytes: Buffer, at: number): number {
   const one = bytes[at + statusAt]
   if (one !== undefined && (one !== 0x31 || bytes[at] !== 0x48)) return at // neither `1` nor `H`
@@ -121,7 +119,7 @@ function interimEnd (bytes: Buffer, at: number): number {
 const plainHead = headOf('\\d\\d\\d')
 const continueHead = headOf('100')
 
-/** A whole head of a response with such a status. */
+/** Returns an expression that matches a whole response head with such a status. */
 function headOf (status: string): RegExp {
   return new RegExp(`^HTTP/1\\.[01] ${status}(?: [${fieldChar}]*)?\\r\\n(?:[${tchar}]+:[${fieldChar}]*\\r\\n)*\\r\\n$`)
 }

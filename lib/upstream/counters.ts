@@ -1,36 +1,36 @@
-/** Counters and histograms: plain numbers that an exchange adds to as it goes, and that add up to any total. */
+/** Counters and histograms: plain numbers that an exchange adds to as it goes, and that can be summed. */
 import { type TunnelReason, tunnelReasons } from '../tunnel/reasons.ts'
 
-/** Where an upgrade was refused, in the order of its life. */
+/** The stages at which an upgrade can be refused, in their order. */
 export const refusalStages = ['decision', 'limit', 'dial', 'handshake', 'upstream'] as const
 
 /**
- * `decision`: the offer or the request was not acceptable (400, 403, 426). `limit`: a limit or the drain (429, 503).
- * `dial`: no connection to the upstream. `handshake`: connected, but no verified answer (502, 504).
- * `upstream`: the upstream refused with a response of its own, which was relayed.
+ * The stage at which an upgrade was refused. `decision`: the offer or the request was not acceptable (400, 403, 426). `limit`: a limit or
+ * the drain (429, 503). `dial`: no connection to the upstream. `handshake`: connected, but no verified response (502, 504). `upstream`: the
+ * upstream refused with a response of its own, which was relayed.
  */
 export type RefusalStage = typeof refusalStages[number]
 
-/** The hundreds of a status. */
+/** The class of a status code. */
 export type StatusClass = '1xx' | '2xx' | '3xx' | '4xx' | '5xx'
 
-/** Upper bounds in milliseconds. */
+/** The upper bounds of the buckets, in milliseconds. */
 const latencyBounds = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000]
 const lifetimeBounds = [100, 1000, 10_000, 60_000, 300_000, 900_000, 3_600_000, 14_400_000, 86_400_000, 604_800_000]
 
-/** A histogram as it is shown: cumulative, as in Prometheus; what is above the last bound is only in `count`. */
+/** A histogram with cumulative buckets, as in Prometheus; values above the last bound count only in `count`. */
 export interface Histogram {
-  /** How many values there were. */
+  /** The number of values. */
   count: number
-  /** Of all values, in milliseconds. */
+  /** The sum of all values, in milliseconds. */
   sum: number
-  /** `le`: upper bound in milliseconds; `count`: how many values were at most that. */
+  /** The buckets. `le`: the upper bound in milliseconds; `count`: the number of values up to that bound. */
   buckets: Array<{ le: number, count: number }>
 }
 
 export class HistogramCounter {
   readonly #bounds: readonly number[]
-  /** Empty until there is a value: of a table of thousands of entries most have none. */
+  /** Empty until there is a value: in a table of thousands of entries, most have none. */
   #counts: number[] = []
   #count = 0
   #sum = 0
@@ -73,9 +73,9 @@ export class HistogramCounter {
 const noneClosed: Readonly<Record<TunnelReason, number>> = zeros(tunnelReasons)
 const noneRefused: Readonly<Record<RefusalStage, number>> = zeros(refusalStages)
 
-/** What is counted of the exchanges of one upstream, or of those of a route that never had one. */
+/** The counters of the exchanges of one upstream, or of those exchanges of a route that reached none. */
 export class Counters {
-  /** Upgrades under way: not shown, but what is being dialled is not idle. */
+  /** Upgrades in flight. Metrics do not show them, but an upstream that is being dialled is not idle. */
   pending = 0
   active = 0
   suspended = 0
@@ -95,7 +95,7 @@ export class Counters {
   forwardBytesFromUpstream = 0
   readonly duration: HistogramCounter = new HistogramCounter(latencyBounds)
 
-  /** Exchanges that live: what a limit or a balancer looks at. */
+  /** The number of exchanges in flight and live tunnels, for limits and balancers. */
   get busy (): number {
     return this.pending + this.active + this.suspended + this.inFlight
   }

@@ -1,6 +1,7 @@
 /**
- * Our half of an upgrade, towards one upstream: dial, send the head, read the answer. Nothing but that head is sent
- * before a 101 that has been verified (CVE-2019-17567, CVE-2026-2833). Never over a pooled connection.
+ * One HTTP/1.1 exchange with an upstream on a connection of its own, such as the handshake of an upgrade: it dials, sends the head and
+ * reads the response. It sends nothing but that head before a verified 101 (CVE-2019-17567, CVE-2026-2833), and never uses a pooled
+ * connection.
  */
 import { hash } from 'node:crypto'
 import type { Socket } from 'node:net'
@@ -16,37 +17,40 @@ import { maxInterim } from './continue-filter.ts'
 
 export interface Http1ExchangeOptions {
   readonly dialOptions: DialOptions
-  /** The request head, serialised, and a small body behind it. */
+  /** The serialised request head, followed by a small body if there is one. */
   readonly head: Buffer
   readonly method: string
-  /** The one protocol that was asked for, in lower case. */
+  /** The one protocol requested, in lower case. */
   readonly token: string
-  /** The client's `Sec-WebSocket-Key`, where the protocol is WebSocket. */
+  /** The client's `Sec-WebSocket-Key`, if the protocol is WebSocket. */
   readonly key: string | undefined
-  /** Milliseconds from the dial to the final response head; 0 is none. */
+  /** The milliseconds from the dial to the final response head; 0 is no limit. */
   readonly handshakeTimeout: number
-  /** Bytes of a response head, those of interim responses included. */
+  /** The maximum size of a response head in bytes, interim responses included. */
   readonly maxResponseHead: number
 }
 
-/** Who waits for the response. One of the two is called, once. */
+/** The caller that waits for the response. The exchange calls one of the two, once. */
 export interface Http1ExchangeOwner {
-  /** It has the connection from here on, and is to listen to it, or to pause it, before it returns. */
+  /** Called with the response. The owner has the connection from here on; it must listen to it, or pause it, before it returns. */
   onResponse (answer: UpgradeResult): void
-  /** @param reason a WstunnelError 502, 503 or 504, or what `abort` was given */
+  /**
+   * Called if the exchange fails.
+   * @param reason a WstunnelError 502, 503 or 504, or the argument of `abort`
+   */
   onError (reason: unknown): void
 }
 
-/** The upstream's final answer, and the connection it came on. */
+/** The upstream's final response, and its connection. */
 export interface UpgradeResult {
   readonly head: ResponseHead
-  /** A verified 101 has none. */
+  /** The framing of the body; `undefined` for a verified 101. */
   readonly framing: Framing | undefined
   readonly stream: Duplex
   readonly transport: Socket
-  /** All bytes so far, as they came: interim responses, the head, and what follows it. */
+  /** All bytes so far, as they came: interim responses, the head, and the bytes after it. */
   readonly received: Buffer
-  /** Where in `received` the final head ends. */
+  /** The offset in `received` at which the final head ends. */
   readonly headEnd: number
 }
 
@@ -58,7 +62,7 @@ type Stream = Duplex & { [kExchange]?: Http1Exchange | undefined }
 
 /** One attempt at an upgrade. */
 export class Http1Exchange {
-  /** Whether a connection stood: tells a failed dial from a failed handshake. */
+  /** True once the connection was established: it tells a failed dial from a failed handshake. */
   connected = false
   readonly #options: Http1ExchangeOptions
   readonly #owner: Http1ExchangeOwner
@@ -67,7 +71,7 @@ export class Http1Exchange {
   #connection: UpstreamConnection | undefined = undefined
   #settled = false
   #received = emptyBuffer
-  /** Where in `#received` the next head begins. */
+  /** The offset in `#received` at which the next head begins. */
   #start = 0
   #interim = 0
 
@@ -76,7 +80,7 @@ export class Http1Exchange {
     this.#owner = owner
   }
 
-  /** Called once. */
+  /** Starts the exchange. Called once. */
   run (): void {
     const { dialOptions, handshakeTimeout } = this.#options
     this.#giveUp = dial(dialOptions, (error, dialled) => {
@@ -86,7 +90,7 @@ export class Http1Exchange {
     if (handshakeTimeout > 0) this.#timer = setTimeout(onTimeout, handshakeTimeout, this)
   }
 
-  /** Gives up. Without effect once there is an answer. */
+  /** Gives up. Without effect once there is a response. */
   abort (reason: unknown): void {
     if (this.#settled) return
     const giveUp = this.#giveUp
@@ -96,7 +100,7 @@ export class Http1Exchange {
     this.#owner.onError(reason)
   }
 
-  /** Sends our head and reads until the final one. */
+  /** Sends the head and reads until the final response head. */
   #converse (dialled: UpstreamConnection): void {
     this.#connection = dialled
     this.connected = true
@@ -106,7 +110,7 @@ export class Http1Exchange {
     stream.on('end', onEnd)
     stream.on('error', onError)
     stream.on('close', onClose)
-    // Nobody else would ever find out that the upstream is gone.
+    // Without a timer, only keep-alive shows that the upstream is gone.
     if (this.#options.handshakeTimeout === 0) keepAlive(dialled.transport, this.#options.dialOptions.keepAlive)
     stream.write(this.#options.head)
   }
@@ -114,10 +118,10 @@ export class Http1Exchange {
   #settle (): void {
     this.#settled = true
     clearTimeout(this.#timer)
-    this.#giveUp = done // the dial's scope would live as long as the cleared timer
+    this.#giveUp = done // else the scope of the dial would live as long as the cleared timer
     const stream: Stream | undefined = this.#connection?.stream
     if (stream === undefined) return
-    stream[kExchange] = undefined // which would keep the request's head alive
+    stream[kExchange] = undefined // else the stream would keep the request's head alive
     stream.off('data', onData)
     stream.off('end', onEnd)
     stream.off('error', onError)
@@ -152,15 +156,15 @@ export class Http1Exchange {
     }
   }
 
-  /** @internal The upstream has ended. */
+  /** @internal Called when the upstream ends the connection. */
   ended (): void {
     if (this.#received.length === 0) this.abort(new ClosedError())
     else this.abort(new InvalidResponseError({ cause: new Error(isTls(this.#received) ? answeredWithTls : 'the upstream closed within its response head') }))
   }
 
   /**
-   * The framing of an ordinary answer, or `undefined` for a 101 that switches to just what was asked for.
-   * @throws Error where it is neither
+   * Returns the framing of an ordinary response, or `undefined` for a 101 that switches to exactly the requested protocol.
+   * @throws Error if the response is neither
    */
   #verify (head: ResponseHead): Framing | undefined {
     if (head.status !== 101) {
@@ -180,7 +184,7 @@ export class Http1Exchange {
   }
 }
 
-/** RFC 6455, 4.2.2. */
+/** Returns the `Sec-WebSocket-Accept` for a key (RFC 6455, 4.2.2). */
 function acceptFor (key: string): string {
   return hash('sha1', key + webSocketGuid, 'base64')
 }
@@ -209,7 +213,7 @@ function onClose (this: Stream): void {
 
 const answeredWithTls = 'the upstream answered with TLS'
 
-/** A TLS record, of the type alert or handshake: a plain upstream would have begun with `HTTP/`. */
+/** Returns true for a TLS record of the type alert or handshake: a plain upstream would begin with `HTTP/`. */
 function isTls ([type, version]: Buffer): boolean {
   return (type === 0x15 || type === 0x16) && version === 3
 }

@@ -1,4 +1,4 @@
-/** The body of an upstream's answer that is no switch: read off the handshake's connection, which ends with it. */
+/** The body of an upstream's response that is no switch: it is read from the connection of the handshake, which ends with it. */
 import type { Socket } from 'node:net'
 import { type Duplex, Readable } from 'node:stream'
 import { ClosedError, InvalidResponseError, timedOut } from '../errors.ts'
@@ -10,11 +10,11 @@ export interface RawResponseBodyOptions {
   readonly stream: Duplex
   readonly transport: Socket
   readonly framing: Framing
-  /** What of the body came with the head. */
+  /** The bytes of the body that came with the head. */
   readonly rest: Buffer
-  /** Milliseconds without a byte; 0 is none. */
+  /** The maximum milliseconds without a byte; 0 is no limit. */
   readonly timeout: number
-  /** Bytes as they came, with their framing, instead of the body's own. */
+  /** True to yield the bytes as they came, with their framing, instead of the body's content. */
   readonly raw: boolean
 }
 
@@ -38,11 +38,11 @@ export class RawResponseBody extends Readable {
     stream.on('error', (cause) => this.destroy(new ClosedError({ cause })))
     stream.on('close', () => this.#ended(false))
     stream.pause()
-    ignoreErrors(this) // an asynchronous onSend hook may be at work before Fastify listens
+    ignoreErrors(this) // an asynchronous onSend hook may run before Fastify listens
     this.#take(rest)
   }
 
-  /** Whether the upstream has sent all of it. */
+  /** True if the upstream has sent the whole body. */
   get whole (): boolean {
     return this.#reader.done
   }
@@ -76,7 +76,7 @@ export class RawResponseBody extends Readable {
     if (this.#reader.done) this.#finish()
     else if (!more) {
       this.#stream.pause()
-      this.#stopAwaiting() // it is the client that we wait for
+      this.#stopAwaiting() // this body waits for the client, not for the upstream
     }
   }
 
@@ -95,7 +95,7 @@ export class RawResponseBody extends Readable {
     else this.destroy(new ClosedError())
   }
 
-  /** What the upstream sends after its answer, nobody asked for. */
+  /** Ends the connection: no request asked for bytes after the response. */
   #finish (): void {
     this.#stopAwaiting()
     this.push(null)

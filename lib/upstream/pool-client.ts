@@ -1,4 +1,4 @@
-/** A connection of an upstream's pool, dialled by us and spoken by undici: what undici does not see of its end. */
+/** A connection of an upstream's pool, dialled by this plugin and used by undici. It handles ends of the connection that undici does not see. */
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Client, type Dispatcher } from 'undici'
@@ -6,32 +6,32 @@ import { ClosedError } from '../errors.ts'
 import { type UpstreamConnection, wasReset } from './connect.ts'
 import { ContinueFilter } from './continue-filter.ts'
 
-/** Who keeps a connection. */
+/** The pool that keeps a connection. */
 export interface ConnectionOwner {
-  /** The exchange that it had is over, and it stands. */
+  /** Called when an exchange has ended and the connection is still open. */
   released (connection: PoolClient): void
-  /** It has ended. */
+  /** Called when the connection has ended. */
   disconnected (connection: PoolClient): void
 }
 
 export interface ConnectionOptions {
   readonly origin: string
-  /** Bytes of a response head. */
+  /** The maximum size of a response head, in bytes. */
   readonly maxResponseHead: number
 }
 
-/** One connection of a pool. Another exchange is dispatched on it only when the one before is over. */
+/** One connection of a pool. It gets a new exchange only when the one before has ended. */
 export class PoolClient extends Client {
-  /** Whether it broke, where undici sees a regular end of a response that has no length (RFC 9112, 8). */
+  /** True if the connection broke although undici sees a regular end of a response without a length (RFC 9112, 8). */
   broken = false
-  /** Whether it may have another exchange after this one. */
+  /** True if the connection may have another exchange after this one. */
   kept = true
-  /** How many exchanges it has had: after the first it may be closed for its age at any time. */
+  /** The number of exchanges so far: after the first, the upstream may close the connection for its age at any time. */
   exchanges = 0
   readonly #continueFilter: ContinueFilter = new ContinueFilter()
-  /** Nothing more is to come: nothing can be held back. */
+  /** True once no more bytes will come, so that no response can be paused. */
   #ended = false
-  /** The response that was held back, and may be so still. */
+  /** The response that was paused, and may still be. */
   #held: Dispatcher.DispatchController | undefined = undefined
   readonly #stream: Duplex
 
@@ -39,11 +39,11 @@ export class PoolClient extends Client {
     let given = false
     super(origin, {
       pipelining: 1,
-      headersTimeout: 0, // an exchange has a timer of its own
+      headersTimeout: 0, // each exchange has its own timer
       bodyTimeout: 0,
       maxHeaderSize: maxResponseHead,
       connect: (_, callback) => {
-        // It asks for another one where this one has ended before the request was written. In a turn of its own it takes the answer in.
+        // undici asks for another connection if this one ended before the request was written. It takes the answer in a later turn.
         const error = given ? new ClosedError() : null
         given = true
         queueMicrotask(() => error === null ? callback(null, dialled.stream as Socket) : callback(error, null))
@@ -56,46 +56,46 @@ export class PoolClient extends Client {
     this.on('disconnect', () => owner.disconnected(this))
   }
 
-  /** Whether neither side has ended it, as far as is known. */
+  /** True if, as far as is known, neither side has ended the connection. */
   get isOpen (): boolean {
     return !this.#ended && !this.#stream.destroyed && !this.destroyed
   }
 
-  /** Whether the kernel has all that was written to it. */
+  /** True if the kernel has all bytes written to the connection. */
   get isFlushed (): boolean {
     return this.#stream.writableLength === 0
   }
 
-  /** How many interim responses have come that undici was not shown. */
+  /** The number of interim responses hidden from undici. */
   get hiddenInterim (): number {
     return this.#continueFilter.taken
   }
 
-  /** Fields of the response that undici was not shown. */
+  /** The fields of the response hidden from undici. */
   get withheld (): readonly string[] {
     return this.#continueFilter.withheld
   }
 
-  /** Whether a byte of an answer to the last request has come. */
+  /** True if a byte of the response to the last request has come. */
   get hasAnswered (): boolean {
     return this.#continueFilter.begun
   }
 
-  /** Pauses a response, unless all of it has come. */
+  /** Pauses a response, unless it has come completely. */
   hold (response: Dispatcher.DispatchController): void {
     if (this.#ended) return
     this.#held = response
     response.pause()
   }
 
-  /** The response is over: a connection at rest is not to keep the exchange that it had. */
+  /** Called when the response has ended: an idle connection must not keep its last exchange alive. */
   letGo (response: Dispatcher.DispatchController | undefined): void {
     if (this.#held === response) this.#held = undefined
   }
 
   /**
-   * Hears of its end before undici, which asserts then that its parser is not held, and would end the process with that where a
-   * response said `close` or had no length (nodejs/undici#5360).
+   * Handles the connection's end before undici does. If a response said `close` or had no length, undici then asserts that its parser is
+   * not paused, and a failed assertion would end the process (nodejs/undici#5360).
    */
   #watch ({ stream, transport }: UpstreamConnection): void {
     stream.once('end', () => {
@@ -106,7 +106,8 @@ export class PoolClient extends Client {
     stream.once('error', (error: NodeJS.ErrnoException) => {
       this.broken = true
       this.#ended = true
-      // Of a destroyed socket a parser cannot be let go. A reset is what undici takes for an end; of any other failure it does not ask it.
+      // The parser of a destroyed socket cannot be resumed. undici takes a reset for an end, and asks the parser only then; it does not do
+      // so after any other failure.
       if (this.#held?.paused === true && error.code === 'ECONNRESET') error.code = 'ECONNABORTED'
     })
   }

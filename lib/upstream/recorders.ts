@@ -1,27 +1,27 @@
-/** What an exchange adds to the counters of its upstream: a recorder for each that has begun, with one end. */
+/** The recorders of exchanges: each adds the numbers of one exchange to the counters of its upstream, and ends once. */
 import { monotonicNow } from '../net/clock.ts'
 import type { TunnelReason } from '../tunnel/reasons.ts'
 import type { Counters, StatusClass } from './counters.ts'
 
-/** Of one forward, from the handler to the end of its response. */
+/** The recorder of one forward, from the handler to the end of its response. */
 export class ForwardRecorder {
   #counters: Counters
   readonly #startedAt: number = monotonicNow()
-  /** Whether it counts as in flight, which it does from its first upstream on. */
+  /** True while the forward counts as in flight: from its first upstream on. */
   #inFlight = false
   #ended = false
 
-  /** @param unattributed those of its route, for a forward that reaches no upstream */
+  /** @param unattributed the counters of its route, for a forward that reaches no upstream */
   constructor (unattributed: Counters) {
     this.#counters = unattributed
   }
 
-  /** Milliseconds since it began. */
+  /** The milliseconds since the forward began. */
   get age (): number {
     return monotonicNow() - this.#startedAt
   }
 
-  /** It goes to this upstream now, and from the one before. */
+  /** Moves the forward to an upstream, away from the one before. */
   enter (counters: Counters): void {
     if (this.#inFlight) this.#counters.inFlight--
     this.#inFlight = true
@@ -38,9 +38,9 @@ export class ForwardRecorder {
   }
 
   /**
-   * Without effect the second time.
-   * @param outcome.failed whether the upstream is to blame
-   * @param outcome.status that of the response, where the client got all of it
+   * Ends the record. Without effect the second time.
+   * @param outcome.failed true if the upstream is to blame
+   * @param outcome.status the status of the response if the client got all of it
    */
   end ({ failed, status }: { readonly failed: boolean, readonly status: number | undefined }): void {
     if (this.#ended) return
@@ -54,10 +54,10 @@ export class ForwardRecorder {
   }
 }
 
-/** Of one attempt of an upgrade at one upstream, from the choice to the answer. */
+/** The recorder of one attempt of an upgrade at one upstream, from the choice to the response. */
 export class AttemptRecorder {
   readonly #counters: Counters
-  /** 0 before the dial, and once it is timed. */
+  /** The time of the dial; 0 before it, and after the handshake was timed. */
   #startedAt = 0
   #ended = false
 
@@ -66,18 +66,18 @@ export class AttemptRecorder {
     counters.pending++
   }
 
-  /** The upstream is dialled. */
+  /** Called when the dial begins. */
   dialled (): void {
     this.#startedAt = monotonicNow()
   }
 
-  /** A connection stood, and this is what the handshake took. Without effect the second time. */
+  /** Records the time of the handshake; called only if there was a connection. Without effect the second time. */
   handshaken (): void {
     if (this.#startedAt > 0) this.#counters.handshake.observe(monotonicNow() - this.#startedAt)
     this.#startedAt = 0
   }
 
-  /** Without effect the second time. */
+  /** Ends the record. Without effect the second time. */
   end (): void {
     if (this.#ended) return
     this.#ended = true
@@ -85,7 +85,7 @@ export class AttemptRecorder {
   }
 }
 
-/** Of one tunnel, from the switch to its end. */
+/** The recorder of one tunnel, from the switch to its end. */
 export class TunnelRecorder {
   readonly #counters: Counters
   readonly #startedAt: number
@@ -101,7 +101,7 @@ export class TunnelRecorder {
     counters.active++
   }
 
-  /** Milliseconds since the switch. */
+  /** The milliseconds since the switch. */
   get age (): number {
     return monotonicNow() - this.#startedAt
   }
@@ -117,7 +117,11 @@ export class TunnelRecorder {
     this.#state = 'suspended'
   }
 
-  /** @param fromClient bytes of the tunnel so far, as those from the upstream: what is new of them is counted */
+  /**
+   * Counts the bytes that are new since the last call.
+   * @param fromClient bytes from the client since the switch
+   * @param fromUpstream bytes from the upstream since the switch
+   */
   bytes (fromClient: number, fromUpstream: number): void {
     this.#counters.tunnelBytesFromClient += fromClient - this.#fromClient
     this.#counters.tunnelBytesFromUpstream += fromUpstream - this.#fromUpstream
@@ -125,7 +129,7 @@ export class TunnelRecorder {
     this.#fromUpstream = fromUpstream
   }
 
-  /** Without effect the second time. */
+  /** Ends the record. Without effect the second time. */
   end (reason: TunnelReason, duration: number): void {
     if (this.#ended) return
     this.#ended = true

@@ -1,4 +1,4 @@
-/** The upstreams of one target: the one that its URL names, those that its function has named, and its balancers' members. */
+/** The upstreams of one target: the one that its URL names, those that its function has named, or its balancer's members. */
 import type { FastifyRequest } from 'fastify'
 import { expectation } from '../config/schema.ts'
 import { forUpstream } from '../config/suggestions.ts'
@@ -8,15 +8,15 @@ import { InvalidUpstreamError, timedOut } from '../errors.ts'
 import { Counters } from './counters.ts'
 import { type Choice, Upstream } from './upstream.ts'
 
-/** A balancer, as targets ask it. */
+/** A balancer, as seen by the targets that use it. */
 export interface UpstreamSelector {
-  /** @throws WstunnelError 503 where no member is usable */
+  /** @throws WstunnelError 503 if no member is usable */
   select (request: FastifyRequest, targetUpstreams: TargetUpstreams, path: string): Choice
-  /** The upstreams that a target's exchanges have had there. */
+  /** Returns the upstreams that carried a target's exchanges. */
   upstreamsOf (targetUpstreams: TargetUpstreams): Iterable<Upstream>
 }
 
-/** How many upstreams a function may name before those without an exchange are forgotten, oldest first. */
+/** The maximum number of upstreams of one function that are remembered; beyond it, those without an exchange are forgotten, oldest first. */
 const maxRemembered = 1000
 
 /** The upstreams of one target: one, those of its balancer, or those that its function has named so far. */
@@ -27,7 +27,7 @@ export class TargetUpstreams {
   readonly #balancers: ReadonlyMap<string, UpstreamSelector>
   #forgetting: NodeJS.Immediate | undefined = undefined
 
-  /** @param balancers those of the whole server */
+  /** @param balancers the balancers of the whole server */
   constructor (target: Target, balancers: ReadonlyMap<string, UpstreamSelector> = new Map()) {
     this.target = target
     this.#balancers = balancers
@@ -35,17 +35,17 @@ export class TargetUpstreams {
     if (typeof upstream === 'object' && 'label' in upstream) this.#remember(upstream)
   }
 
-  /** Counters of upstreams that were forgotten, and of exchanges that never had one. */
+  /** The counters of forgotten upstreams, and of exchanges that never had one. */
   get unattributed (): Counters {
     this.#unattributed ??= new Counters()
     return this.#unattributed
   }
 
   /**
-   * Where one exchange goes.
-   * @throws InvalidUpstreamError where the function returned no upstream, TimeoutError where it took longer than `connectTimeout`; what the
-   *   function throws is passed on
-   * @throws WstunnelError 503 where a balancer has no usable member
+   * Chooses the upstream of one exchange.
+   * @throws InvalidUpstreamError if the function returned no upstream, TimeoutError if it took longer than `connectTimeout`; an error that
+   * the function throws is passed on
+   * @throws WstunnelError 503 if a balancer has no usable member
    */
   choose (request: FastifyRequest, signal: () => AbortSignal): Choice | Promise<Choice> {
     const { upstream } = this.target
@@ -66,7 +66,7 @@ export class TargetUpstreams {
     if (typeof text !== 'string') throw noUpstream(chosen, [...this.#balancers.keys()])
     const known = this.#known.get(text)
     if (known !== undefined) {
-      // Most recently used last.
+      // The map's last entry is the most recently used one.
       this.#known.delete(text)
       this.#known.set(text, known)
       return known
@@ -85,7 +85,7 @@ export class TargetUpstreams {
     return upstream
   }
 
-  /** Not at once: between its choice and its use, which are a few microtasks apart, an upstream looks idle. */
+  /** Forgets upstreams, but not at once: in the few microtasks between its choice and its use, an upstream looks idle. */
   #forgetSome (): void {
     this.#forgetting ??= setImmediate(() => {
       this.#forgetting = undefined
@@ -98,7 +98,7 @@ export class TargetUpstreams {
     })
   }
 
-  /** Keeps the counters of an upstream that goes, and ends its pool. */
+  /** Keeps the counters of an upstream that is removed, and ends its pool. */
   async retire (upstream: Upstream): Promise<void> {
     this.unattributed.add(upstream.counters)
     await upstream.destroy()
@@ -116,13 +116,13 @@ export class TargetUpstreams {
   }
 }
 
-/** What an `upstream` function returned is in the cause, for the log: the client is told no more than before. */
+/** Returns the error for a result of an `upstream` function that is no upstream. The result is in the cause, for the log: the client does not see it. */
 function noUpstream (value: unknown, balancers: readonly string[]): Error {
   const hint = forUpstream(value, balancers, (text) => (parseBalancerRef(text) ?? parseAddress(text)) !== undefined)
   return new InvalidUpstreamError({ cause: new TypeError(expectation(`${expectedUpstream}, from the upstream function`, value, hint)) })
 }
 
-/** Waits for so many milliseconds; 0 is without end. */
+/** Waits for a promise, at most `timeout` milliseconds; 0 is no limit. */
 async function inTime<T> (answer: T | Promise<T>, timeout: number): Promise<T> {
   if (typeof answer === 'string' || timeout === 0) return await answer
   let timer: NodeJS.Timeout | undefined

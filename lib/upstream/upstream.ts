@@ -1,4 +1,4 @@
-/** One upstream: where an exchange goes, with the pool that carries its forwards and its counters. */
+/** One upstream: the destination of exchanges, with its counters and the pool that carries its forwards. */
 import type { ConnectionOverrides, Target } from '../config/target.ts'
 import type { TlsOptions } from '../config/tls-options.ts'
 import type { Address } from '../config/upstream-url.ts'
@@ -7,40 +7,40 @@ import type { DialOptions } from './connect.ts'
 import { ConnectionPool } from './connection-pool.ts'
 import { Counters } from './counters.ts'
 
-/** An upstream as its own URLs name it. */
+/** The parts of an upstream's address that occur in its own URLs. */
 export type UpstreamAddress = Pick<Address, 'secure' | 'authority' | 'hostname' | 'path'>
 
-/** Where one exchange goes, told of how that went. */
+/** The upstream chosen for one exchange. The exchange reports its result to it. */
 export interface Choice {
   readonly upstream: Upstream
-  /** A `Set-Cookie` that makes the client's next exchange go there, too. */
+  /** A `Set-Cookie` value that binds the client's next exchanges to this upstream. */
   readonly cookie: string | undefined
   /**
-   * What leads back from this choice's responses, by address: the path of each is what takes the place of the route's prefix there.
-   * The chosen upstream first; then the other members of its balancer.
+   * The addresses that responses of this choice are mapped back from. The path of each replaces the route's prefix there. The chosen
+   * upstream comes first, then the other members of its balancer.
    */
   readonly bases: readonly UpstreamAddress[]
-  /** The upstream's path for a request's. */
+  /** Returns the upstream's path for a request's path. */
   pathFor (path: string, matched: number): string
-  /** Where there is room, if its own upstream has none for another forward now; itself where there is none anywhere. */
+  /** Returns a choice that has room for another forward, if this one's upstream has none now; itself if no upstream has room. */
   withRoom (): Choice
-  /** A response has come, or the switch. */
+  /** Called when a response has come, or the switch. */
   answered (status: number): void
-  /** None has. Returns where to try next; `undefined` where the error stands. */
+  /** Called when no response came. Returns the next choice, or `undefined` if the error is final. */
   failed (error: unknown, failure: Failure): Choice | undefined
 }
 
-/** How an exchange failed. */
+/** The facts of a failed exchange. */
 export interface Failure {
-  /** Whether a connection stood, and something may have been sent. */
+  /** True if there was a connection, so that bytes may have been sent. */
   readonly sent: boolean
-  /** Whether the exchange may be sent once more (RFC 9110, 9.2.2). */
+  /** True if the exchange may be sent once more (RFC 9110, 9.2.2). */
   readonly again: boolean
-  /** Whether it was the connection's first exchange: an older one may have been closed for its age. */
+  /** True if it was the connection's first exchange; the upstream may have closed an older connection for its age. */
   readonly fresh: boolean
 }
 
-/** One upstream of one target, and its live state. httpd: a worker. By itself it is its own and only choice. */
+/** One upstream of one target, and its live state (httpd: a worker). As a choice it is its own and only one. */
 export class Upstream implements Choice {
   readonly counters: Counters = new Counters()
   readonly cookie: undefined = undefined
@@ -70,17 +70,17 @@ export class Upstream implements Choice {
     return this.#dialOptions
   }
 
-  /** Milliseconds. */
+  /** The timeout in milliseconds. */
   get timeout (): number {
     return this.#own.timeout ?? this.#target.timeout
   }
 
-  /** Milliseconds. */
+  /** The handshake timeout in milliseconds. */
   get handshakeTimeout (): number {
     return this.#own.handshakeTimeout ?? this.#target.handshakeTimeout
   }
 
-  /** Other options, from the next connection on; the exchanges under way end on theirs. */
+  /** Changes the options from the next connection on; exchanges in flight keep theirs. */
   reconnect (address: Address, own: ConnectionOverrides): void {
     this.#address = address
     this.#own = own
@@ -93,7 +93,7 @@ export class Upstream implements Choice {
     return this.address.label
   }
 
-  /** Live tunnels. */
+  /** The number of live tunnels. */
   get tunnels (): number {
     return this.counters.active + this.counters.suspended
   }
@@ -119,7 +119,7 @@ export class Upstream implements Choice {
 
   failed (): undefined {}
 
-  /** Connections for forwards; upgrades never take theirs from here. */
+  /** The pool of connections for forwards; upgrades never use it. */
   get pool (): ConnectionPool {
     this.#pool ??= this.#openPool()
     return this.#pool
@@ -137,18 +137,18 @@ export class Upstream implements Choice {
     })
   }
 
-  /** Whether another forward would have to wait for a connection. */
+  /** True if another forward would have to wait for a connection. */
   get isFull (): boolean {
     return this.#pool?.isFull === true
   }
 
-  /** Ends the pool; forwards that are under way are aborted. */
+  /** Ends the pool; forwards in flight are aborted. */
   async destroy (): Promise<void> {
     await this.#pool?.destroy()
   }
 }
 
-/** TLS towards a member, by its own options or those of its route. */
+/** Returns the TLS options of a member: its own, or those of its route. */
 export function tlsTowards ({ tls, servername }: ConnectionOverrides, byDefault: TlsOptions): TlsOptions {
   const options = tls ?? byDefault
   return servername === undefined ? options : { servername, ...options }
