@@ -1,7 +1,6 @@
 /**
- * A balancer while it runs: which members may be chosen, and one selection for each exchange. httpd: mod_proxy_balancer.
- * What is better here than there: a tunnel's bytes count, a closed or silent upstream can fail over, and when all members
- * are down the client hears so at once, with a Retry-After.
+ * A running balancer: its members, and one selection for each exchange. httpd: mod_proxy_balancer. Unlike httpd, it counts a tunnel's
+ * bytes, fails over from an upstream that closes or stays silent, and refuses at once, with a Retry-After, when all members are down.
  */
 import type { FastifyRequest } from 'fastify'
 import { setTimeout } from 'node:timers/promises'
@@ -20,18 +19,18 @@ import type { BalancerConfig, BalancerMetrics, MemberChanges, MemberConfig, Memb
 import { discoveredMember, joiningMember, parseStatus, reconfigured } from './resolve-options.ts'
 import { type MemberPool, Selection } from './selection.ts'
 
-/** Milliseconds that a server that starts waits for the first look-up: Fastify's own patience is 10 s. */
+/** The milliseconds that a starting server waits for the first look-up; Fastify's plugin timeout is 10 s. */
 const firstLookupTimeoutMs = 5000
 
-/** How old the bytes of live tunnels may be for a selection, in milliseconds. */
+/** The maximum age of the byte counts of live tunnels at a selection, in milliseconds. */
 const accountInterval = 100
 
-/** What counts the bytes of live tunnels. */
+/** Updates the byte counts of live tunnels. */
 export interface Accounts {
   account (): void
 }
 
-/** Seconds that a client is told to wait where no member will be back at a known time. */
+/** The `Retry-After` in seconds if no member will be back at a known time. */
 const retryAfterUnknown = 5
 
 export class Balancer implements UpstreamSelector, MemberPool {
@@ -39,7 +38,7 @@ export class Balancer implements UpstreamSelector, MemberPool {
   readonly #settings: MemberSettings
   readonly #report: (message: MemberStateMessage) => void
   #members: Member[]
-  /** Those that were taken out, while they have exchanges. */
+  /** The removed members that still have exchanges. */
   #leaving: Member[] = []
   readonly #monitors: Map<Member, HealthMonitor> = new Map()
   #discovery: Discovery | undefined = undefined
@@ -48,8 +47,8 @@ export class Balancer implements UpstreamSelector, MemberPool {
   #accountedAt = -Infinity
 
   /**
-   * @param accounts brings the counters of members up to date
-   * @param report told of each change of a member's state, and of look-ups that begin or cease to fail
+   * @param accounts updates the counters of members
+   * @param report called for each change of a member's state, and when look-ups begin or cease to fail
    */
   constructor (config: BalancerConfig, accounts: Accounts, report: (message: MemberStateMessage) => void) {
     const { retry, slowStart, clock } = config
@@ -60,7 +59,7 @@ export class Balancer implements UpstreamSelector, MemberPool {
     this.#members = config.members.map((member) => new Member(member, this.#settings))
   }
 
-  /** Begins health checks and look-ups. Resolves after the first look-up, or when that has taken too long. */
+  /** Starts health checks and look-ups. Resolves after the first look-up, or after 5 seconds without one. */
   async start (): Promise<void> {
     this.#started = true
     for (const member of this.#members) this.#watch(member)
@@ -88,7 +87,7 @@ export class Balancer implements UpstreamSelector, MemberPool {
     return new Selection(this, request, targetUpstreams, path)
   }
 
-  /** Bytes of live tunnels are counted when somebody asks: for elections, not each time. */
+  /** Counts the bytes of live tunnels, but not for each selection. */
   #account (): void {
     const now = monotonicNow()
     if (now - this.#accountedAt < accountInterval) return
@@ -110,7 +109,7 @@ export class Balancer implements UpstreamSelector, MemberPool {
     return finish(this.metricsSteps())
   }
 
-  /** The same, one member for each step. */
+  /** Like `metrics`, one member for each step. */
   * metricsSteps (): Generator<undefined, BalancerMetrics> {
     const { name, lbMethod } = this.config
     this.#accounts.account()
@@ -122,14 +121,14 @@ export class Balancer implements UpstreamSelector, MemberPool {
     return { balancer: name, lbMethod, up: this.up, members }
   }
 
-  /** Members that may be chosen by anybody. */
+  /** The number of members that any exchange may choose. */
   get up (): number {
     return this.members.filter((member) => member.isUsable && !member.isDraining).length
   }
 
   get size (): number { return this.#members.length }
 
-  /** @internal What a member's exchanges go through, also those from before it was removed. */
+  /** @internal Returns the upstreams of a member's exchanges, including those from before it was removed. */
   upstreamsAt (url: string): Upstream[] {
     const label = labelOf(url)
     return [...this.#members, ...this.#leaving].filter((member) => member.url === label).flatMap((member) => member.upstreams)
@@ -142,12 +141,12 @@ export class Balancer implements UpstreamSelector, MemberPool {
 
   #join (config: MemberConfig): Member {
     const { label } = config.address
-    // What still has tunnels goes on with its counters: least busy stays right for tunnels that last for days.
+    // A member that still has tunnels keeps its counters, so that least busy stays right for tunnels that last for days.
     const known = this.#leaving.find(({ url }) => url === label)
     const member = known ?? new Member(config, this.#settings)
     this.#leaving = this.#leaving.filter((leaving) => leaving !== known)
     member.configure(config)
-    member.setHealth(true, undefined) // its checks begin anew
+    member.setHealth(true, undefined) // its health checks start anew
     member.join(this.#trafficBeside(member))
     this.#members.push(member)
     if (this.#started) this.#watch(member)
@@ -169,7 +168,7 @@ export class Balancer implements UpstreamSelector, MemberPool {
     return member.info()
   }
 
-  /** Adds and takes away status letters. */
+  /** Adds and removes status letters of a member. */
   mark (url: string, letters: string): void {
     const member = this.#member(url)
     member.configure({ ...member.config, status: parseStatus(letters, member.config.status) ?? member.config.status })
@@ -181,7 +180,7 @@ export class Balancer implements UpstreamSelector, MemberPool {
     member.recover()
   }
 
-  /** By any spelling of its URL that is the same address. */
+  /** Returns the member with a URL, in any spelling of the same address. */
   #member (url: string): Member {
     const label = labelOf(url)
     const found = this.#members.find((member) => member.url === label)
@@ -190,7 +189,7 @@ export class Balancer implements UpstreamSelector, MemberPool {
     throw new InvalidOptionsError(`url: expected a member of balancer ${this.config.name}, got '${withoutCredentials(String(url))}'${forName('', known)}`)
   }
 
-  /** Those that were taken out and have no exchange any more. */
+  /** Dismisses removed members that have no exchange any more. */
   #dismiss (): void {
     if (this.#leaving.length === 0) return
     const idle = this.#leaving.filter(({ busy }) => busy === 0)
@@ -198,7 +197,7 @@ export class Balancer implements UpstreamSelector, MemberPool {
     for (const member of idle) void member.leave()
   }
 
-  /** DNS has other addresses. */
+  /** Replaces the members after DNS has returned other addresses. */
   #follow (endpoints: readonly Endpoint[]): void {
     const { dns, name, stickyCookie } = this.config
     if (dns === undefined) return
@@ -233,7 +232,7 @@ export class Balancer implements UpstreamSelector, MemberPool {
     this.#report({ balancer: this.config.name, member: member.url, from, to: member.state, error })
   }
 
-  /** How much the usable member with the least traffic, other than this one, has had for its weight. */
+  /** Returns the traffic for its weight of the usable member with the least, other than this one. */
   #trafficBeside (member: Member): number {
     const shares = this.#members.filter((other) => other !== member && other.isUsable).map(({ traffic, weight }) => traffic / weight)
     return shares.length === 0 ? 0 : Math.min(...shares)

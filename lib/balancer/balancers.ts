@@ -9,7 +9,7 @@ import { Balancer } from './balancer.ts'
 import { controlOf } from './control.ts'
 import type { BalancerConfig, BalancerControl, MemberStateMessage } from './options.ts'
 
-/** How many members of each balancer are up. */
+/** The number of members of each balancer, and of those that are up. */
 export type BalancerHealth = Record<string, { up: number, members: number }>
 
 export class Balancers {
@@ -17,7 +17,7 @@ export class Balancers {
   readonly #registry: Registry
   readonly #report: (change: MemberStateMessage) => void
 
-  /** @param report told of each change of a member's state, and of look-ups that begin or cease to fail */
+  /** @param report called for each change of a member's state, and when look-ups begin or cease to fail */
   constructor (registry: Registry, report: (change: MemberStateMessage) => void) {
     this.#registry = registry
     this.#report = report
@@ -28,8 +28,8 @@ export class Balancers {
   }
 
   /**
-   * Begins what balancers do by themselves.
-   * @param targets those of all registrations: a balancer that none of them uses is worth a line
+   * Starts the health checks and look-ups of all balancers.
+   * @param targets the targets of all registrations: the log warns of a balancer that none of them uses
    */
   async start (targets: readonly Target[], log: FastifyBaseLogger): Promise<void> {
     const upstreams = targets.map(({ upstream }) => upstream)
@@ -49,7 +49,10 @@ export class Balancers {
     return Object.fromEntries([...this.byName].map(([name, { up, size }]) => [name, { up, members: size }]))
   }
 
-  /** @throws InvalidOptionsError */
+  /**
+   * Returns the control of a balancer.
+   * @throws InvalidOptionsError if no balancer has this name
+   */
   control (name: string): BalancerControl {
     const balancer = this.byName.get(name)
     if (balancer === undefined) throw new InvalidOptionsError(`name: expected a balancer, got '${withoutCredentials(String(name))}'${forName(name, [...this.byName.keys()])}`)

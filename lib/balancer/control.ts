@@ -1,4 +1,4 @@
-/** `app.wstunnel.balancer(name)`: a balancer while it runs, together with the tunnels of its members. */
+/** `app.wstunnel.balancer(name)`: the control of a running balancer and the tunnels of its members. */
 import { type Duration, parseDuration } from '../config/duration.ts'
 import { InvalidOptionsError } from '../errors.ts'
 import type { Registry } from '../lifecycle/registry.ts'
@@ -6,7 +6,7 @@ import type { Balancer } from './balancer.ts'
 import type { BalancerControl } from './options.ts'
 
 export function controlOf (balancer: Balancer, registry: Registry): BalancerControl {
-  /** Ends what a member still carries, where that is asked for. */
+  /** Applies a change to a member, and closes its tunnels over `closeTunnels` if that is given. */
   const close = async (url: string, closeTunnels: Duration | undefined, change: () => void): Promise<void> => {
     const window = closeTunnels === undefined ? undefined : parseDuration(closeTunnels)
     if (closeTunnels !== undefined && window === undefined) {

@@ -1,39 +1,39 @@
-/** Members that follow DNS: looks a name up again and again, and tells when what it stands for has changed. */
+/** Members that follow DNS: it looks a name up at intervals and reports each change of its addresses. */
 import { Resolver } from 'node:dns/promises'
 import { isIPv6 } from 'node:net'
 import { NameError } from '../errors.ts'
 import { outsideRequests } from '../net/async-context.ts'
 
-/** Where members come from. */
+/** The source of the members. */
 export interface DnsSource {
-  /** The name. Asked of DNS itself: a hosts file has no say. */
+  /** The name. The look-up asks DNS itself and ignores hosts files. */
   readonly dns: string
   readonly type: 'A' | 'AAAA' | 'SRV'
-  /** Milliseconds from the end of one look-up to the beginning of the next, above 0. Default 30,000. A record's TTL has no say. */
+  /** The milliseconds from the end of one look-up to the beginning of the next, above 0. Default 30,000. The TTL of a record is ignored. */
   readonly refresh: number
-  /** Such as `127.0.0.1:5353`. Default: the system's. */
+  /** The DNS servers, such as `127.0.0.1:5353`. Default: the system's. */
   readonly servers: readonly string[] | undefined
 }
 
-/** One place to dial. */
+/** An address to dial. */
 export interface Endpoint {
   /** An IP address. */
   readonly address: string
-  /** Of SRV; undefined for A and AAAA. */
+  /** The port of an SRV record; `undefined` for A and AAAA. */
   readonly port: number | undefined
-  /** The name whose address this is, in lower case: the SRV record's target, or `dns`. */
+  /** The name with this address, in lower case: the SRV record's target, or `dns`. */
   readonly name: string
-  /** SRV's: lower ones first (RFC 2782). 0 for A and AAAA. */
+  /** The priority of an SRV record, lower ones first (RFC 2782). 0 for A and AAAA. */
   readonly priority: number
-  /** SRV's share among the same priority, which may be 0. 1 for A and AAAA. */
+  /** The weight of an SRV record among those of its priority; it may be 0. 1 for A and AAAA. */
   readonly weight: number
 }
 
-/** Milliseconds that a DNS server has for its first answer; c-ares gives the second try more. */
+/** The milliseconds that a DNS server has for its first answer; c-ares waits longer at the second try. */
 const lookupTimeoutMs = 2000
 const tries = 2
 
-/** What DNS answers where it has nothing, as opposed to no answer. */
+/** The codes of an answer without records, unlike those of no answer. */
 const negative: ReadonlySet<unknown> = new Set(['ENOTFOUND', 'ENODATA'])
 
 export class Discovery {
@@ -49,10 +49,10 @@ export class Discovery {
   #failing = false
 
   /**
-   * @param found hears of each set that differs from the last one, sorted. It is empty only where the service is
-   *   declared not to exist: one SRV record with the target `.`
-   * @param failed hears of a look-up that failed or found nothing, once until one succeeds. The last set stands
-   * @throws TypeError where a server is no address
+   * @param found called with each set that differs from the last one, sorted. The set is empty only if DNS declares that the service does
+   * not exist: one SRV record with the target `.`
+   * @param failed called when a look-up fails or finds nothing, once until one succeeds. The last set stands
+   * @throws TypeError if a server is no address
    */
   constructor (source: DnsSource, found: (endpoints: readonly Endpoint[]) => void, failed: (error: Error) => void) {
     this.#source = source
@@ -62,13 +62,13 @@ export class Discovery {
     if (source.servers !== undefined) this.#resolver.setServers(source.servers)
   }
 
-  /** Settles after the first look-up, whatever its result. Idempotent. */
+  /** Starts the look-ups. Settles after the first one, whatever its result. Idempotent. */
   start (): Promise<void> {
     this.#first ??= outsideRequests(() => this.#lookUp())
     return this.#first
   }
 
-  /** For good. Ends a look-up under way; nothing is reported after that. */
+  /** Stops permanently, and cancels a look-up in flight. No callback follows. */
   stop (): void {
     this.#stopped = true
     clearTimeout(this.#timer)
@@ -88,7 +88,7 @@ export class Discovery {
     if (this.#stopped) return
     report()
     this.#failing = failing
-    if (this.#stopped) return // by who was told
+    if (this.#stopped) return // a callback may have called `stop`
     this.#timer = setTimeout(() => { void this.#lookUp() }, this.#source.refresh).unref()
   }
 
@@ -117,12 +117,12 @@ export class Discovery {
       (addresses.get(name) ?? []).map((address) => ({ address, port, name, priority, weight }))))
   }
 
-  /** Both families of an SRV target. None for a target that does not exist, which is no reason to lose the others. */
+  /** Returns the addresses of an SRV target, of both families. A target that does not exist has none; the others stay usable. */
   async #addressesOf (name: string): Promise<string[]> {
     const answers = await Promise.allSettled([this.#resolver.resolve4(name), this.#resolver.resolve6(name)])
     const broken = answers.map((answer) => answer.status === 'rejected' && !negative.has((answer.reason as { code?: unknown }).code))
     if (broken.every(Boolean)) throw new Error(`no answer for ${name}`, { cause: (answers[0] as PromiseRejectedResult).reason })
-    // One family that goes unanswered keeps what is known of it: some servers never answer for AAAA.
+    // A family without an answer keeps its last addresses: some servers never answer for AAAA.
     return answers.flatMap((answer, family) => answer.status === 'fulfilled'
       ? answer.value
       : broken[family] === true ? this.#knownOf(name, family === 1) : [])
@@ -142,7 +142,7 @@ function some (endpoints: Endpoint[]): Endpoint[] {
   return endpoints
 }
 
-/** In an order of their own, as servers shuffle their answers; of what is there twice, the first in that order. */
+/** Returns the endpoints sorted, since servers shuffle their answers, and without duplicates: the first in that order stays. */
 function distinct (endpoints: Endpoint[]): readonly Endpoint[] {
   const sorted = endpoints.toSorted((a, b) => a.priority - b.priority || b.weight - a.weight || compare(placeOf(a), placeOf(b)) || compare(a.name, b.name))
   const places = new Map<string, Endpoint>()

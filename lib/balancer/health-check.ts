@@ -1,4 +1,4 @@
-/** Active health checks: asks one member, over and over, whether it is well. Every probe has a connection of its own. */
+/** Active health checks: probes one member at intervals. Every probe has a connection of its own. */
 import { randomBytes } from 'node:crypto'
 import { addAbortSignal } from 'node:stream'
 import { longestDelay } from '../config/duration.ts'
@@ -17,13 +17,13 @@ import type { HealthCheck } from './options.ts'
 const maxBodyBytes = 65_536
 const maxHeadBytes = 16_384
 
-/** How long a member that has passed may take to end its side of the connection. */
+/** The milliseconds that a member has to end its side of the connection after a probe that passed. */
 const closeTimeoutMs = 1000
 
 /**
- * One probe: dialled, asked, ended. Resolves when it passes.
- * @param signal gives up
- * @throws WstunnelError why it did not pass; the signal's reason where it aborted
+ * Runs one probe: dials, requests, ends. Resolves if it passes.
+ * @param signal cancels the probe
+ * @throws WstunnelError the reason why it did not pass; the signal's reason if it aborted
  */
 export async function probe (check: HealthCheck, dialOptions: DialOptions, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted()
@@ -92,7 +92,7 @@ async function exchange (
       dialOptions, head, method, token: 'websocket', key, handshakeTimeout: 0, maxResponseHead: maxHeadBytes
     }, {
       onResponse (answer) {
-        // It is some turns until somebody listens again.
+        // The next listener follows some turns later.
         answer.stream.pause()
         ignoreErrors(answer.stream)
         leave()
@@ -109,7 +109,7 @@ async function exchange (
   })
 }
 
-/** The first 64 KiB of a body. What comes after them is not read. */
+/** Returns the first 64 KiB of a body, and does not read the rest. */
 async function readPrefix (body: RawResponseBody, signal: AbortSignal): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0
@@ -125,7 +125,7 @@ async function readPrefix (body: RawResponseBody, signal: AbortSignal): Promise<
   return Buffer.concat(chunks).toString('utf8', 0, maxBodyBytes)
 }
 
-/** `search` leaves a RegExp's `lastIndex` as it was, and begins at 0 whatever its flags. */
+/** Returns true if the text matches. `search` keeps a RegExp's `lastIndex`, and begins at 0 whatever its flags. */
 function matches (text: string, rule: string | RegExp): boolean {
   return typeof rule === 'string' ? text.includes(rule) : text.search(rule) !== -1
 }
@@ -134,7 +134,7 @@ function failure (what: string): Error {
   return new UpstreamError({ cause: new Error(`the member ${what}`) })
 }
 
-/** Ends a connection whose probe has passed: our end first, then the member's, which is not waited for for long. */
+/** Ends a connection whose probe has passed: our side first, then the member's, within a short time. */
 function closeProbe (dialled: UpstreamConnection, signal: AbortSignal, lastWords?: Buffer): Promise<void> {
   const { stream } = dialled
   return new Promise((resolve) => {
@@ -155,9 +155,8 @@ function closeProbe (dialled: UpstreamConnection, signal: AbortSignal, lastWords
 }
 
 /**
- * Probes one member for ever: at once, then at each interval, give or take a tenth, so that the probes of many do not
- * fall together. One at a time: where one takes longer than the interval, the next follows it. A member is taken for
- * healthy until `fails` probes in a row say otherwise.
+ * Probes one member repeatedly: at once, then at each interval ± 10 %, so that the probes of many members spread. One probe runs at a time:
+ * if one takes longer than the interval, the next follows it. A member counts as healthy until `fails` probes in a row fail.
  */
 export class HealthMonitor {
   readonly #check: HealthCheck
@@ -167,12 +166,12 @@ export class HealthMonitor {
   #running: AbortController | undefined = undefined
   #timer: NodeJS.Timeout | undefined = undefined
   #healthy = true
-  /** Results in a row that speak against `#healthy`. */
+  /** The number of results in a row that contradict `#healthy`. */
   #against = 0
 
   /**
-   * @param report hears of changes only; `error` is that of the last probe, where it failed
-   * @param random from 0 to 1
+   * @param report called for changes only; `error` is the error of the last probe if it failed
+   * @param random returns a number from 0 to 1
    */
   constructor (check: HealthCheck, dialOptions: DialOptions, report: (healthy: boolean, error: Error | undefined) => void, random: () => number = Math.random) {
     this.#check = check
@@ -181,15 +180,15 @@ export class HealthMonitor {
     this.#random = random
   }
 
-  /** Idempotent. */
+  /** Starts probing. Idempotent. */
   start (): void {
     if (this.#running !== undefined) return
     this.#running = new AbortController()
     const { signal } = this.#running
-    void outsideRequests(() => this.#probe(signal)) // a member may be added by a request
+    void outsideRequests(() => this.#probe(signal)) // a request may add a member
   }
 
-  /** Ends a probe under way, with its connection. Nothing is reported after that. */
+  /** Stops probing, and cancels a probe in flight with its connection. No report follows. */
   stop (): void {
     this.#running?.abort()
     this.#running = undefined
@@ -207,13 +206,13 @@ export class HealthMonitor {
     }
     if (signal.aborted) return
     this.#count(error)
-    if (signal.aborted) return // by who was told
+    if (signal.aborted) return // the report may have called `stop`
     const wait = this.#check.interval * (0.9 + 0.2 * this.#random()) - (monotonicNow() - startedAt)
     this.#timer = setTimeout(() => { void this.#probe(signal) }, Math.min(wait, longestDelay)).unref()
   }
 
   #count (error: Error | undefined): void {
-    if (error instanceof ShortageError) return // it tells of us, and nothing of the member
+    if (error instanceof ShortageError) return // a shortage of this process says nothing about the member
     const passed = error === undefined
     if (passed === this.#healthy) {
       this.#against = 0

@@ -1,17 +1,17 @@
-/** A member of a balancer: its state, and what is counted of it. httpd: the worker of a BalancerMember. */
+/** A member of a balancer: its state and its counters (httpd: the worker of a BalancerMember). */
 import { type TargetUpstreams } from '../upstream/target-upstreams.ts'
 import { Upstream } from '../upstream/upstream.ts'
 import type { MemberConfig, MemberInfo, MemberState } from './options.ts'
 import { type Candidate, hash32 } from './policies.ts'
 import { statusLetters } from './resolve-options.ts'
 
-/** A failed member's time out is doubled with each failure in a row, up to this many times `retry`. */
+/** The maximum factor of `retry`: the time that a failed member is left out doubles with each failure in a row. */
 const longestRetry = 8
 
-/** What a member that comes back has of its load factor at first. */
+/** The share of its load factor that a returning member begins with. */
 const smallestShare = 0.1
 
-/** What members of one balancer have in common. Durations in milliseconds. */
+/** The settings that members of one balancer share. Durations in milliseconds. */
 export interface MemberSettings {
   readonly retry: number
   readonly slowStart: number
@@ -23,21 +23,21 @@ export class Member implements Candidate {
   lbStatus = 0
   elected = 0
   failures = 0
-  /** When it came to its state, in milliseconds since the epoch. */
+  /** The time of the last change of its state, in milliseconds since the epoch. */
   since: number = Date.now()
   readonly seed: number
   #config: MemberConfig
   readonly #settings: MemberSettings
   #state: MemberState
   #healthy = true
-  /** Until when it is in error, by the clock; `undefined` where it is not. */
+  /** The time until which the member is in error, by `clock`; `undefined` if it is not in error. */
   #errorUntil: number | undefined = undefined
   #failuresInARow = 0
-  /** When it joined or came back; `undefined` once it has its full share. */
+  /** The time at which the member joined or came back, by `clock`; `undefined` once it has its full share. */
   #rampFrom: number | undefined = undefined
-  /** What puts a newcomer's traffic level with that of the others. */
+  /** The bytes added to a newcomer's traffic so that it is level with the others. */
   #trafficOffset = 0
-  /** One for each target that has sent it something. */
+  /** The upstreams of the member, one for each target that has sent it an exchange. */
   readonly #upstreams: Map<TargetUpstreams, Upstream> = new Map()
 
   constructor (config: MemberConfig, settings: MemberSettings) {
@@ -52,7 +52,7 @@ export class Member implements Candidate {
   get config (): MemberConfig { return this.#config }
   get state (): MemberState { return this.#state }
 
-  /** Whether it may be chosen for what names its route; others ask `isOpen`, too. */
+  /** True if the member may be chosen for an exchange that names its route; other exchanges also check `isOpen`. */
   get isUsable (): boolean {
     return (this.#state === 'up' || this.#state === 'draining') && this.#healthy && this.#errorUntil === undefined && !this.#isFull
   }
@@ -94,7 +94,7 @@ export class Member implements Candidate {
     return sum
   }
 
-  /** Its upstream for a target's exchanges. */
+  /** Returns its upstream for a target's exchanges, and makes it on first use. */
   upstreamFor (targetUpstreams: TargetUpstreams): Upstream {
     let upstream = this.#upstreams.get(targetUpstreams)
     if (upstream === undefined) {
@@ -104,7 +104,7 @@ export class Member implements Candidate {
     return upstream
   }
 
-  /** The upstream that a target's exchanges have had, if any. */
+  /** Returns its upstream for a target's exchanges, if there is one. */
   upstreamOf (targetUpstreams: TargetUpstreams): Upstream | undefined {
     return this.#upstreams.get(targetUpstreams)
   }
@@ -113,7 +113,7 @@ export class Member implements Candidate {
     return [...this.#upstreams.values()]
   }
 
-  /** Other options, from now on. Connections that live stay as they are. */
+  /** Changes the options from now on. Live connections keep theirs. */
   configure (config: MemberConfig): void {
     const { address, connection } = this.#config
     this.#config = config
@@ -123,7 +123,7 @@ export class Member implements Candidate {
     this.#settle(undefined)
   }
 
-  /** Leaves it out for a while. Exchanges that fail together are one failure: those that it left in are no news. */
+  /** Puts the member in error for a while. Exchanges that fail together count as one failure: while the member is in error, others change nothing. */
   fail (cause: Error | undefined): void {
     const { retry, clock } = this.#settings
     if (this.#config.status.ignoreErrors || (this.#errorUntil !== undefined && clock() < this.#errorUntil)) return
@@ -137,24 +137,24 @@ export class Member implements Candidate {
     this.#failuresInARow = 0
   }
 
-  /** When it may be tried again, by the clock. */
+  /** The time at which it may be tried again, by `clock`. */
   get retryAt (): number | undefined { return this.#errorUntil }
 
-  /** Takes it out of error, where its time has come or `now` is left out. */
+  /** Takes the member out of error if its time has come, or if `now` is left out. */
   recover (now?: number): void {
     if (this.#errorUntil === undefined || (now !== undefined && now < this.#errorUntil)) return
     this.#errorUntil = undefined
     this.#settle(undefined)
   }
 
-  /** What its health checks say. */
+  /** Sets the result of its health checks. */
   setHealth (healthy: boolean, cause: Error | undefined): void {
     this.#healthy = healthy
     if (healthy) this.#errorUntil = undefined
     this.#settle(cause)
   }
 
-  /** Begins with a small share of the work, and with as much traffic as those that were there before. */
+  /** Starts with a small share of the work, and with as much traffic as the members that were there before. */
   join (trafficByWeight: number): void {
     if (this.#settings.slowStart > 0) this.#rampFrom = this.#settings.clock()
     this.#trafficOffset += Math.max(0, trafficByWeight * this.#config.loadFactor - this.traffic)
@@ -199,7 +199,7 @@ export class Member implements Candidate {
     }
   }
 
-  /** Ends its pools, and gives what it has counted to the targets. */
+  /** Ends its pools, and adds its counters to those of the targets. */
   async leave (): Promise<void> {
     const upstreams = [...this.#upstreams]
     this.#upstreams.clear()

@@ -1,4 +1,4 @@
-/** The shapes of what a balancer's options may be. What no shape can say is checked by `balancer/resolve-options`. */
+/** The schemas of a balancer's options. `balancer/resolve-options` checks what no schema can express. */
 import { type TSchema, Type } from '@sinclair/typebox'
 import { anything, count, duration, flag, func, hinting, maybe, oneOf, some, strictObject, text } from '../config/schema.ts'
 import { forUpstream } from '../config/suggestions.ts'
@@ -60,7 +60,7 @@ const stickyCookieSchema = maybe(strictObject({
   maxAge: maybe(Type.Integer({ minimum: 0, description: 'a whole number of seconds' }))
 }, 'the attributes of a cookie'))
 
-/** One balancer; its members are checked one by one, since only one of two shapes can be right. */
+/** The schema of one balancer. Its members are checked one by one, since only one of two schemas can be right. */
 export const balancerSchema: TSchema = strictObject({
   lbMethod: some(`one of ${Object.keys(policies).map((name) => `'${name}'`).join(', ')}, or a function`,
     ...Object.keys(policies).map((name) => Type.Literal(name)), func),
@@ -81,5 +81,5 @@ export const balancerSchema: TSchema = strictObject({
   clock: maybe(func)
 }, "a balancer such as { members: [{ url: 'ws://10.0.0.1:9080' }] }")
 
-/** Of `balancers`: what is below a name is checked with the name in its path. */
+/** The schema of `balancers`: each balancer is checked by itself, with its name in the path of a finding. */
 export const balancersSchema: TSchema = maybe(Type.Object({}, { additionalProperties: true, description: 'an object of balancers by name' }))

@@ -1,4 +1,4 @@
-/** The options of balancers: what a user writes, and what the rest of the plugin gets to see of it. */
+/** The options of balancers as users write them, and the types that the rest of the plugin sees. */
 import type { Duration } from '../config/duration.ts'
 import type { ConnectionOverrides } from '../config/target.ts'
 import type { TlsOptions } from '../config/tls-options.ts'
@@ -7,161 +7,169 @@ import type { DnsSource } from './dns-discovery.ts'
 import type { Candidate, Policy } from './policies.ts'
 import type { HashSource, Stickiness, StickyCookie } from './session-affinity.ts'
 
-/** What may differ from the route's own option for one member. */
+/** The options in which a member may differ from its route. */
 export interface MemberConnection {
-  /** TLS towards this member, instead of the route's. Default: the route's. */
+  /** TLS to this member. Default: the route's. */
   tls?: TlsOptions
-  /** For a connection to it, TLS included; 0 is none. Default: the route's. httpd: `connectiontimeout=`. */
+  /**
+   * How long the plugin waits for a connection to this member, TLS included; then it tries another one, or the exchange is a 504. 0: no
+   * limit. Default: the route's. httpd: `connectiontimeout=`.
+   */
   connectTimeout?: Duration
-  /** For its response head, and for more of its body; 0 is none. Default: the route's. httpd: `timeout=`. */
+  /** How long the plugin waits for this member's response head, and for more of its body. 0: no limit. Default: the route's. httpd: `timeout=`. */
   timeout?: Duration
-  /** From the dial to a verified 101; 0 is none. Default: the route's. */
+  /** How long an upgrade may take from the dial to a verified 101. 0: no limit. Default: the route's. */
   handshakeTimeout?: Duration
 }
 
-/** What all members have. httpd: the parameters of BalancerMember. */
+/** The options that apply to each member. httpd: the parameters of BalancerMember. */
 export interface MemberDefaults extends MemberConnection {
-  /** Its share of the work, against that of the others; 1 to 100, decimals too. Default: 1. httpd: `loadfactor=`. */
+  /** The member's share of the work, relative to the other members: 1 to 100, decimals allowed. Default: 1. httpd: `loadfactor=`. */
   loadFactor?: number
-  /** Members of the lowest set are chosen while there is a usable one among them; 0 to 99. Default: 0. httpd: `lbset=`. */
+  /** The member's set, 0 to 99. The balancer chooses among the lowest set that has a usable member. Default: 0. httpd: `lbset=`. */
   lbSet?: number
-  /** The most exchanges, tunnels included, at a time. Default: none. httpd: `max=`. */
+  /** The maximum number of exchanges at a time, tunnels included; beyond it the balancer chooses another member. Default: none. httpd: `max=`. */
   max?: number
   /**
-   * Letters, each with an optional `+`: `D` disabled, `S` stopped, `I` never put in error, `R` spare, `H` hot standby, `N` drain;
-   * `-` takes one away again. httpd: `status=`.
-   * Default: none.
+   * The initial status, as letters, each with an optional `+`: `D` disabled, `S` stopped, `I` never put in error, `R` spare, `H` hot
+   * standby, `N` drain; `-` removes a letter. Default: none. httpd: `status=`.
    */
   status?: string
 }
 
 /** One upstream of a balancer. */
 export interface MemberOptions extends MemberDefaults {
-  /** A ws, wss, http or https URL, or `unix:/path|URL`; its path comes before that of the request. */
+  /** The URL of the member: ws, wss, http or https, or `unix:/path|URL`. Its path precedes that of the request. */
   url: string | URL
-  /** What sticky sessions know it by. Default: none; with `stickyCookie` a short digest of the URL. httpd: `route=`. */
+  /** The route by which sticky sessions name the member. Default: none; with `stickyCookie`, a short digest of the URL. httpd: `route=`. */
   route?: string
-  /** The route that takes its sessions while it is unusable. httpd: `redirect=`. Default: none. */
+  /** The route of the member that takes this one's sessions while it is unusable. Default: none. httpd: `redirect=`. */
   redirect?: string
 }
 
-/** Members that follow DNS: one for each address. */
+/** Members that follow DNS: one for each address of a name. */
 export interface DnsMembers extends MemberDefaults {
-  /** The name. It is what is sent as Host, and what a TLS certificate must hold. */
+  /** The name to look up. It is also sent as Host, and a TLS certificate must contain it. */
   dns: string
-  /** Default: `'A'`. `'SRV'` brings ports, weights (`loadFactor`) and priorities (`lbSet`) of its own (RFC 2782). */
+  /** The type of the DNS records. With `'SRV'`, records also give ports, weights (`loadFactor`) and priorities (`lbSet`) (RFC 2782). Default: `'A'`. */
   type?: 'A' | 'AAAA' | 'SRV'
-  /** How often it is looked up. Default: 30s. */
+  /** The time between two look-ups; above 0. Default: 30s. */
   refresh?: Duration
-  /** Servers to ask, as `'127.0.0.1:53'`. Default: the system's. */
+  /** The DNS servers, such as `'127.0.0.1:53'`. Default: the system's. */
   servers?: readonly string[]
-  /** Default: `'ws'`, which serves plain HTTP too. */
+  /** The scheme of the members' URLs; `'ws'` serves plain HTTP, too. Default: `'ws'`. */
   scheme?: 'ws' | 'wss' | 'http' | 'https'
-  /** Of A and AAAA. Default: the scheme's. */
+  /** The port for A and AAAA records. Default: the scheme's. */
   port?: number
-  /** Comes before the path of the request. Default: none. */
+  /** The path that precedes the path of the request. Default: none. */
   path?: string
 }
 
-/** Active health checks. httpd: mod_proxy_hcheck. */
+/** The options of active health checks. httpd: mod_proxy_hcheck. */
 export interface HealthCheckOptions {
-  /** What is asked: a connection, a response, or a WebSocket handshake. Default: `'TCP'`. httpd: `hcmethod=`. */
+  /**
+   * The kind of probe: `'TCP'` for a connection, `'GET'` and `'HEAD'` for a response, `'WS'` for a WebSocket handshake. Default: `'TCP'`.
+   * httpd: `hcmethod=`.
+   */
   method?: 'TCP' | 'GET' | 'HEAD' | 'WS'
-  /** Path and query. Default: `/`. httpd: `hcuri=`. */
+  /** The path and query of the probe. Default: `/`. httpd: `hcuri=`. */
   uri?: string
-  /** Between two probes, give or take a tenth. Default: 30s. httpd: `hcinterval=`. */
+  /** The time between two probes, above 0, ± 10 %. Default: 30s. httpd: `hcinterval=`. */
   interval?: Duration
-  /** For a whole probe. Default: 5s. */
+  /** How long a whole probe may take, above 0; a longer one fails. Default: 5s. */
   timeout?: Duration
-  /** Passes in a row that make a member healthy again. Default: 1. httpd: `hcpasses=`. */
+  /** The number of passes in a row that make a member healthy again. Default: 1. httpd: `hcpasses=`. */
   passes?: number
-  /** Failures in a row that make it unhealthy. Default: 1. httpd: `hcfails=`. */
+  /** The number of failures in a row that make a member unhealthy. Default: 1. httpd: `hcfails=`. */
   fails?: number
-  /** Which statuses pass, as numbers and ranges: `[200, '300-399']`. Default: 200 to 399. */
+  /** The statuses that pass, as numbers and ranges: `[200, '300-399']`. Default: 200 to 399. */
   status?: ReadonlyArray<number | string>
-  /** What the first 64 KiB of the body must hold or match. For GET. httpd: `hcexpr=`. Default: any. */
+  /**
+   * The text that the first 64 KiB of the body must contain, or the RegExp that they must match. Only for `'GET'`. Default: any body
+   * passes. httpd: `hcexpr=`.
+   */
   body?: string | RegExp
 }
 
-/** A way to choose, beside httpd's. */
+/** A policy: how a balancer chooses a member. The names are httpd's where it has one. */
 export type LbMethod = 'bybusyness' | 'byrequests' | 'bytraffic' | 'random' | 'p2c' | 'hash' | LbFunction
 
-/** Chooses one of at least one candidate, and returns it. `key()` is what `hashBy` names. */
+/** A function that chooses one of at least one candidate and returns it. `key()` returns the value that `hashBy` names; `random()` a number in [0, 1). */
 export type LbFunction = (candidates: readonly Candidate[], context: { random (): number, key (): string }) => Candidate
 
-/** A named set of upstreams, and how one is chosen. httpd: `<Proxy balancer://name>`. */
+/** A named set of upstreams, and the policy that chooses one. httpd: `<Proxy balancer://name>`. */
 export interface BalancerOptions {
-  /** Default: `'bybusyness'`, which counts tunnels while they live. httpd: `lbmethod=`, `byrequests` by default. */
+  /** The policy. Default: `'bybusyness'`, which counts tunnels while they live. httpd: `lbmethod=`, `byrequests` by default. */
   lbMethod?: LbMethod
-  /** What `hash` goes by: `'client'`, `'header:name'`, `'cookie:name'` or `'query:name'`. Default: `'client'`, its address. */
+  /** The key of the policy `hash`: `'client'`, `'header:name'`, `'cookie:name'` or `'query:name'`. Default: `'client'`, its address. */
   hashBy?: string
   /** The cookie, and after a `|` the URL parameter, that name a route. Default: none. httpd: `stickysession=`. */
   stickySession?: string
-  /** What stands before the route in that value; `'Off'`: the whole value is the route. Default: `.`. httpd: `stickysessionsep=`. */
+  /** The character before the route in that value; `'Off'`: the whole value is the route. Default: `.`. httpd: `stickysessionsep=`. */
   stickySessionSep?: string
-  /** Sets that cookie ourselves, on responses and on the 101. Default: not. httpd: a Header directive, which misses the 101. */
+  /** Makes the plugin set that cookie, on responses and on the 101. Default: not set. httpd: a Header directive, which misses the 101. */
   stickyCookie?: StickyCookie
-  /** Its upstreams, one by one or by DNS. httpd: BalancerMember. */
+  /** The members, one by one or by DNS. httpd: BalancerMember. */
   members: readonly MemberOptions[] | DnsMembers
-  /** How long a failed member is left out, doubled with each failure in a row up to eight times. Default: 60s. httpd: `retry=`. */
+  /** How long a failed member is left out; each failure in a row doubles it, up to eight times. Default: 60s. httpd: `retry=`. */
   retry?: Duration
-  /** Statuses that put a member in error; the response is sent on. Default: none. httpd: `failonstatus=`. */
+  /** The statuses that put a member in error; the client still gets the response. Default: none. httpd: `failonstatus=`. */
   failOnStatus?: readonly number[]
-  /** Whether a response that does not come in time puts a member in error. Default: false. httpd: `failontimeout=`. */
+  /** Puts a member in error if its response does not come within `timeout`. Default: false. httpd: `failontimeout=`. */
   failOnTimeout?: boolean
-  /** How many other members are tried for one exchange. Default: all. httpd: `maxattempts=`. */
+  /** The maximum number of other members tried for one exchange. Default: all. httpd: `maxattempts=`. */
   maxAttempts?: number
-  /** Whether a session whose member is down is refused (503). Default: false. httpd: `nofailover=`. */
+  /** Refuses a session whose member is down (503) instead of choosing another one. Default: false. httpd: `nofailover=`. */
   noFailover?: boolean
-  /** Whether all members are tried again at once when all are in error. Default: false, 503 with Retry-After. httpd: `forcerecovery=`, On. */
+  /** Tries all members again at once when all are in error. Default: false, 503 with Retry-After. httpd: `forcerecovery=`, On. */
   forceRecovery?: boolean
-  /** Active checks of each member. Default: none. */
+  /** Active health checks of each member. Default: none. */
   healthCheck?: HealthCheckOptions
-  /** How long a member that joins or comes back takes to get its full share. Default: 0. */
+  /** The time over which a member that joins or comes back reaches its full share. Default: 0, at once. */
   slowStart?: Duration
-  /** In [0, 1). Default: Math.random. */
+  /** The source of random numbers in [0, 1). Default: Math.random. */
   random?: () => number
-  /** Milliseconds, from any zero. Default: a monotonic clock. */
+  /** The clock in milliseconds, from any zero. Default: a monotonic clock. */
   clock?: () => number
 }
 
 /**
- * `up`: chosen as its load factor says. `error`: left out until `retry` is over. `unhealthy`: a health check says so.
- * `draining`: only sessions that name its route. `disabled`, `stopped`: never chosen.
+ * The state of a member. `up`: chosen by its load factor. `error`: left out until `retry` is over. `unhealthy`: failed its health check.
+ * `draining`: serves only sessions that name its route. `disabled`, `stopped`: never chosen.
  */
 export type MemberState = 'up' | 'error' | 'unhealthy' | 'draining' | 'disabled' | 'stopped'
 
-/** A member, its state and its counters. Plain; a fresh object each time. */
+/** A member, its state and its counters: a plain object, fresh for each call. */
 export interface MemberInfo {
-  /** Its URL. */
+  /** The member's URL, without credentials. */
   url: string
-  /** What sticky sessions know it by, or null. */
+  /** The route by which sticky sessions name it, or null. */
   route: string | null
-  /** The route that takes its sessions while it is unusable, or null. */
+  /** The route of the member that takes its sessions while it is unusable, or null. */
   redirect: string | null
-  /** Whether it may be chosen. */
+  /** The state, which says if it may be chosen. */
   state: MemberState
-  /** Since when, in milliseconds since the epoch. */
+  /** The time of the last change of its state, in milliseconds since the epoch. */
   since: number
   /** The status letters that are set. */
   status: string
-  /** Its share of the work. */
+  /** The share of the work. */
   loadFactor: number
-  /** The set that it belongs to; the lowest usable is chosen from. */
+  /** The set; the balancer chooses among the lowest set with a usable member. */
   lbSet: number
-  /** The most exchanges at a time; null: no bound. */
+  /** The maximum number of exchanges at a time; null for none. */
   max: number | null
-  /** Exchanges now: requests, upgrades under way and live tunnels. */
+  /** The number of exchanges in flight: requests, upgrades and live tunnels. */
   busy: number
-  /** Live tunnels. */
+  /** The number of live tunnels. */
   tunnels: number
-  /** How often it was chosen. */
+  /** How often a selection chose it. */
   elected: number
-  /** How often it failed: no connection, no response, or one of `failOnStatus`. */
+  /** How often it failed: no connection, no response, or a status of `failOnStatus`. */
   failures: number
-  /** Bytes of bodies and tunnels. */
+  /** Bytes from clients: bodies and tunnels. */
   bytesFromClient: number
-  /** Bytes of bodies and tunnels. */
+  /** Bytes from the member: bodies and tunnels. */
   bytesFromUpstream: number
 }
 
@@ -169,95 +177,95 @@ export interface MemberInfo {
 export interface BalancerMetrics {
   /** Its name. */
   balancer: string
-  /** Its policy; `custom` for a function. */
+  /** The name of its policy; `custom` for a function. */
   lbMethod: string
-  /** Members that may be chosen now. */
+  /** The number of members that may be chosen now. */
   up: number
-  /** In the order of their configuration. */
+  /** The members, in the order of their configuration. */
   members: MemberInfo[]
 }
 
-/** What may be changed of a member while it serves. */
+/** The options of a member that may change while it serves. */
 export type MemberChanges = Pick<MemberOptions, 'loadFactor' | 'lbSet' | 'max' | 'status' | 'redirect'>
 
-/** `app.wstunnel.balancer(name)`: a balancer while it runs. No change touches a tunnel that lives, unless it is asked to. */
+/** The control of a running balancer: `app.wstunnel.balancer(name)`. No change touches a live tunnel, unless `closeTunnels` asks for it. */
 export interface BalancerControl {
-  /** As in `balancers`. */
+  /** The name, as in `balancers`. */
   readonly name: string
-  /** In the order of their configuration; those removed that still have exchanges are left out. */
+  /** Returns the members in the order of their configuration, without removed members that still have exchanges. */
   members (): MemberInfo[]
   /**
-   * Adds a member. One that was removed and still has tunnels goes on with what is counted of it.
+   * Adds a member. A removed member that still has tunnels keeps its counters.
    * @throws FST_WSTUNNEL_INVALID_OPTIONS
    */
   add (member: MemberOptions): MemberInfo
   /**
-   * Takes a member out; nothing new goes to it.
-   * @param options.closeTunnels its WebSocket tunnels are told to go (1001) over this time, and then all are ended
-   * @returns resolves when that is over; at once without it
-   * @throws FST_WSTUNNEL_INVALID_OPTIONS where there is none of this URL
+   * Removes a member; it gets no new exchange.
+   * @param options.closeTunnels the time over which its WebSocket tunnels are sent Close 1001; then all its tunnels end
+   * @returns a promise that resolves at the end of that time; at once without `closeTunnels`
+   * @throws FST_WSTUNNEL_INVALID_OPTIONS if no member has this URL
    */
   remove (url: string, options?: { closeTunnels?: Duration }): Promise<void>
-  /** Lets a member take only the sessions that name its route (status `N`). As `remove`, otherwise. */
+  /** Drains a member: it takes only sessions that name its route (status `N`). `closeTunnels` and errors as for `remove`. */
   drain (url: string, options?: { closeTunnels?: Duration }): Promise<void>
-  /** Status `D`: nothing new goes to it. */
+  /** Disables a member (status `D`): it gets no new exchange. */
   disable (url: string): void
   /** Undoes `drain`, `disable` and a failure: the member is up again, with a slow start. */
   enable (url: string): void
-  /** Other options, from the next choice on; `status` adds and takes away letters. */
+  /** Changes options from the next choice on; `status` adds and removes letters. */
   set (url: string, changes: MemberChanges): MemberInfo
 }
 
-/** A member's state has changed: by its health check, by a failure, by an exchange that came through again, or by `app.wstunnel.balancer(name)`. */
+/** A change of a member's state: by its health check, by a failure, by an exchange that succeeded again, or by `app.wstunnel.balancer(name)`. */
 export interface MemberStateChange {
-  /** Name of the balancer. */
+  /** The name of the balancer. */
   readonly balancer: string
-  /** URL of the member; never credentials. */
+  /** The URL of the member; never credentials. */
   readonly member: string
-  /** The state that it had. */
+  /** The state before. */
   readonly from: MemberState
-  /** The state that it has now. */
+  /** The state now. */
   readonly to: MemberState
-  /** What its upstream or its health check failed with; `undefined` where the change is no failure. */
+  /** The error of its upstream or its health check; `undefined` if the change is no failure. */
   readonly error: Error | undefined
 }
 
-/** A look-up of a balancer's `dns` has changed its members, or has failed. */
+/** A look-up of a balancer's `dns` that changed its members, or failed. */
 export interface MemberLookup {
-  /** Name of the balancer. */
+  /** The name of the balancer. */
   readonly balancer: string
   /** The DNS name that was looked up. */
   readonly name: string
-  /** URLs of all members that the balancer has now; left out where the look-up failed. */
+  /** The URLs of all members that the balancer has now; absent if the look-up failed. */
   readonly members?: readonly string[]
-  /** What the look-up failed with: the members stay as they were. */
+  /** The error of the look-up: the members stay as they were. */
   readonly error?: Error
 }
 
-/** Message of the `diagnostics_channel` `fastify-wstunnel:member:state`. Only a `MemberStateChange` has `member`. */
+/** The message of the `diagnostics_channel` `fastify-wstunnel:member:state`. Only a `MemberStateChange` has `member`. */
 export type MemberStateMessage = MemberStateChange | MemberLookup
 
 /** A balancer's `healthCheck`, resolved. Durations in milliseconds. */
 export interface HealthCheck {
   /**
-   * `TCP`: the connection, with its TLS where the member has it. `GET`, `HEAD`: a complete answer (of a long one, its
-   * first 64 KiB). `WS`: a WebSocket handshake.
+   * The kind of probe. `TCP`: a connection, with TLS if the member has it. `GET`, `HEAD`: a complete response (of a long one, its first 64
+   * KiB). `WS`: a WebSocket handshake.
    */
   readonly method: 'TCP' | 'GET' | 'HEAD' | 'WS'
-  /** In origin-form, as it is sent. Not for TCP. */
+  /** The request target in origin-form, as sent. Not for TCP. */
   readonly uri: string
-  /** From the beginning of one probe to the beginning of the next. */
+  /** The time from the beginning of one probe to the beginning of the next. */
   readonly interval: number
-  /** For a whole probe. */
+  /** The time that a whole probe may take. */
   readonly timeout: number
   readonly passes: number
   readonly fails: number
-  /** Inclusive. */
+  /** The ranges of statuses that pass, inclusive. */
   readonly status: ReadonlyArray<readonly [from: number, to: number]>
   readonly body: string | RegExp | undefined
 }
 
-/** What a status letter says. */
+/** The flags of the status letters. */
 export interface StatusFlags {
   readonly disabled: boolean
   readonly stopped: boolean
@@ -272,7 +280,7 @@ export interface MemberConfig {
   readonly address: Address
   readonly loadFactor: number
   readonly lbSet: number
-  /** Infinity: none. */
+  /** Infinity is none. */
   readonly max: number
   readonly status: StatusFlags
   readonly route: string | undefined
@@ -280,7 +288,7 @@ export interface MemberConfig {
   readonly connection: ConnectionOverrides
 }
 
-/** How an address that DNS told of becomes a member. */
+/** The options from which an address found in DNS becomes a member. */
 export interface MemberTemplate extends Omit<MemberConfig, 'address' | 'route' | 'redirect'> {
   readonly scheme: 'ws' | 'wss' | 'http' | 'https'
   readonly port: number | undefined
@@ -290,12 +298,12 @@ export interface MemberTemplate extends Omit<MemberConfig, 'address' | 'route' |
 /** A balancer's options, resolved. Durations in milliseconds. */
 export interface BalancerConfig {
   readonly name: string
-  /** Whether its members' scheme is ws or wss. */
+  /** True if its members' scheme is ws or wss. */
   readonly webSocket: boolean
-  /** As shown; `custom` for a function. */
+  /** The name of the policy for metrics; `custom` for a function. */
   readonly lbMethod: string
   readonly policy: Policy
-  /** Whether the policy looks at traffic. */
+  /** True if the policy reads traffic. */
   readonly byTraffic: boolean
   readonly hashBy: HashSource
   readonly stickiness: Stickiness | undefined
@@ -305,7 +313,7 @@ export interface BalancerConfig {
   readonly retry: number
   readonly failOnStatus: readonly number[]
   readonly failOnTimeout: boolean
-  /** Infinity: all. */
+  /** Infinity is all. */
   readonly maxAttempts: number
   readonly noFailover: boolean
   readonly forceRecovery: boolean

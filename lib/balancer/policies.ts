@@ -1,44 +1,44 @@
 /**
- * How a balancer chooses one of its members (httpd: `lbmethod`). A policy is a pure function of what is asked of it, the
- * members that may be chosen, and of a source of chance; it changes nothing and allocates nothing.
+ * The policies by which a balancer chooses one of its members (httpd: `lbmethod`). A policy is a pure function of the candidates, the key
+ * and a source of random numbers; it changes nothing and allocates nothing.
  */
 
-/** A member as a policy sees it. */
+/** A member, as a policy sees it. */
 export interface Candidate {
   /** Its URL; never credentials. */
   readonly url: string
-  /** What sticky sessions know it by. */
+  /** The route by which sticky sessions name it. */
   readonly route: string | undefined
-  /** The load factor, less while a member comes back (`slowStart`). Above 0. */
+  /** The load factor, reduced while a member comes back (`slowStart`). Above 0. */
   readonly weight: number
-  /** Live tunnels, upgrades under way and requests. */
+  /** The number of live tunnels, upgrades in flight and requests. */
   readonly busy: number
-  /** Bytes both ways since it joined, those of tunnels included. */
+  /** The bytes in both directions since it joined, those of tunnels included. */
   readonly traffic: number
-  /** Where `byrequests` stands with it: see `advance`. 0 for a member that joins. */
+  /** The state of `byrequests` for this member: see `advance`. 0 for a member that joins. */
   lbStatus: number
-  /** 32 bits of what it is known by (`hash32`), for `hash`. */
+  /** A hash of its URL in 32 bits (`hash32`), for `hash`. */
   readonly seed: number
 }
 
-/** What a policy may ask for. */
+/** The values that a policy may read. */
 export interface PolicyContext {
-  /** In [0, 1). */
+  /** Returns a random number in [0, 1). */
   random (): number
-  /** What `hash` goes by. */
+  /** Returns the key of `hash`. */
   key (): string
 }
 
-/** Chooses one of at least one candidate. Changes nothing. */
+/** A function that chooses one of at least one candidate, and changes nothing. */
 export type Policy = (candidates: readonly Candidate[], context: PolicyContext) => Candidate
 
 /**
  * - `byrequests` (httpd's `lbmethod_byrequests`): in turn, as often as the weights say, spread evenly.
- * - `bytraffic`: the fewest bytes for its weight. Equal ones: in turn.
- * - `bybusyness`: the least busy for its weight, where httpd leaves the weight aside. Equal ones: in turn.
- * - `random`, also named `p2c`: of two that are drawn by weight, the less busy for its weight; of equal ones the first drawn.
- * - `hash`: the same key goes to the same member. One that joins or leaves moves only its own share of the keys, on every
- *   server alike, whatever the order of the members (weighted rendezvous hashing: Thaler and Ravishankar, 1998).
+ * - `bytraffic`: the fewest bytes for its weight; of equal ones, in turn.
+ * - `bybusyness`: the least busy for its weight (httpd ignores the weight); of equal ones, in turn.
+ * - `random`, also named `p2c`: draws two by weight and takes the less busy for its weight; of equal ones, the first drawn.
+ * - `hash`: the same key goes to the same member. A member that joins or leaves moves only its own share of the keys, equally on every
+ * server, whatever the order of the members (weighted rendezvous hashing: Thaler and Ravishankar, 1998).
  */
 export const policies: Readonly<Record<'byrequests' | 'bytraffic' | 'bybusyness' | 'random' | 'p2c' | 'hash', Policy>> = Object.freeze({
   byrequests: (candidates: readonly Candidate[]) => least(candidates, () => 0),
@@ -50,14 +50,14 @@ export const policies: Readonly<Record<'byrequests' | 'bytraffic' | 'bybusyness'
 })
 
 /**
- * The weight in whole hundredths, the rest cut off as httpd does: sums are exact, so that equals stay equal and weights with
- * decimals give the same sequence.
+ * Returns the weight in whole hundredths, truncated as in httpd: sums are exact, so that equal loads stay equal and weights with decimals
+ * give the same sequence.
  */
 function share (candidate: Candidate): number {
   return Math.trunc(candidate.weight * 100) || 1
 }
 
-/** The one with the least load for its weight; of equals, the one whose turn it is; of equals, the first. */
+/** Returns the candidate with the least load for its weight; of equal ones, the one whose turn it is; then the first. */
 function least (candidates: readonly Candidate[], load: (candidate: Candidate) => number): Candidate {
   let best = candidates[0] as Candidate
   let lowest = Infinity
@@ -75,7 +75,10 @@ function least (candidates: readonly Candidate[], load: (candidate: Candidate) =
   return best
 }
 
-/** The power of two choices (Mitzenmacher, 2001): as good as the least busy, without all servers running to the same one. */
+/**
+ * Returns one of two drawn candidates. The power of two choices (Mitzenmacher, 2001) is as good as the least busy, but not all servers
+ * choose the same member.
+ */
 function ofTwo (candidates: readonly Candidate[], context: PolicyContext): Candidate {
   let sum = 0
   for (const candidate of candidates) sum += candidate.weight
@@ -85,20 +88,20 @@ function ofTwo (candidates: readonly Candidate[], context: PolicyContext): Candi
   return second.busy / share(second) < first.busy / share(first) ? second : first
 }
 
-/** The candidate, other than `except`, in whose stretch of the sum of weights `point` lies. */
+/** Returns the candidate, other than `except`, whose interval in the sum of weights contains `point`. */
 function draw (candidates: readonly Candidate[], point: number, except: Candidate | undefined): Candidate {
   let left = point
   let drawn = candidates[0] as Candidate
   for (const candidate of candidates) {
     if (candidate === except) continue
-    drawn = candidate // the last one, where rounding left nothing of the sum
+    drawn = candidate // the last one, if rounding left a remainder
     left -= candidate.weight
     if (left < 0) break
   }
   return drawn
 }
 
-/** Of the numbers u in (0, 1) that key and member make together, the least -ln(u) / weight. */
+/** Returns the candidate with the least -ln(u) / weight, where u in (0, 1) is a hash of key and candidate. */
 function hash (candidates: readonly Candidate[], context: PolicyContext): Candidate {
   const key = hash32(context.key())
   let best = candidates[0] as Candidate
@@ -115,10 +118,10 @@ function hash (candidates: readonly Candidate[], context: PolicyContext): Candid
 }
 
 /**
- * The bookkeeping of smooth weighted round robin, after every choice by whatever policy: every candidate gains its
- * weight, the chosen one pays the sum (in hundredths of a weight). What a policy that goes by other things has let
- * grow is cut off at 16 rounds: else a member that a long tunnel kept away would afterwards be taken for as many times as
- * it was passed over. By turns alone, none comes near that; by sessions (`stickySession`) it may.
+ * Updates the state of smooth weighted round robin after every choice, by any policy: every candidate gains its weight, the chosen one pays
+ * the sum (in hundredths of a weight). A state that other policies have let grow is capped at 16 rounds: else a member that a long tunnel
+ * kept away would afterwards be chosen as many times as it was passed over. Turns alone never come near the cap; sessions (`stickySession`)
+ * may.
  */
 export function advance (candidates: readonly Candidate[], chosen: Candidate): void {
   let sum = 0
@@ -136,8 +139,8 @@ export function advance (candidates: readonly Candidate[], chosen: Candidate): v
 }
 
 /**
- * 32 bits of a text, signed, as V8 keeps them without a box: FNV-1a over its UTF-16 code units, mixed. The same on every
- * machine; with no secret in it, it is no protection from a client that picks its key.
+ * Returns a signed hash of a text in 32 bits, which V8 keeps without a box: FNV-1a over its UTF-16 code units, mixed. It is the same on
+ * every machine; without a secret, it does not protect against a client that chooses its key.
  */
 export function hash32 (text: string): number {
   let h = 0x811c9dc5
@@ -145,7 +148,7 @@ export function hash32 (text: string): number {
   return mix(h)
 }
 
-/** Spreads every bit over all 32 (MurmurHash3's finaliser); no two numbers become one. */
+/** Spreads every bit over all 32 (MurmurHash3's finaliser); the mapping is one-to-one. */
 function mix (bits: number): number {
   let h = bits
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)

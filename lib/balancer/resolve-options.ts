@@ -95,7 +95,7 @@ function resolveMembers (list: readonly MemberOptions[], digests: boolean, at: s
   return members
 }
 
-/** What members of one balancer must agree in, and what they must not. */
+/** Checks the options in which members of one balancer must agree, and those in which they must differ. */
 function checkBeside (member: MemberConfig, others: readonly MemberConfig[], at: string, issues: Issues): void {
   const { label, webSocket } = member.address
   if (others.some(({ address }) => address.label === label)) issues.note(below(at, 'url'), `expected each member once, got '${label}' again`)
@@ -107,7 +107,7 @@ function checkBeside (member: MemberConfig, others: readonly MemberConfig[], at:
 }
 
 /**
- * A member's options with some changed.
+ * Returns a member's options with some changed.
  * @throws InvalidOptionsError
  */
 export function reconfigured (member: MemberConfig, changes: MemberChanges): MemberConfig {
@@ -125,7 +125,7 @@ export function reconfigured (member: MemberConfig, changes: MemberChanges): Mem
 }
 
 /**
- * A member that joins while the server runs.
+ * Checks and returns the options of a member that joins while the server runs.
  * @throws InvalidOptionsError
  */
 export function joiningMember (options: MemberOptions, { webSocket, stickyCookie }: BalancerConfig, others: readonly MemberConfig[]): MemberConfig {
@@ -151,7 +151,7 @@ function resolveMember (own: MemberOptions, digests: boolean, at: string, issues
   }
   const common = resolveDefaults(own, at, issues)
   if (address === undefined) return undefined
-  // A digest is the same in every process, and does not show the address.
+  // A digest is the same in every process, and does not reveal the address.
   const route = own.route ?? (digests ? hash32(address.label).toString(36) : undefined)
   return Object.freeze({ ...common, address, route, redirect: own.redirect })
 }
@@ -198,7 +198,7 @@ const flagOf: Readonly<Record<string, keyof StatusFlags>> = {
   D: 'disabled', S: 'stopped', I: 'ignoreErrors', R: 'spare', H: 'standby', N: 'draining'
 }
 
-/** httpd's `status=`: letters, each with the sign before it, or `+`. `undefined` where one is unknown. */
+/** Parses httpd's `status=`: letters, each after its sign or `+`. Returns `undefined` if a letter is unknown. */
 export function parseStatus (text: string, before: StatusFlags = noFlags): StatusFlags | undefined {
   if (!/^([+-]?[DSIRHN])*$/i.test(text)) return undefined
   const flags = { ...before }
@@ -208,7 +208,7 @@ export function parseStatus (text: string, before: StatusFlags = noFlags): Statu
   return Object.freeze(flags)
 }
 
-/** Flags as letters again, as metrics show them. */
+/** Returns flags as letters, for metrics. */
 export function statusLetters (flags: StatusFlags): string {
   return Object.entries(flagOf).filter(([, name]) => flags[name]).map(([letter]) => letter).join('')
 }
@@ -233,14 +233,17 @@ function resolveDns (own: DnsMembers, at: string, issues: Issues): BalancerConfi
   return Object.freeze({ source: Object.freeze({ dns, type, refresh, servers }), template })
 }
 
-/** An IP address, IPv6 in brackets where a port follows. Node's resolver ends the process for some that are none. */
+/**
+ * Returns true for an IP address, perhaps with a port, which follows an IPv6 address in brackets. Some malformed addresses make Node's
+ * resolver end the process.
+ */
 function isDnsServer (text: string): boolean {
   if (isIP(text) !== 0) return true
   const [, v6 = '', v4 = '', port = '53'] = /^(?:\[(.+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(text) ?? []
   return (isIPv6(v6) || isIPv4(v4)) && Number(port) > 0 && Number(port) < 65_536
 }
 
-/** An address that DNS told of, as a member. Its name is sent as Host and verified by TLS; the address alone is dialled. */
+/** Returns the options of a member at an address found in DNS. Its name is sent as Host and verified by TLS; only the address is dialled. */
 export function discoveredMember ({ address, port, name, weight }: Endpoint, lbSet: number, template: MemberTemplate, digests: boolean): MemberConfig {
   const { scheme, path, connection } = template
   const at = port ?? template.port
@@ -250,7 +253,7 @@ export function discoveredMember ({ address, port, name, weight }: Endpoint, lbS
   return Object.freeze({
     ...template,
     address: Object.freeze({ ...dialled, authority: named?.authority ?? dialled.authority }),
-    // RFC 2782: a weight of 0 is for where there is little to choose.
+    // RFC 2782: a weight of 0 is for a service with little to choose.
     loadFactor: port === undefined ? template.loadFactor : Math.max(weight, 0.1),
     lbSet: template.lbSet + lbSet,
     connection: Object.freeze({ ...connection, servername: name }),

@@ -1,6 +1,6 @@
 /**
- * A selection: which members may be chosen for one exchange, which one is, and which one next where that fails.
- * httpd: `ap_proxy_balancer_get_best_worker`, `find_session_route`.
+ * A selection: the candidates for one exchange, the chosen member, and the next one after a failure. httpd:
+ * `ap_proxy_balancer_get_best_worker`, `find_session_route`.
  */
 import type { FastifyRequest } from 'fastify'
 import { whenRejected } from '../config/user-function.ts'
@@ -13,23 +13,23 @@ import type { BalancerConfig } from './options.ts'
 import { advance, type PolicyContext } from './policies.ts'
 import { cookieValue, queryValue, setCookie, stickyRoute } from './session-affinity.ts'
 
-/** Failures after which another member may do better, beside all that kept a connection from being made. */
+/** The failures after which another member is tried, beside all failures to connect. */
 const failingOver = [TlsError, ClosedError, TimeoutError, LimitError, ShortageError]
 
-/** Who can be elected. */
+/** The members that a selection chooses from. */
 export interface MemberPool {
   readonly config: BalancerConfig
-  /** In the order of their configuration; those in error whose time has come are up again. */
+  /** The members in the order of their configuration; those in error whose time has come are up again. */
   readonly members: readonly Member[]
-  /** Takes all out of error. Whether there were any. */
+  /** Takes all members out of error. Returns true if any was in error. */
   forceRecovery (): boolean
-  /** 503, with how long it will be until a member in error is tried again. */
+  /** Returns the 503, with the time until a member in error is tried again. */
   noMember (): Error
 }
 
 /**
- * The members among which a policy chooses: the usable ones of the lowest set that has any. In it, spares stand in for
- * the unusable, one for one, and hot standbys only where nobody else is left.
+ * Returns the members among which a policy chooses: the usable ones of the lowest set that has any. In that set, spares replace unusable
+ * members, one for one; hot standbys serve only if no other member is left.
  */
 export function candidatesOf (members: readonly Member[], tried: readonly Member[]): readonly Member[] {
   let lbSet = -1
@@ -65,7 +65,7 @@ function candidatesIn (members: readonly Member[], lbSet: number, tried: readonl
   return found.length > 0 ? found : standbys
 }
 
-/** The member that a route names, or the one that its redirect names; `undefined` where none of them is usable. */
+/** Returns the member that a route names, or the one that its redirect names; `undefined` if neither is usable. */
 export function memberOf (members: readonly Member[], route: string, tried: readonly Member[]): Member | undefined {
   const seen: Member[] = []
   for (let wanted: string | undefined = route; wanted !== undefined;) {
@@ -78,7 +78,7 @@ export function memberOf (members: readonly Member[], route: string, tried: read
   return undefined
 }
 
-/** The choice of one exchange: a member, and others where that fails. */
+/** The choice of one exchange: a member, and others after a failure. */
 export class Selection implements Choice, PolicyContext {
   upstream: Upstream
   readonly #pool: MemberPool
@@ -114,7 +114,7 @@ export class Selection implements Choice, PolicyContext {
     const { config: { policy, noFailover }, members } = this.#pool
     const bound = this.#route === undefined ? undefined : memberOf(members, this.#route, tried)
     if (bound !== undefined) {
-      // It is a turn of that member all the same, and the others are owed theirs.
+      // The session still counts as that member's turn, so the other members gain their weights.
       advance(members.filter((member) => member.isUsable && !tried.includes(member)), bound)
       return bound
     }
@@ -123,7 +123,7 @@ export class Selection implements Choice, PolicyContext {
     if (candidates.length === 0) return undefined
     const chosen = policy(candidates, this) as Member
     if (!candidates.includes(chosen)) {
-      // An async function is none that can choose; what it rejects with is nobody else's to hear.
+      // An async function cannot choose; its rejection is ignored.
       void whenRejected(chosen, () => {})
       throw new InvalidUpstreamError()
     }
@@ -131,7 +131,7 @@ export class Selection implements Choice, PolicyContext {
     return chosen
   }
 
-  /** Whether the request names the route of a member. */
+  /** True if the request names the route of a member. */
   get #isBound (): boolean {
     return this.#route !== undefined && this.#pool.members.some(({ route }) => route === this.#route)
   }
@@ -145,7 +145,7 @@ export class Selection implements Choice, PolicyContext {
     return this.#pool.config.random()
   }
 
-  /** What `hashBy` names; the client's address where that is missing or empty, lest all without it go to one member. */
+  /** Returns the value that `hashBy` names, or the client's address if that is missing or empty: else all requests without it would go to one member. */
   key (): string {
     return this.#named || (this.#request.ip ?? '')
   }
@@ -168,7 +168,7 @@ export class Selection implements Choice, PolicyContext {
     return setCookie(stickiness, route, stickyCookie)
   }
 
-  /** The balancer's path and the rest of the request's, below the member's own; one slash between them. */
+  /** Returns the path below the member's own: the balancer's path, then the rest of the request's, with one slash between them. */
   pathFor (path: string, matched: number): string {
     return this.upstream.address.path.replace(/\/$/, '') + mapPath(path, matched, this.#path)
   }
@@ -220,7 +220,7 @@ export class Selection implements Choice, PolicyContext {
   }
 }
 
-/** Whether a failure puts the member in error: no connection, or one that was closed before the first byte of an answer. */
+/** Returns true if a failure puts the member in error: no connection, or one that closed before the first byte of a response. */
 function isBlamed (error: Error, { sent, fresh }: Failure, failOnTimeout: boolean): boolean {
   if (error instanceof TimeoutError) return !sent || failOnTimeout
   return !sent || error instanceof TlsError || (error instanceof ClosedError && fresh)
