@@ -1,22 +1,21 @@
 /**
- * Every error that this plugin makes: a stable code, the status that a client is sent, and whose fault it is.
- * Messages are safe to show to a client: they never hold an address, a path or a stack. What really happened
- * is the `cause`.
+ * The errors of this plugin: each has a stable code, the status for the client, and its source. Messages are safe to show to a client: they
+ * never contain an address, a path or a stack. The `cause` holds the original error.
  */
 import createError from '@fastify/error'
 
-/** Whose fault an error is: decides the log level, and whether an upstream is blamed. */
+/** The party at fault: it decides the log level, and if an upstream is blamed. */
 export type ErrorSource = 'client' | 'upstream' | 'internal'
 
 /** An error of this plugin. Match on `code`, which is stable; never on the message. */
 export interface WstunnelError extends Error {
-  /** `FST_WSTUNNEL_` and what is wrong. */
+  /** The stable code: `FST_WSTUNNEL_` and a name. */
   code: string
-  /** The status that the client is sent, where there is still a head to send. */
+  /** The status that the client gets, if no response head was sent before. */
   statusCode: number
-  /** Whose fault it is. */
+  /** The party at fault. */
   source: ErrorSource
-  /** Value of `Retry-After` in seconds, where the refusal is a matter of time. */
+  /** The value of `Retry-After` in seconds, if waiting helps. */
   retryAfter?: number
 }
 
@@ -40,11 +39,11 @@ export const InvalidOptionsError: WstunnelErrorConstructor =
 export const RuntimeError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_RUNTIME', 'Runtime not supported: %s', 500, 'internal')
 
-/** A malformed upgrade: method, Host, `Sec-WebSocket-Key`, `Sec-WebSocket-Version`, or a body where none may be. */
+/** A malformed upgrade: its method, Host, `Sec-WebSocket-Key` or `Sec-WebSocket-Version` is wrong, or it has a body that is not allowed. 400. */
 export const BadRequestError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_BAD_REQUEST', 'Bad request: %s', 400, 'client')
 
-/** A request target that could escape its prefix or reach another authority. */
+/** A request target that could escape its prefix or reach another authority. 400. */
 export const BadPathError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_BAD_PATH', 'Bad request target', 400, 'client')
 
@@ -52,7 +51,7 @@ export const BadPathError: WstunnelErrorConstructor =
 export const TransferCodingError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_TRANSFER_CODING', 'Transfer coding not implemented', 501, 'internal')
 
-/** A client that is to send the rest of its body has sent nothing for as long as `timeout` (RFC 9110, 15.5.9; httpd: Timeout). */
+/** The client has sent nothing of the rest of its body for `timeout` (RFC 9110, 15.5.9; httpd: Timeout). */
 export const ClientTimeoutError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_CLIENT_TIMEOUT', 'The request body did not come in time', 408, 'client')
 
@@ -60,7 +59,7 @@ export const ClientTimeoutError: WstunnelErrorConstructor =
 export const TooManyHeadersError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_TOO_MANY_HEADERS', 'Too many header fields', 431, 'client')
 
-/** The target only serves upgrades, and this offer is none that it accepts (RFC 9110, 15.5.22). */
+/** The target serves only upgrades, and accepts none of the offered protocols (RFC 9110, 15.5.22). */
 export const UpgradeRequiredError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_UPGRADE_REQUIRED', 'Upgrade required', 426, 'client')
 
@@ -80,19 +79,19 @@ export const ClientLimitError: WstunnelErrorConstructor =
 export const DrainingError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_DRAINING', 'The server is draining', 503, 'internal', 5)
 
-/** This process or its system is short of descriptors, ports or memory: no upstream is to blame. The limits of the system, or `limits`, help. */
+/** This process or its system is short of descriptors, ports or memory: no upstream is to blame. Raise the limits of the system, or lower `limits`. */
 export const ShortageError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_SHORTAGE', 'The server is short of resources', 503, 'internal', 5)
 
-/** The upstream could not be reached: refused, unreachable, or its unix socket is missing (httpd: 503 too). */
+/** The upstream refused the connection, was unreachable, or its unix socket is missing (a 503 in httpd, too). */
 export const UnavailableError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_UPSTREAM_UNAVAILABLE', 'Upstream unavailable', 503, 'upstream')
 
-/** No member of the balancer is usable. `retryAfter` is how long until one in error is tried again. */
+/** No member of the balancer is usable. `retryAfter` is the time in seconds until the balancer tries a member in error again. */
 export const NoMemberError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_NO_MEMBER', 'No upstream available', 503, 'upstream', 5)
 
-/** The same, with how many seconds a client is told to wait. */
+/** Returns a NoMemberError with a `Retry-After` in seconds. */
 export function noMemberFor (seconds: number): WstunnelError {
   return Object.defineProperty(new NoMemberError(), 'retryAfter', { value: seconds })
 }
@@ -101,7 +100,7 @@ export function noMemberFor (seconds: number): WstunnelError {
 export const NameError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_UPSTREAM_NAME', 'Upstream name not found', 502, 'upstream')
 
-/** TLS with the upstream failed: its certificate, its name, its version, or it speaks no TLS. */
+/** TLS with the upstream failed: its certificate, its name or its version is wrong, or it speaks no TLS. */
 export const TlsError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_UPSTREAM_TLS', 'TLS with the upstream failed', 502, 'upstream')
 
@@ -109,7 +108,7 @@ export const TlsError: WstunnelErrorConstructor =
 export const ClosedError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_UPSTREAM_CLOSED', 'The upstream closed the connection', 502, 'upstream')
 
-/** The upstream's answer is no HTTP/1.1 response, too long, or a 101 that was not asked for. */
+/** The upstream's response is no HTTP/1.1, too long, or an unrequested 101. */
 export const InvalidResponseError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_UPSTREAM_INVALID_RESPONSE', 'Invalid response of the upstream', 502, 'upstream')
 
@@ -117,14 +116,14 @@ export const InvalidResponseError: WstunnelErrorConstructor =
 export const TimeoutError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_UPSTREAM_TIMEOUT', 'The upstream did not answer in time', 504, 'upstream')
 
-/** Which of the options' timers expired. */
+/** The options' timers for an upstream. */
 export type TimerName = 'connectTimeout' | 'handshakeTimeout' | 'timeout'
 
 const timers = new WeakMap<object, TimerName>()
 
-/** A timeout that remembers its timer: for the log, not for what a client is sent. */
+/** Returns a TimeoutError that names its timer for the log; the client's message stays the same. */
 export function timedOut (timer: TimerName, cause?: unknown): WstunnelError {
-  const error = cause === undefined ? new TimeoutError() : new TimeoutError({ cause }) // an argument that is undefined would be told
+  const error = cause === undefined ? new TimeoutError() : new TimeoutError({ cause }) // an argument that is undefined would be shown
   timers.set(error, timer)
   return error
 }
@@ -133,26 +132,26 @@ export function timerOf (error: unknown): TimerName | undefined {
   return typeof error === 'object' && error !== null ? timers.get(error) : undefined
 }
 
-/** Anything else that went wrong with the upstream. */
+/** Any other failure of the upstream. */
 export const UpstreamError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_UPSTREAM_FAILED', 'The upstream failed', 502, 'upstream')
 
-/** An `upstream` function returned something that is no upstream. */
+/** An `upstream` function returned a value that is no upstream. */
 export const InvalidUpstreamError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_INVALID_UPSTREAM', 'No valid upstream was chosen', 500, 'internal')
 
 /**
- * A function of the options threw something that is no Error, or cannot be read; or one that must answer at once returned a promise. An Error
- * is answered as Fastify does.
+ * A function of the options threw a value that is no Error, or cannot be read; or it returned a promise although it must be synchronous. A
+ * thrown Error is answered as Fastify does.
  */
 export const FunctionError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_FUNCTION', 'A function of the options failed', 500, 'internal')
 
-/** A header that `rewriteRequestHeaders` or `rewriteHeaders` returned cannot be written: nothing was sent. */
+/** `rewriteRequestHeaders` or `rewriteHeaders` returned a header that cannot be written: nothing was sent. */
 export const InvalidHeaderError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_INVALID_HEADER', 'A header to be written is invalid', 500, 'internal')
 
-/** The client left before it got its answer. Never sent; it is what logs and signals carry. */
+/** The client left before it got its response. Never sent; logs and signals carry it. */
 export const ClientGoneError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_CLIENT_GONE', 'The client left', 499, 'client')
 
@@ -160,15 +159,15 @@ export const ClientGoneError: WstunnelErrorConstructor =
 export const RequestBodyError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_REQUEST_BODY', 'Invalid request body', 400, 'client')
 
-/** A body parser that ran before has read the body, such as a middleware of Express: there is nothing left to send on. */
+/** A body parser that ran before, such as a middleware of Express, has read the body: there is nothing left to send. */
 export const BodyConsumedError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_BODY_CONSUMED', 'The request body was read before it could be forwarded', 500, 'internal')
 
-/** A hook has written the head of a response itself, and let the upgrade go on: it is not switched. */
+/** A hook has written the head of a response itself, and let the upgrade go on: the upgrade is refused. */
 export const HeadWrittenError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_HEAD_WRITTEN', 'A hook has begun a response before the upgrade', 500, 'internal')
 
-/** Codes of Node and undici, and the error that each becomes. */
+/** The codes of Node and undici, with the error that each becomes. */
 const byCode: Readonly<Record<string, WstunnelErrorConstructor>> = Object.freeze(Object.assign(Object.create(null), {
   ENOTFOUND: NameError,
   EAI_AGAIN: NameError,
@@ -197,7 +196,7 @@ const byCode: Readonly<Record<string, WstunnelErrorConstructor>> = Object.freeze
   UND_ERR_SOCKET: ClosedError,
   UND_ERR_HEADERS_OVERFLOW: InvalidResponseError,
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: InvalidResponseError,
-  ERR_ASSERTION: InvalidResponseError, // undici, for a bare 101 or a status of 000
+  ERR_ASSERTION: InvalidResponseError, // undici: a bare 101, or a status of 000
   UND_ERR_REQ_CONTENT_LENGTH_MISMATCH: RequestBodyError,
   UND_ERR_INVALID_ARG: InvalidHeaderError,
   EPROTO: TlsError,
@@ -211,8 +210,8 @@ const byCode: Readonly<Record<string, WstunnelErrorConstructor>> = Object.freeze
 }))
 
 /**
- * The only place where a failure on the way to an upstream becomes an error of ours, and so a status:
- * 504 for a timeout, 503 for an upstream that cannot be reached, 502 for the rest.
+ * Maps a failure on the way to an upstream to an error of this plugin, and so to a status: 504 for a timeout, 503 for an upstream that
+ * cannot be reached, 502 for the rest. No other code does this.
  */
 export function toProxyError (cause: unknown): WstunnelError {
   if (isProxyError(cause)) return cause
@@ -229,18 +228,18 @@ export function toProxyError (cause: unknown): WstunnelError {
   return new UpstreamError({ cause })
 }
 
-/** Whether an error is one of this plugin's. */
+/** Returns true if an error is one of this plugin's. */
 export function isProxyError (error: unknown): error is WstunnelError {
   try {
     return error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('FST_WSTUNNEL_')
-  } catch { // of a getter, or a Proxy
+  } catch { // thrown by a getter, or a Proxy
     return false
   }
 }
 
 /**
- * Of several attempts (Node tries the addresses of a name one after the other) the one that tells most. A shortage goes first; that there
- * is no address of our own to use goes last, since that is how IPv6 fails where there is none.
+ * Returns the most informative of several errors (Node tries the addresses of a name one after the other). A shortage comes first; a
+ * missing local address comes last, since that is how IPv6 fails on a host without it.
  */
 function decisive (cause: unknown): unknown {
   if (!(cause instanceof AggregateError) || cause.errors.length === 0) return cause
@@ -250,7 +249,7 @@ function decisive (cause: unknown): unknown {
   return cause.errors[short !== -1 ? short : Math.max(0, other)]
 }
 
-/** Of a parser's errors undici tells the name, and no code. */
+/** Returns the properties of an error. undici gives errors of its parser a name, and no code. */
 function errorLike (cause: unknown): { code: string, name: string, message: string } {
   const none = { code: '', name: '', message: '' }
   if (typeof cause !== 'object' || cause === null) return none

@@ -1,8 +1,9 @@
 /**
- * Bytes behind an upgrade that is declined are lost, and a request that was cut in two is read from its middle.
- *
- * Versions: Node 24.9 and later, which ask `server.shouldUpgradeCallback` (nodejs.org/api/http.html) before they take a request for an upgrade.
- * Cause: where that says no, Node loses what it has read behind the head. So where nobody else hears of upgrades, all are taken.
+ * Symptom: bytes after a declined upgrade are lost, and a request that arrived in two pieces is read from its middle.
+ * Versions: Node 24.9 and later, which call `server.shouldUpgradeCallback` (nodejs.org/api/http.html) before they treat a request as an
+ * upgrade.
+ * Cause: if that returns false, Node drops the bytes that it has read after the head. So if no other code listens for upgrades, this file
+ * accepts all of them.
  * Test: test/fuzz/corpus.test.ts and test/integration/http.test.ts on Node 24 and 26.
  * Remove when: Node keeps those bytes.
  */
@@ -11,8 +12,8 @@ import { type Instance, isInCharge } from '../downstream/instances.ts'
 import { readFacts } from '../routing/request-facts.ts'
 
 /**
- * Takes every upgrade where only this plugin listens for them; elsewhere, those that will switch.
- * @returns puts back what was there before
+ * Takes every upgrade if only this plugin listens for them; else, those that will switch.
+ * @returns a function that restores the previous callback
  */
 export function takeAllUpgrades (server: Server & { shouldUpgradeCallback?: (request: IncomingMessage) => boolean }, peers: readonly Instance[]): () => void {
   const before = server.shouldUpgradeCallback

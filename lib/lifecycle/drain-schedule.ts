@@ -1,21 +1,21 @@
-/** The timetable of a drain: when WebSockets are told to go, and when what is left is broken off. */
+/** The timetable of a drain: when WebSockets are sent Close 1001, and when the remaining tunnels end. */
 import { monotonicNow } from '../net/clock.ts'
 import type { EndpointName } from '../tunnel/endpoint.ts'
 
 /**
- * The parts of the window in which WebSockets are told to go: first the clients, spread so that they do not return as one herd,
- * and then the upstreams of those that have not passed a client's Close on to them.
+ * The parts of the window in which WebSockets are sent Close 1001: first the clients, spread so that they do not reconnect all at once,
+ * then the upstreams whose clients' Close has not reached them.
  */
 const closeSchedule = { client: { from: 0.75, to: 0.82 }, upstream: { from: 0.86, to: 0.9 } } as const
 
-/** What breaking a tunnel off takes of the window's end: milliseconds for each, and at most this part of the window. */
+/** The time that ending tunnels takes at the end of the window: milliseconds for each, and at most this part of the window. */
 const breakingOff = { each: 0.2, most: 0.1 }
 
 /** A tunnel, as a drain sees it. */
 export interface Drainable {
-  /** Tells one side to go, where the protocol has a word for that. */
+  /** Sends one side a Close 1001, if the protocol has one. */
   requestClose (to: EndpointName): void
-  /** Ends it at once. */
+  /** Ends the tunnel at once. */
   drained (): void
 }
 
@@ -31,10 +31,10 @@ export class DrainPlan {
   readonly #timers: Set<NodeJS.Timeout> = new Set()
 
   /**
-   * @param timeout milliseconds
-   * @param tunnels those that live, at any time
-   * @param tellFrom the part of the window from which on clients are told
-   * @param breakOff ends what there is besides, at the timeout
+   * @param timeout the window in milliseconds
+   * @param tunnels the live tunnels, at any time
+   * @param tellFrom the part of the window at which Close 1001 begins for clients
+   * @param breakOff ends everything else, at the timeout
    */
   constructor (timeout: number, tunnels: ReadonlySet<Drainable>, { tellFrom = closeSchedule.client.from, breakOff = () => {} }: DrainOptions = {}) {
     this.#timeout = timeout
@@ -44,7 +44,7 @@ export class DrainPlan {
       const from = to === 'client' ? tellFrom : closeSchedule[to].from
       this.#at(from, () => this.#spread(timeout * (until - from), (tunnel) => tunnel.requestClose(to)))
     }
-    // Thousands of tunnels take a while to end, and are to be gone soon after the timeout.
+    // Thousands of tunnels take a while to end, and must be gone soon after the timeout.
     this.#at(1 - breakingOff.most, () => {
       const lead = Math.min(timeout * breakingOff.most, tunnels.size * breakingOff.each)
       this.#in(this.#left() - lead, () => this.#spread(lead, (tunnel) => tunnel.drained()))
@@ -59,7 +59,7 @@ export class DrainPlan {
     for (const timer of this.#timers) clearTimeout(timer)
   }
 
-  /** Does something to each tunnel at its own moment of the next `window` milliseconds, in the order in which they were opened. */
+  /** Calls `act` for each tunnel, spread over the next `window` milliseconds, in the order in which they were opened. */
   #spread (window: number, act: (tunnel: Drainable) => void): void {
     const tunnels = [...this.#tunnels]
     const startedAt = monotonicNow()
@@ -80,7 +80,7 @@ export class DrainPlan {
     return this.#timeout - (monotonicNow() - this.#startedAt)
   }
 
-  /** At a part of the window: 1 is its end. */
+  /** Schedules a call at a part of the window: 1 is its end. */
   #at (part: number, act: () => void): void {
     this.#in(this.#timeout * part, act)
   }

@@ -1,4 +1,4 @@
-/** The stores of leases that one server uses, and what the log hears of them. */
+/** The lease stores of one server, and the log lines of their failures. */
 import type { FastifyBaseLogger } from 'fastify'
 import type { LeaseStore } from '../config/target.ts'
 import { logging } from '../config/user-function.ts'
@@ -12,7 +12,7 @@ export class LeaseStores {
     this.#log = log
   }
 
-  /** This server's leases in a store. */
+  /** Returns this server's leases in a store. */
   in (store: LeaseStore): Leases {
     const known = this.#leases.get(store)
     if (known !== undefined) return known

@@ -1,23 +1,23 @@
-/** Places that several instances share: leases in a store, renewed while their tunnels live. A store that fails lets everybody in. */
+/** Places that several instances share: leases in a store, renewed while their tunnels live. If the store fails, every client gets a place. */
 import { randomUUID } from 'node:crypto'
 import type { LeaseStore } from '../config/target.ts'
 import { monotonicNow } from '../net/clock.ts'
 import { outsideRequests } from '../net/async-context.ts'
 
-/** Milliseconds that a store has for an answer. */
+/** The milliseconds that a store has to answer. */
 const answerTimeout = 250
 
-/** Milliseconds for which a store that has failed is not asked again. */
+/** The milliseconds for which a failed store is not asked again. */
 const pause = 1000
 
-/** How many releases are kept for a store that has failed: leases run out by themselves, too. */
+/** The maximum number of releases remembered for a failed store: leases also expire by themselves. */
 const mostOwed = 10_000
 
 /** A place of one client. */
 export interface Lease {
-  /** Whether the client has it; without a promise where the store is not asked. Never rejects. */
+  /** Resolves to true if the client has the place; `true` if the store is not asked. Never rejects. */
   readonly granted: Promise<boolean> | true
-  /** Gives it back, also one that is yet to come. Without effect the second time. */
+  /** Gives the place back, also one that is still requested. Without effect the second time. */
   release (): void
 }
 
@@ -25,30 +25,30 @@ export interface Lease {
 export class Leases {
   readonly #store: LeaseStore
   readonly #tell: (error: Error | undefined) => void
-  /** Lease → key. */
+  /** The leases that are held, lease → key. */
   readonly #held: Map<string, string> = new Map()
   #timer: NodeJS.Timeout | undefined = undefined
-  /** The call that renews, and until when it is waited for. */
+  /** The renewal in flight, and the time until which it is awaited. */
   #renewal: { readonly until: number } | undefined = undefined
-  /** Leases to be given back, lease → key, once the store answers again. */
+  /** The leases to give back once the store answers again, lease → key. */
   readonly #owed: Map<string, string> = new Map()
   #failing = false
   #askAgainAt = 0
 
-  /** @param tell hears of a failure, once, and of `undefined` when the store answers again */
+  /** @param tell called once with the error when the store fails, and with `undefined` when it answers again */
   constructor (store: LeaseStore, tell: (error: Error | undefined) => void) {
     this.#store = store
     this.#tell = tell
   }
 
-  /** Asks for a place, at most 250 ms. Where there is no answer, the client has it, and the next renewal adds it. */
+  /** Requests a place, for at most 250 ms. Without an answer the client has it, and the next renewal adds it. */
   acquire (key: string, max: number): Lease {
     const lease = randomUUID()
     this.#held.set(lease, key)
     this.#timer ??= outsideRequests(startTimer, this, this.#store.ttl / 3)
     if (monotonicNow() < this.#askAgainAt) return { granted: true, release: () => this.#release(lease, key) }
     const asked = attempt(() => this.#store.acquire(key, lease, max))
-    // What comes late, or may have been taken though its answer is lost, is given back.
+    // Give back a place that comes late, or that may be taken although its answer was lost.
     const settled = (): void => { if (!this.#held.has(lease)) this.#giveBack(key, lease) }
     const granted = inTime(asked, answerTimeout).then((answer) => {
       this.#works()
@@ -83,7 +83,7 @@ export class Leases {
     })
   }
 
-  /** A client of a store that is gone would keep each call in memory. */
+  /** Remembers a release for later. The client library of an unreachable store would keep each call in memory. */
   #owe (key: string, lease: string): void {
     if (this.#owed.size < mostOwed) this.#owed.set(lease, key)
   }
@@ -100,7 +100,7 @@ export class Leases {
   /** @internal */
   async renew (): Promise<void> {
     const now = monotonicNow()
-    // One at a time: a client without a connection keeps what it is asked for. After the ttl there is nothing left to wait for.
+    // Only one renewal at a time: a client library without a connection keeps every call. After the ttl there is nothing left to wait for.
     if (this.#renewal !== undefined && now < this.#renewal.until) return
     const own = this.#renewal = { until: now + this.#store.ttl }
     const over = (): void => { if (this.#renewal === own) this.#renewal = undefined }
@@ -113,7 +113,7 @@ export class Leases {
       this.#fails(error)
     }
     renewed.then(over, over)
-    // Those that ended meanwhile may have been added again.
+    // This renewal may have added leases again that ended meanwhile.
     const giveBack = (): void => { for (const [lease, key] of leases) if (!this.#held.has(lease)) this.#giveBack(key, lease) }
     renewed.then(giveBack, () => {})
   }
@@ -140,7 +140,7 @@ function startTimer (leases: Leases, interval: number): NodeJS.Timeout {
   return setInterval(() => { void leases.renew() }, interval).unref()
 }
 
-/** A function of the user's may throw. */
+/** Calls a function of the store; a synchronous error becomes a rejection. */
 async function attempt<T> (call: () => Promise<T>): Promise<T> {
   return await call()
 }

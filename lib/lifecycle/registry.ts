@@ -1,4 +1,4 @@
-/** The live tunnels of one server: the sweep over their timers, and the drain. */
+/** The live tunnels and exchanges of one server: the sweep over their timers, and the drain. */
 import type { Target } from '../config/target.ts'
 import { outsideRequests } from '../net/async-context.ts'
 import { monotonicNow } from '../net/clock.ts'
@@ -9,53 +9,53 @@ import { DrainPlan } from './drain-schedule.ts'
 import { type TunnelFacts, TunnelSession, type TunnelSessionOwner } from './tunnel-session.ts'
 
 /**
- * How often the timers of all tunnels are looked at, in milliseconds: at a fortieth of the shortest timer of any, within these
- * bounds. No timer is later than twice that, and thousands of idle tunnels cost next to nothing.
+ * The interval of the sweep over the timers of all tunnels, in milliseconds: a fortieth of the shortest timer, within these bounds. No
+ * timer fires later than two intervals after its time, and thousands of idle tunnels cost next to nothing.
  */
 const pace = { fastest: 100, slowest: 1000, share: 1 / 40 }
 
-/** Anything that lives for a while and can be broken off: a handshake under way, a forward. */
+/** An exchange that lives for a while and can be aborted: an upgrade in flight or a forward. */
 export interface Breakable extends Indexed {
   abort (): void
-  /** A drain begins. What was not let in yet is refused at once; the rest may go on until it is broken off. */
+  /** Called when a drain begins. An upgrade without a place is refused at once; the rest may go on until it is aborted. */
   drainBegun? (): void
 }
 
-/** Upstreams whose tunnels were asked to go. */
+/** Upstreams whose tunnels are being closed. */
 interface Retirement {
   readonly upstreams: readonly Upstream[]
   readonly left: Set<TunnelSession>
-  /** Whether their time is over: what comes yet is ended at once. */
+  /** True after the window: tunnels that still open are ended at once. */
   readonly over: boolean
   readonly done: () => void
 }
 
 export class Registry implements TunnelSessionOwner {
-  /** Whether new upgrades are refused. */
+  /** True if new upgrades are refused. */
   draining = false
-  /** Whether the server closes, so that connections are not kept. */
+  /** True while the server closes, so that it keeps no connection alive. */
   closing = false
   readonly #tunnels: Set<TunnelSession> = new Set()
   readonly #upgrades: DenseSet<Breakable> = new DenseSet()
   readonly #forwards: DenseSet<Breakable> = new DenseSet()
   #sweeper: NodeJS.Timeout | undefined = undefined
-  /** Milliseconds between sweeps; of no meaning without a sweeper. */
+  /** The milliseconds between two sweeps; without meaning if there is no sweeper. */
   #pace = pace.slowest
   #nextId = 1
   readonly #retiring: Set<Retirement> = new Set()
-  /** Called back when the last exchange that they wait for has ended. */
+  /** The callers that wait for the last exchange to end. */
   #waiting: Array<{ readonly forwards: boolean, readonly done: () => void }> = []
 
   get size (): number {
     return this.#tunnels.size
   }
 
-  /** The live tunnels. May be iterated while they come and go. */
+  /** The live tunnels. Iteration stays valid while tunnels open and close. */
   values (): IterableIterator<TunnelSession> {
     return this.#tunnels.values()
   }
 
-  /** A tunnel from its switch to its end. */
+  /** Opens a tunnel, which stays registered until its end. */
   open (ends: TunnelEnds, facts: TunnelFacts, complete: () => void): TunnelSession {
     const tunnel = new TunnelSession(this, (this.#nextId++).toString(36), ends, facts, complete)
     this.#tunnels.add(tunnel)
@@ -86,12 +86,12 @@ export class Registry implements TunnelSessionOwner {
     this.#settle()
   }
 
-  /** Keeps an exchange until it ends, so that a drain can wait for it and break it off. */
+  /** Registers an exchange until it ends, so that a drain can wait for it and abort it. */
   track (kind: 'upgrade' | 'forward', exchange: Breakable): void {
     this.#rosterOf(kind).add(exchange)
   }
 
-  /** It has ended. May be told more than once. */
+  /** Removes an exchange that has ended. Idempotent. */
   untrack (kind: 'upgrade' | 'forward', exchange: Breakable): void {
     if (this.#rosterOf(kind).delete(exchange)) this.#settle()
   }
@@ -100,7 +100,7 @@ export class Registry implements TunnelSessionOwner {
     return kind === 'upgrade' ? this.#upgrades : this.#forwards
   }
 
-  /** Tells the counters of all bytes that live tunnels have moved so far. */
+  /** Adds the bytes that live tunnels have moved so far to the counters. */
   account (): void {
     for (const tunnel of this.#tunnels) tunnel.account()
   }
@@ -119,9 +119,9 @@ export class Registry implements TunnelSessionOwner {
   }
 
   /**
-   * Takes no new upgrade, lets live tunnels go on for `timeout` milliseconds, tells WebSockets to go in the last part of
-   * that, and then ends what is left.
-   * @param forwards whether forwards are waited for, and broken off, too
+   * Drains: refuses new upgrades, lets live tunnels go on for `timeout` milliseconds, sends WebSockets Close 1001 in the last part of that
+   * time, and then ends the remaining tunnels.
+   * @param forwards true to wait for forwards and abort them, too
    */
   async drain (timeout: number, forwards: boolean): Promise<void> {
     this.draining = true
@@ -140,8 +140,8 @@ export class Registry implements TunnelSessionOwner {
   }
 
   /**
-   * Tells the tunnels of these upstreams to go, spread over `window` milliseconds, and then ends what is left of them, also
-   * those whose upgrades are still under way. Resolves when there is none.
+   * Sends the tunnels of these upstreams Close 1001, spread over `window` milliseconds, then ends the remaining ones, also those whose
+   * upgrades are still in flight. Resolves when none is left.
    */
   async retire (upstreams: readonly Upstream[], window: number): Promise<void> {
     const left = new Set([...this.#tunnels].filter(({ facts }) => upstreams.includes(facts.upstream)))
@@ -177,8 +177,8 @@ function paceFor ({ timers: { idle, halfClose, lifetime, stall }, asyncDelay }: 
 }
 
 /**
- * Asks for TCP keep-alive, not at the switch but at the first sweep: it takes eight system calls, and what is over soon never needs it. A
- * few at a time, so that thousands that came at once hold nobody up.
+ * Enables TCP keep-alive at the first sweep after the switch: it takes eight system calls, and short tunnels never need it. It handles a
+ * few tunnels at a time, so that thousands of new tunnels do not block the event loop.
  */
 function keepAlive (tunnels: TunnelSession[]): void {
   for (const tunnel of tunnels.splice(-50)) tunnel.keepAlive()

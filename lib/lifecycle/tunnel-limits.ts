@@ -1,21 +1,21 @@
-/** The limits: who may open a tunnel or begin a forward. Counts live only as long as what they count. */
+/** The limits on tunnels and forwards. A count exists only as long as the tunnels and forwards that it counts. */
 import type { Limits } from '../config/target.ts'
 import { ClientLimitError, LimitError } from '../errors.ts'
 import type { Lease } from './leases.ts'
 
-/** What is counted per upstream. */
+/** The counts of one upstream. */
 export interface Counted {
   readonly label: string
 }
 
-/** The places of one server. Everything is refused before anything is dialled. */
+/** The places of one server. Every refusal comes before a dial. */
 export class TunnelLimits {
   #total = 0
   #forwards = 0
   readonly #clients: Map<string, number> = new Map()
   readonly #upstreams: Map<Counted, number> = new Map()
 
-  /** How many clients and upstreams have a count: those with a place, and no others. */
+  /** The number of clients and upstreams with a count: those with a place, and no others. */
   get counted (): number {
     return this.#clients.size + this.#upstreams.size
   }
@@ -36,7 +36,7 @@ export class TunnelLimits {
 
   /**
    * Takes a place for a forward.
-   * @returns gives it back, once, however often it is called
+   * @returns an idempotent function that gives the place back
    * @throws LimitError 503
    */
   admitForward (limits: Readonly<Required<Limits>>): () => void {
@@ -73,7 +73,7 @@ export class TunnelSlot {
   readonly #limits: TunnelLimits
   readonly #client: string
   #upstream: Counted | undefined = undefined
-  /** The place among all instances. */
+  /** The lease of the place that all instances share. */
   #lease: Lease | undefined = undefined
   #released = false
 
@@ -82,23 +82,23 @@ export class TunnelSlot {
     this.#client = client
   }
 
-  /** What the client is counted as. */
+  /** The key by which the client is counted. */
   get client (): string {
     return this.#client
   }
 
-  /** Whether it is a place at an upstream as well. */
+  /** True if the slot has a place at an upstream as well. */
   get hasUpstream (): boolean {
     return this.#upstream !== undefined
   }
 
-  /** Keeps a place among all instances, and gives it back with this one. */
+  /** Keeps a place shared by all instances, and gives it back with this one. */
   keep (lease: Lease): void {
     this.#lease = lease
   }
 
   /**
-   * Takes a place at an upstream, giving up the one that it had at another.
+   * Takes a place at an upstream, and gives up the one at another.
    * @throws LimitError 503
    */
   acquireUpstream (upstream: Counted, limit: number): void {
@@ -108,7 +108,7 @@ export class TunnelSlot {
     this.#upstream = upstream
   }
 
-  /** Gives the place back. Counted once, however often it is called. */
+  /** Gives the place back. Idempotent. */
   release (): void {
     if (this.#released) return
     this.#released = true
@@ -124,7 +124,7 @@ function decrement<Key> (counts: Map<Key, number>, key: Key): void {
   else counts.delete(key)
 }
 
-/** One client: an IPv4 address, or the /64 of an IPv6 one, since that is what a single host is given. */
+/** Returns the key of one client: an IPv4 address, or the /64 of an IPv6 address, which is what a provider assigns to a single host. */
 export function clientKey (address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)
   if (mapped !== null) return mapped[1] as string

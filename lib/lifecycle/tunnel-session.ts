@@ -1,4 +1,4 @@
-/** A live tunnel, with what it is counted as: its facts, its suspension, and its one outcome. */
+/** A live tunnel of the registry: its facts, its counts, its suspension, and its one outcome. */
 import { randomBytes } from 'node:crypto'
 import type { Target, TunnelInfo, TunnelOutcome } from '../config/target.ts'
 import { monotonicNow } from '../net/clock.ts'
@@ -10,10 +10,10 @@ import type { Upstream } from '../upstream/upstream.ts'
 import type { Drainable } from './drain-schedule.ts'
 import type { TunnelSlot } from './tunnel-limits.ts'
 
-/** RFC 6455, 7.4.1: an endpoint is going away. */
+/** RFC 6455, 7.4.1: an endpoint is "going away". */
 const goingAway = 1001
 
-/** What a tunnel is known by while it lives. Nothing of its request is in here: that would live as long. */
+/** The facts of a live tunnel. They hold nothing of its request, which would otherwise live as long. */
 export interface TunnelFacts {
   readonly target: Target
   readonly upstream: Upstream
@@ -27,23 +27,23 @@ export interface TunnelFacts {
   readonly onEnd: (tunnel: TunnelSession, outcome: TunnelOutcome) => void
 }
 
-/** Who keeps a tunnel while it lives. */
+/** The owner of a tunnel while it lives. */
 export interface TunnelSessionOwner {
-  /** It has ended. */
+  /** Called when the tunnel has ended. */
   remove (tunnel: TunnelSession): void
 }
 
-/** A live tunnel, as its registry and its users see it. */
+/** A live tunnel, as its registry and users see it. */
 export class TunnelSession implements TunnelInfo, TunnelOwner, Drainable {
   readonly id: string
   readonly openedAt: number = Date.now()
-  /** @internal Whether no sweep has seen it yet. */
+  /** @internal True until the first sweep. */
   fresh = true
   readonly #facts: TunnelFacts
   readonly #owner: TunnelSessionOwner
   readonly #tunnel: Tunnel
   readonly #recorder: TunnelRecorder
-  /** Completes the request at Fastify; gone once that has happened, and the request with it. */
+  /** Completes the request at Fastify; released after that, together with the request. */
   #complete: (() => void) | undefined
   #detail: string | undefined = undefined
 
@@ -76,13 +76,13 @@ export class TunnelSession implements TunnelInfo, TunnelOwner, Drainable {
     this.#tunnel.kill('killed')
   }
 
-  /** What is shown where a tunnel is printed or serialised. */
+  /** Returns the properties that `console.log` and `JSON.stringify` show. */
   toJSON (): Record<string, unknown> {
     const { id, route, upstream, client, protocol, openedAt, age, state, bytesFromClient, bytesFromUpstream } = this
     return { id, route, upstream, client, protocol, openedAt, age, state, bytesFromClient, bytesFromUpstream }
   }
 
-  /** @internal Begins to copy, the bytes that came too early first. */
+  /** @internal Starts copying, the early bytes first. */
   start (fromClient: Buffer | undefined, fromUpstream: Buffer | undefined): void {
     this.#tunnel.start(fromClient, fromUpstream)
   }
@@ -99,7 +99,7 @@ export class TunnelSession implements TunnelInfo, TunnelOwner, Drainable {
     this.#tunnel.keepAlive(this.#facts.target.keepAlive)
   }
 
-  /** @internal Tells one side of a WebSocket to go. */
+  /** @internal Sends one side of a WebSocket a Close 1001. */
   requestClose (to: EndpointName): void {
     if (this.#facts.clientTracker === undefined) return
     this.#tunnel.requestClose(to, to === 'client' ? closeFrame(goingAway) : closeFrame(goingAway, randomBytes(4)))
@@ -110,12 +110,12 @@ export class TunnelSession implements TunnelInfo, TunnelOwner, Drainable {
     this.#tunnel.kill('drained')
   }
 
-  /** @internal Tells the counters of bytes that they have not been told of. */
+  /** @internal Adds new bytes to the counters. */
   account (): void {
     this.#recorder.bytes(this.bytesFromClient, this.bytesFromUpstream)
   }
 
-  /** @internal The one end of every tunnel. */
+  /** @internal Called once, at the end of the tunnel. */
   tunnelEnded (ending: Ending): void {
     const { slot, clientTracker, upstreamTracker, onEnd } = this.#facts
     const duration = this.age

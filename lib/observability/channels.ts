@@ -1,38 +1,41 @@
-/** What is published on `diagnostics_channel`. */
+/** The messages that the plugin publishes on `diagnostics_channel`. */
 import type { FastifyRequest } from 'fastify'
 import { channel, type Channel } from 'node:diagnostics_channel'
 import type { TunnelInfo, TunnelOutcome } from '../config/target.ts'
 import type { RefusalStage } from '../upstream/counters.ts'
 
-/** Message of the `diagnostics_channel` `fastify-wstunnel:tunnel:open`: both connections have switched, and no byte has been copied yet. */
+/** The message of the `diagnostics_channel` `fastify-wstunnel:tunnel:open`: both connections have switched, and no byte has been copied yet. */
 export interface TunnelOpenMessage {
   /** The tunnel, live: `close(reason)` ends it. */
   readonly tunnel: TunnelInfo
-  /** The upgrade's request. Keep nothing of it that a long tunnel is not to hold in memory. */
+  /** The request of the upgrade. A long tunnel keeps in memory what you keep of it. */
   readonly request: FastifyRequest
 }
 
-/** Message of the `diagnostics_channel` `fastify-wstunnel:tunnel:close`: both connections are closed. Once for each tunnel, outside of its request's context. */
+/**
+ * The message of the `diagnostics_channel` `fastify-wstunnel:tunnel:close`: both connections are closed. Published once for each tunnel,
+ * outside of its request's context.
+ */
 export interface TunnelCloseMessage {
-  /** The tunnel, with its last numbers. */
+  /** The tunnel, with its final numbers. */
   readonly tunnel: TunnelInfo
-  /** Why it ended: what `onTunnelClose` gets. */
+  /** The outcome, as `onTunnelClose` gets it. */
   readonly outcome: TunnelOutcome
 }
 
-/** Message of the `diagnostics_channel` `fastify-wstunnel:tunnel:refused`: an upgrade became no tunnel. */
+/** The message of the `diagnostics_channel` `fastify-wstunnel:tunnel:refused`: an upgrade became no tunnel. */
 export interface TunnelRefusedMessage {
-  /** How far it had come; the metrics count by it. */
+  /** The stage that the upgrade had reached; the metrics count by it. */
   readonly stage: RefusalStage
-  /** What it was refused with, most often a `WstunnelError`; `undefined` where the upstream's own answer was relayed. */
+  /** The error, most often a `WstunnelError`; `undefined` if the upstream's own response was relayed. */
   readonly error: unknown
-  /** Full path of the entry. */
+  /** The full path of the entry. */
   readonly route: string
-  /** `undefined` where it was refused before it was one: an upgrade that came during `close()`, or with too many header fields. */
+  /** The request; `undefined` for an upgrade without one: it came during `close()`, or with too many header fields. */
   readonly request: FastifyRequest | undefined
 }
 
-/** The channels, by what they tell of. */
+/** The channels, by their event. */
 export const channels: { readonly open: Channel, readonly close: Channel, readonly refused: Channel, readonly member: Channel } = {
   open: channel('fastify-wstunnel:tunnel:open'),
   close: channel('fastify-wstunnel:tunnel:close'),

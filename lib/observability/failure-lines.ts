@@ -1,18 +1,18 @@
-/** Log lines of exchanges that fail, and of routes that are not meant as they stand. None holds a header field, or a URL of a client. */
+/** The log lines of failed exchanges, and of routes that are most likely misconfigured. No line contains a header field, or a URL of a client. */
 import { logging } from '../config/user-function.ts'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Target } from '../config/target.ts'
 import { ClientGoneError, HeadWrittenError, isProxyError, timerOf } from '../errors.ts'
 
-/** What failed: a forward, an upgrade, or a response's body that breaks off. */
+/** The kind of failure: a forward, an upgrade, or a response's body that breaks off. */
 export type FailedExchange = 'forward' | 'upgrade' | 'body'
 
 /**
- * One line: `info` for a client's fault, `warn` for an upstream's, `error` for ours. A limit and a drain are no failures.
- * @param upstream its URL, or that of its balancer's member; `undefined` where none was chosen
+ * Logs one line: `info` for a client's fault, `warn` for an upstream's, `error` for ours. A limit and a drain are no failures.
+ * @param upstream the URL of the upstream or of the balancer's member; `undefined` if none was chosen
  */
 export function logFailure (log: FastifyBaseLogger, kind: FailedExchange, target: Target, upstream: string | undefined, err: unknown): void {
-  logging(() => writeFailure(log, kind, target, upstream, err)) // an error of a user's may throw when it is read
+  logging(() => writeFailure(log, kind, target, upstream, err)) // reading a user's error may throw
 }
 
 function writeFailure (log: FastifyBaseLogger, kind: FailedExchange, target: Target, upstream: string | undefined, err: unknown): void {
@@ -35,14 +35,14 @@ function writeFailure (log: FastifyBaseLogger, kind: FailedExchange, target: Tar
   log[source === 'client' ? 'info' : source === 'upstream' ? 'warn' : 'error'](line, `${kind} failed`)
 }
 
-/** A client has left before it had all of its response. */
+/** Logs that a client left before it had its whole response. */
 export function logAborted (log: FastifyBaseLogger, { route }: Target, upstream: string | undefined, duration: number): void {
   logging(() => log.info({ route, upstream: upstream ?? null, duration }, 'request aborted by its client'))
 }
 
 /**
- * An upgrade that became no tunnel, and whose upstream did not refuse it.
- * @param duration milliseconds since it began
+ * Logs an upgrade that became no tunnel, unless its upstream refused it.
+ * @param duration the milliseconds since it began
  */
 export function logUpgradeEnd (log: FastifyBaseLogger, target: Target, upstream: string | undefined, error: Error, duration: number): void {
   if (error instanceof ClientGoneError) logAborted(log, target, upstream, duration)
@@ -52,7 +52,7 @@ export function logUpgradeEnd (log: FastifyBaseLogger, target: Target, upstream:
 
 const said = new WeakMap<Target, Set<string>>()
 
-/** One line at `warn`, once for each entry; a number, such as a status, makes no other line of it. */
+/** Logs one line at `warn`, once for each entry; texts that differ only in a number, such as a status, count as one. */
 export function warnOnce (log: FastifyBaseLogger, target: Target, text: string, upstream?: string): void {
   const known = said.get(target) ?? new Set()
   said.set(target, known)
@@ -62,14 +62,17 @@ export function warnOnce (log: FastifyBaseLogger, target: Target, text: string, 
   logging(() => log.warn({ route: target.route, ...(upstream === undefined ? {} : { upstream }) }, text))
 }
 
-/** Characters of a message, and of a stack, in a line: what functions of the options throw may hold all of a request, and Fastify's own line has it whole. */
+/**
+ * The maximum length of a message and of a stack in a line, in characters: a user's error may contain a whole request, and Fastify's own
+ * line has it whole.
+ */
 const mostOf = { message: 300, stack: 2000 }
 
 function beginning (text: string, most: number): string {
   return text.length <= most ? text : `${text.slice(0, most)}…`
 }
 
-/** An error as a line holds it: of the same kind, without what it carries along, and not longer than a line should be. */
+/** Returns an error for a log line: of the same kind, without its other properties, and cut to the length of a line. */
 export function briefly (error: unknown): unknown {
   if (!(error instanceof Error)) return error
   const { code } = detailsOf(error)
@@ -97,7 +100,7 @@ function detailsOf (error: unknown): Details {
   }
 }
 
-/** The innermost cause, plain; of the addresses of one name that all failed, the first. The error itself where it has none. */
+/** Returns the innermost cause as a plain object; if all addresses of a name failed, the first one. The error itself if it has no cause. */
 function rootCause (error: unknown): unknown {
   let inner = error
   for (let depth = 0; depth < 8; depth++) {
@@ -111,7 +114,7 @@ function rootCause (error: unknown): unknown {
   return details.code === undefined && details.message === undefined ? { message: beginning(String(inner), mostOf.message) } : { ...details, ...beginningOf(inner) }
 }
 
-/** undici keeps what it could not parse. A TLS record of the type alert or handshake begins with its type and version. */
+/** Returns the kind of bytes that undici could not parse, which it keeps. A TLS record of the type alert or handshake begins with its type and version. */
 function beginningOf (error: unknown): { tls?: true } {
   const { data } = (error ?? {}) as { data?: unknown }
   return typeof data === 'string' && ['\x15\x03', '\x16\x03'].includes(data.slice(0, 2)) ? { tls: true } : {}
@@ -139,8 +142,8 @@ function hintFor (cause: unknown, upstream: string | undefined): string | undefi
   return code === undefined || !Object.hasOwn(hints, code) ? undefined : hints[code]
 }
 
-/** Message of the cause where an upgrade was answered with something else. */
+/** The message of the cause of an upgrade that got a response in another protocol. */
 const speaksNoHttp = 'the response is not HTTP/1'
 
-/** The same, with a TLS record. */
+/** The message of the cause of an upgrade that got a TLS record. */
 const speaksTls = 'the upstream answered with TLS'

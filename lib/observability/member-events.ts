@@ -1,10 +1,10 @@
-/** What the world hears of a balancer's members: on their channel, and in the log. */
+/** Reports the changes of a balancer's members: on their channel, and in the log. */
 import type { FastifyBaseLogger } from 'fastify'
 import type { MemberStateMessage } from '../balancer/options.ts'
 import { logging } from '../config/user-function.ts'
 import { channels } from './channels.ts'
 
-/** Returns what tells of each change of a member's state, and of look-ups that begin or cease to fail. */
+/** Returns a function that reports a change of a member's state, and look-ups that begin or cease to fail. */
 export function memberReporter (log: FastifyBaseLogger): (change: MemberStateMessage) => void {
   return (change) => {
     if (channels.member.hasSubscribers) channels.member.publish(change)

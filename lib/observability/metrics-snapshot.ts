@@ -1,4 +1,4 @@
-/** The snapshot: what `app.wstunnel.metrics()` shows, added up from the counters of upstreams and routes. */
+/** The snapshot that `app.wstunnel.metrics()` returns, summed from the counters of upstreams and routes. */
 import type { BalancerMetrics } from '../balancer/options.ts'
 import type { Registry } from '../lifecycle/registry.ts'
 import type { Metered } from '../routing/route-table.ts'
@@ -10,9 +10,7 @@ export interface MeteredBalancer {
   metricsSteps (): Generator<undefined, BalancerMetrics>
 }
 
-/**
- * One upstream or one member for each step. Every exchange is counted once, also where its upstream is forgotten between two steps.
- */
+/** Adds one upstream or one member in each step. Every exchange counts once, even if its upstream is forgotten between two steps. */
 export function * snapshotSteps (registry: Registry, metered: readonly Metered[], uptime: number, balancers: Iterable<MeteredBalancer>): Generator<undefined, MetricsSnapshot> {
   registry.account()
   const routes = new Map<string, { counters: Counters, upstreams: UpstreamMetrics[] }>()
@@ -21,7 +19,8 @@ export function * snapshotSteps (registry: Registry, metered: readonly Metered[]
     let route = routes.get(target.route)
     if (route === undefined) routes.set(target.route, route = { counters: new Counters(), upstreams: [] })
     const known = [...upstreams.values()]
-    // After them, and in the same step: what has gone since has left its counters here, and what goes from now on is still known.
+    // Added last, and in the same step: upstreams that were forgotten meanwhile have left their counters here, and no upstream can be
+    // forgotten within a step.
     route.counters.add(upstreams.unattributed)
     for (const { label, counters } of known) {
       route.counters.add(counters)

@@ -1,53 +1,53 @@
-/** What `app.wstunnel.metrics()` shows. */
+/** The types of the snapshot that `app.wstunnel.metrics()` returns. */
 import type { BalancerMetrics } from '../balancer/options.ts'
 import type { TunnelReason } from '../tunnel/reasons.ts'
 import type { Histogram, RefusalStage, StatusClass } from '../upstream/counters.ts'
 
-/** Of tunnels, and of upgrades that became none. Counters are since the start. */
+/** The numbers of tunnels, and of upgrades that became none. Counters begin at the start of the server. */
 export interface TunnelMetrics {
-  /** Live now: `active + suspended`. */
+  /** The number of live tunnels: `active + suspended`. */
   open: number
-  /** Live, and not yet quiet for `asyncDelay`; or `async: false`. */
+  /** The number of live tunnels that have not been quiet for `asyncDelay` yet, or have `async: false`. */
   active: number
-  /** Live, its request completed and released. */
+  /** The number of live tunnels whose request is completed and released. */
   suspended: number
-  /** Switched, since the start. */
+  /** The number of switches. */
   opened: number
-  /** Ended, by reason. `opened - open` in all. */
+  /** The number of ended tunnels, by reason; in all `opened - open`. */
   closed: Record<TunnelReason, number>
-  /** Upgrades that became no tunnel, by the stage that refused them. */
+  /** The number of upgrades that became no tunnel, by the stage that refused them. */
   refused: Record<RefusalStage, number>
-  /** Bytes after the switch, client to upstream. */
+  /** Bytes from clients since the switch. */
   bytesFromClient: number
-  /** Bytes after the switch, upstream to client. */
+  /** Bytes from upstreams since the switch. */
   bytesFromUpstream: number
-  /** Milliseconds from the dial to the upstream's answer, of whatever kind, or to giving up on it; only where a connection stood. */
+  /** The milliseconds from the dial to the upstream's response, or to the end of the wait for it; only for attempts that were connected. */
   handshake: Histogram
-  /** Milliseconds from the switch to the end. */
+  /** The milliseconds from the switch to the end. */
   lifetime: Histogram
 }
 
-/** Of plain requests. Counters are since the start. */
+/** The numbers of forwards. Counters begin at the start of the server. */
 export interface ForwardMetrics {
-  /** Sent to an upstream and not finished. */
+  /** The number of forwards sent to an upstream and not finished. */
   inFlight: number
-  /** Finished forwards, by the class of the status that the client was sent. */
+  /** The number of finished forwards, by the class of the client's status. */
   status: Record<StatusClass, number>
-  /** The client left before the response was complete. */
+  /** The number of forwards whose client left before the response was complete. */
   aborted: number
-  /** The upstream failed: answered with our own 502, 503 or 504, or cut short. */
+  /** The number of forwards whose upstream failed: the client got a 502, 503 or 504 of ours, or a cut-off response. */
   failed: number
   /** Bytes of request bodies. */
   bytesFromClient: number
   /** Bytes of response bodies. */
   bytesFromUpstream: number
-  /** Milliseconds from the handler to the end of the response. */
+  /** The milliseconds from the handler to the end of the response. */
   duration: Histogram
 }
 
-/** One upstream of a route. */
+/** The numbers of one upstream of a route. */
 export interface UpstreamMetrics {
-  /** Its URL; never credentials. */
+  /** The URL of the upstream; never credentials. */
   upstream: string
   /** Its tunnels. */
   tunnels: TunnelMetrics
@@ -55,30 +55,30 @@ export interface UpstreamMetrics {
   forwards: ForwardMetrics
 }
 
-/** One route. */
+/** The numbers of one route. */
 export interface RouteMetrics {
-  /** Its full path. Entries of the table that share one are one route here. */
+  /** The full path. Entries of the table with the same path are one route here. */
   route: string
-  /** Of all its upstreams. */
+  /** The tunnels of all its upstreams. */
   tunnels: TunnelMetrics
-  /** Of all its upstreams. */
+  /** The forwards of all its upstreams. */
   forwards: ForwardMetrics
-  /** In the order of their first exchange. */
+  /** The upstreams, in the order of their first exchange. */
   upstreams: UpstreamMetrics[]
 }
 
-/** Plain JSON; a fresh object each time. */
+/** A snapshot of all numbers: plain JSON, fresh for each call. */
 export interface MetricsSnapshot {
-  /** Whether new upgrades are refused: `drain()` or `close()` has been called. */
+  /** True if new upgrades are refused: `drain()` or `close()` was called. */
   draining: boolean
-  /** Milliseconds since the plugin was first registered on this server. */
+  /** The milliseconds since the plugin was first registered on this server. */
   uptime: number
-  /** The whole server. */
+  /** The tunnels of the whole server. */
   tunnels: TunnelMetrics
-  /** The whole server. */
+  /** The forwards of the whole server. */
   forwards: ForwardMetrics
-  /** In the order of registration. */
+  /** The routes, in the order of registration. */
   routes: RouteMetrics[]
-  /** In the order of registration. */
+  /** The balancers, in the order of registration. */
   balancers: BalancerMetrics[]
 }

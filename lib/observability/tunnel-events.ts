@@ -1,4 +1,4 @@
-/** What the world hears of a tunnel: on the channels, in the log, and through the options' functions. */
+/** Reports tunnels: on the channels, in the log, and to the options' functions. */
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { Target, TunnelOutcome } from '../config/target.ts'
 import { logging, readable, whenRejected } from '../config/user-function.ts'
@@ -7,14 +7,14 @@ import { callOutsideRequests } from '../net/async-context.ts'
 import { channels, type TunnelCloseMessage, type TunnelOpenMessage } from './channels.ts'
 import { briefly } from './failure-lines.ts'
 
-/** A tunnel has begun. */
+/** Reports that a tunnel has opened. */
 export function emitOpen (tunnel: TunnelSession, target: Target, request: FastifyRequest): void {
   if (channels.open.hasSubscribers) channels.open.publish({ tunnel, request } satisfies TunnelOpenMessage)
   const { onTunnelOpen } = target
   if (onTunnelOpen !== undefined) callUserHook(request.log, tunnel, 'onTunnelOpen', () => onTunnelOpen(tunnel, request))
 }
 
-/** What tells of a tunnel's end, outside of any request's context. A logger and a target are all that it keeps. */
+/** Returns a function that reports the end of a tunnel, outside of any request's context. It keeps a logger and a target, and nothing else. */
 export function closeReporter (log: FastifyBaseLogger, target: Target): (tunnel: TunnelSession, outcome: TunnelOutcome) => void {
   return (tunnel, outcome) => callOutsideRequests(() => {
     if (channels.close.hasSubscribers) channels.close.publish({ tunnel, outcome } satisfies TunnelCloseMessage)
@@ -28,7 +28,7 @@ export function closeReporter (log: FastifyBaseLogger, target: Target): (tunnel:
 
 const warnedOfHost = new WeakSet<Target>()
 
-/** Once a route: an upstream that compares `Origin` with `Host` refuses all WebSockets of browsers unless it gets the client's Host. */
+/** Warns once for each route: an upstream that compares `Origin` with `Host` refuses all WebSockets of browsers unless it gets the client's Host. */
 export function warnOfHost (request: FastifyRequest, target: Target): void {
   if (target.preserveHost || request.headers.origin === undefined || warnedOfHost.has(target)) return
   warnedOfHost.add(target)
@@ -36,7 +36,7 @@ export function warnOfHost (request: FastifyRequest, target: Target): void {
     'the upstream refused an upgrade with 403: if it compares Origin with Host, it needs preserveHost: true'))
 }
 
-/** Calls a function of the options. What it throws, or what its promise is rejected with, is logged and changes nothing. */
+/** Calls a function of the options. An error, or a rejected promise, is logged and changes nothing. */
 function callUserHook (log: FastifyBaseLogger, { id }: TunnelSession, name: string, call: () => unknown): void {
   const failed = (err: unknown): void => logging(() => log.error({ err: briefly(err), tunnel: id }, `${name} failed`))
   try {
