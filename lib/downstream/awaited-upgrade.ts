@@ -1,8 +1,8 @@
-/** Upgrades on their way through the router: a drain waits for the response of each, and the connection closes behind it. */
+/** Upgrades in flight through the router: a drain waits for the response of each, and the connection closes after it. */
 import { closeInStages } from './staged-close.ts'
 import { isHeadWritten, type UpgradeResponse } from './upgrade-response.ts'
 
-/** Where upgrades are kept until they are answered: see `lifecycle/registry`. */
+/** The register of upgrades that have no response yet: see `lifecycle/registry`. */
 export interface UpgradeExchanges {
   track (kind: 'upgrade', exchange: { index: number, abort (): void }): void
   untrack (kind: 'upgrade', exchange: { index: number, abort (): void }): void
@@ -18,7 +18,7 @@ class AwaitedUpgrade {
     this.#response = response
   }
 
-  /** A drain is over. */
+  /** Called at the end of a drain. */
   abort (): void {
     setImmediate(abortUnanswered, this, this.#response)
   }
@@ -32,7 +32,7 @@ const kAwaited: unique symbol = Symbol('fastify-wstunnel.awaited')
 
 type AwaitedResponse = UpgradeResponse & { [kAwaited]?: AwaitedUpgrade }
 
-/** Awaits a response, and closes the connection behind it unless it was hijacked for a tunnel. */
+/** Waits for a response, and closes the connection after it unless it was hijacked for a tunnel. */
 export function trackUpgrade (exchanges: UpgradeExchanges, response: AwaitedResponse): void {
   const awaited = response[kAwaited] = new AwaitedUpgrade(exchanges, response)
   exchanges.track('upgrade', awaited)
@@ -41,20 +41,23 @@ export function trackUpgrade (exchanges: UpgradeExchanges, response: AwaitedResp
 }
 
 /**
- * A drain is over, and whoever has the request has not answered: a hook that waits, or a route that is not ours. An answer that
- * has begun is an ordinary response, and not waited for.
+ * Aborts an upgrade that is still without a response at the end of a drain: a hook waits, or a route of the user's. A response that has
+ * begun is an ordinary one and goes on.
  */
 function abortUnanswered (awaited: AwaitedUpgrade, response: UpgradeResponse): void {
   if (isHeadWritten(response)) awaited.untrack()
   else response.req.socket.destroy()
 }
 
-/** After an ordinary response the connection closes: Node's parser has let go of it, and bytes of the other protocol may be on their way. */
+/**
+ * The listener of the response's `'finish'` and `'close'`. After an ordinary response the connection closes: Node's parser has let go of
+ * it, and bytes of the other protocol may arrive.
+ */
 function afterResponse (this: AwaitedResponse): void {
   const { req: request } = this
-  if (isHeadWritten(this)) { // else hijacked, for the tunnel
+  if (isHeadWritten(this)) { // else it was hijacked for the tunnel
     this.detachSocket(request.socket)
-    request.resume() // Node 26 reads a body into it
+    request.resume() // Node 26 reads the body into the request
     closeInStages(request.socket)
   }
   this[kAwaited]?.untrack()

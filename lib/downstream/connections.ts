@@ -1,4 +1,4 @@
-/** Every connection that a server has accepted, and its HTTP/2 sessions, so that a closing server can end them. */
+/** The connections that a server has accepted, and its HTTP/2 sessions, so that a closing server can end them. */
 import type { EventEmitter } from 'node:events'
 import type { Http2Session } from 'node:http2'
 import type { Socket } from 'node:net'
@@ -6,7 +6,7 @@ import { guard } from './upgrade-response.ts'
 
 const servers = new WeakMap<EventEmitter, Connections>()
 
-/** Node's `closeAllConnections` misses silent TCP below TLS, and HTTP/2 servers have none. */
+/** The connections of one server. Node's `closeAllConnections` misses silent TCP below TLS, and HTTP/2 servers do not have it. */
 class Connections {
   readonly #sockets: Set<Socket> = new Set()
   readonly #sessions: Set<Http2Session> = new Set()
@@ -17,12 +17,12 @@ class Connections {
   readonly onSession: (session: Http2Session) => void = guard((session: Http2Session): void => this.#keep(this.#sessions, session))
 
   #keep<T extends EventEmitter> (set: Set<T>, each: T): void {
-    if (set.has(each)) return // given back to Node, which tells of it once more
+    if (set.has(each)) return // reinjected: Node emits the event again
     set.add(each)
     each.once('close', guard(() => set.delete(each)))
   }
 
-  /** Has HTTP/2 clients begin nothing more on their sessions (GOAWAY). What is under way goes on. */
+  /** Sends GOAWAY to HTTP/2 clients: they begin nothing more on their sessions. Exchanges in flight go on. */
   goAway (): void {
     for (const session of this.#sessions) session.close()
   }
@@ -33,7 +33,10 @@ class Connections {
   }
 }
 
-/** @returns stops keeping them */
+/**
+ * Starts keeping a server's connections.
+ * @returns a function that stops it
+ */
 export function keepConnections (server: EventEmitter): () => void {
   const connections = new Connections()
   servers.set(server, connections)

@@ -1,4 +1,4 @@
-/** The hook through which every response on our routes goes: what its connection does behind it, also if the request has not been read yet. */
+/** The hook of every response on this plugin's routes: it handles what is left of a request that is answered before it was read. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline, Readable, Transform } from 'node:stream'
@@ -9,27 +9,28 @@ import { dropOfReplaced } from './replaced-response.ts'
 import { dropBody, isUnread, keepBehind } from './staged-close.ts'
 import { UpgradeResponse } from './upgrade-response.ts'
 
-/** What Fastify sends, in so far as its end can be held. */
+/** The payloads of Fastify whose end the hook can hold. */
 type Payload = Readable | string | Buffer | null | undefined
 
 type Done = (error: Error | null, payload?: unknown) => void
 
 /**
- * An `onSend` hook, the last. A connection that goes on reads the rest of the request's body and drops it. One that closes would be reset with bytes unread, and
- * the response lost: its end is held until the body has been read (RFC 9112, 9.6). All of that for a bounded time.
+ * The last `onSend` hook. A connection that stays open reads the rest of the request's body and drops it. A connection that closes with
+ * unread bytes would be reset, and the response lost; so the hook holds the response's end until the body has been read (RFC 9112, 9.6).
+ * Both are bounded in time.
  */
 export function wstunnelOnSend (request: FastifyRequest, reply: FastifyReply, given: unknown, done: Done): void {
   const { raw } = request
   dropOfReplaced(reply, given)
   if (isHttp2(raw)) return done(null, given)
-  // Node would write a text and the head before it as one, in UTF-8, and so other header bytes than those that were given.
+  // Node would write a text together with the head, in UTF-8, which would change the head's latin1 bytes.
   const payload = typeof given === 'string' ? Buffer.from(given) : given
-  // The response of an upgrade says by itself that it closes, and does so in stages.
+  // The response of an upgrade announces the close itself, and closes in stages.
   if (UpgradeResponse.is(reply.raw)) return done(null, payload)
   const closes = closingHead(request, reply) !== undefined
   if (!isUnread(raw)) return done(null, payload)
   if (!closes) {
-    // Before Node's own listener, which would drop the body without a bound: what has been read from is left alone.
+    // Before Node's own listener, which would drop the body without a bound; it leaves a request alone that is being read.
     reply.raw.prependOnceListener('finish', () => keepBehind(raw))
     return done(null, payload)
   }
@@ -38,13 +39,13 @@ export function wstunnelOnSend (request: FastifyRequest, reply: FastifyReply, gi
   else dropBody(raw, () => done(null, payload))
 }
 
-/** Whether nobody can tell where the body ends: Node's parser is about to fail on it. */
+/** Returns true if no reader can tell the end of the body: Node's parser is about to fail on it. */
 function hasUnknownEnd ({ headers, httpVersion }: IncomingMessage): boolean {
   const coding = headers['transfer-encoding']
   return coding !== undefined && (httpVersion === '1.0' || coding.toLowerCase() !== 'chunked')
 }
 
-/** Whether a response is over with its head: then there is no end to be held. */
+/** Returns true if a response ends with its head, so that there is no end to hold. */
 function hasNoContent ({ method }: FastifyRequest, { statusCode }: FastifyReply): boolean {
   return method === 'HEAD' || statusCode === 204 || statusCode === 304
 }
@@ -53,14 +54,14 @@ function isPayload (payload: unknown): payload is Payload {
   return payload === null || payload === undefined || typeof payload === 'string' || Buffer.isBuffer(payload) || payload instanceof Readable
 }
 
-/** The same content, which ends when the request's body has been read. */
+/** Returns the same content as a stream that ends once the request's body has been read. */
 function holdEnd (request: IncomingMessage, reply: FastifyReply, payload: Payload): Transform {
   const held = new Transform({
     transform (chunk, _, callback) { callback(null, chunk) },
     flush (callback) { dropBody(request, () => callback()) }
   })
   if (payload instanceof Readable) {
-    pipeline(payload, held, () => {}) // Fastify hears of its errors from `held`
+    pipeline(payload, held, () => {}) // Fastify gets the errors from `held`
     return held
   }
   const content = payload ?? ''

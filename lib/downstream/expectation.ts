@@ -1,9 +1,12 @@
-/** `Expect`: what Node answers by itself where nobody listens, done so that the turns of a connection are kept. */
+/** `Expect`: does what Node does on its own if no listener exists, but keeps the order of responses on a connection. */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { keepResponse } from './pipelining.ts'
 import { guard, isGuard, isHeadWritten } from './upgrade-response.ts'
 
-/** @returns takes the listeners off */
+/**
+ * Adds the listeners.
+ * @returns a function that removes them
+ */
 export function answerExpectations (server: Server): () => void {
   const onContinue = guard(function onWstunnelCheckContinue (request: IncomingMessage, response: ServerResponse): void {
     keepResponse(request, response)
@@ -22,15 +25,15 @@ export function answerExpectations (server: Server): () => void {
 }
 
 /**
- * Whether a listener does what Node does where there is none. Of several instances or copies of this package one does; where there is a listener of the
- * user's own, that one does.
+ * Returns true if this listener must do what Node does without one. Of several instances or copies of this package the first does it; a
+ * listener of the user's takes precedence.
  */
 function standsInForNode (server: Server, event: string, own: (...args: never[]) => void): boolean {
   const listeners = server.listeners(event)
   return listeners[0] === own && listeners.every(isGuard)
 }
 
-/** What Node does by itself, but for a response behind one that is not finished: it would put the `100` into its body. */
+/** Continues a request as Node does, except behind an unfinished response: Node would write the `100` into its body. */
 function continueRequest (server: Server, request: IncomingMessage, response: ServerResponse): void {
   if (response.socket !== null) response.writeContinue()
   else response.once('socket', continueInTurn)

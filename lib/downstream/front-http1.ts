@@ -1,4 +1,4 @@
-/** The front of an upgrade over HTTP/1.1: the client's socket, which Fastify and Node's HTTP server let go of at the switch. */
+/** The front of an upgrade over HTTP/1.1: the client's socket. Fastify and Node's HTTP server let go of it at the switch. */
 import type { FastifyReply } from 'fastify'
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -18,7 +18,7 @@ const kFront: unique symbol = Symbol('fastify-wstunnel.front-http1')
 
 type Stream = Duplex & { [kFront]?: Http1Front | undefined }
 
-/** The client's socket: early bytes are kept up to a limit, and its leaving is noticed. */
+/** The client's socket. The front keeps early bytes up to a limit, and notices that the client leaves. */
 export class Http1Front implements Front {
   readonly stream: Stream
   readonly status: 101 = 101
@@ -30,13 +30,13 @@ export class Http1Front implements Front {
   #stopReading: (() => void) | undefined = undefined
 
   /**
-   * @param head bytes behind the request's head, read by Node's parser
-   * @param behind on Node 26, what gives the bytes behind a body that was not there with the head
+   * @param head the bytes after the request's head, read by Node's parser
+   * @param behind on Node 26, the stream of the bytes after a body that did not arrive with the head
    */
   constructor (stream: Duplex, head: Buffer, behind?: Duplex) {
     this.stream = stream
     this.#behind = behind
-    this.#early = head.length > 0 ? [head] : [] // an empty one is a part of all that was read with the request, and would keep that
+    this.#early = head.length > 0 ? [head] : [] // an empty head is a slice of everything read with the request, and would keep it alive
     this.#size = head.length
   }
 
@@ -132,7 +132,7 @@ export class Http1Front implements Front {
   }
 }
 
-/** Takes the connection out of Fastify's and Node's hands. */
+/** Takes the connection away from Fastify and Node. */
 function hijackSocket (reply: FastifyReply, socket: Duplex): void {
   reply.hijack()
   dropFront(reply.request.raw)
@@ -148,8 +148,8 @@ function switchHead (reason: string, headers: HeaderList): Buffer {
 }
 
 /**
- * Completes a hijacked request at Fastify, in the context of the request. Made here, by itself, so that it keeps nothing alive but the response
- * and that context, and both until it is called.
+ * Returns a function that completes a hijacked request at Fastify, in the context of the request. It is made in a function of its own, so
+ * that it keeps nothing alive but the response and that context, and both only until the call.
  */
 function completion (response: ServerResponse, status: number, socket: Duplex): () => void {
   const context = new RequestContext()
@@ -162,8 +162,8 @@ function completion (response: ServerResponse, status: number, socket: Duplex): 
 }
 
 /**
- * Whether somebody besides Fastify waits for the end of a response that another plugin has made for the upgrade: @fastify/http-proxy
- * then destroys the connection. Such a request is completed when its connection has closed.
+ * Returns true if other code than Fastify waits for the end of a response that another plugin has made for the upgrade: @fastify/http-proxy
+ * then destroys the connection. Such a request completes when its connection has closed.
  */
 function endsWithResponse (response: ServerResponse): boolean {
   return !UpgradeResponse.is(response) && response.listeners('finish').filter((listener) => !isGuard(listener)).length > 1

@@ -1,4 +1,4 @@
-/** The client's side of an upgrade, whatever version of HTTP it speaks: all that the upgrade and its tunnel know of the client. */
+/** The client's side of an upgrade, over any version of HTTP. The upgrade and its tunnel know the client only by it. */
 import type { FastifyReply } from 'fastify'
 import type { Duplex, Readable } from 'node:stream'
 import { fieldValue, type HeaderList } from '../http/header-list.ts'
@@ -6,61 +6,62 @@ import { isFraming } from '../http/hop-by-hop.ts'
 import type { ResponseHead } from '../http/response-head.ts'
 import type { ExpectedBody } from './upgrade-body.ts'
 
-/** Told while the client waits. */
+/** The callback of a front while its client waits. */
 export interface FrontWatcher {
-  /** The client has left. Told at most once, and perhaps before `watch` returns. */
+  /** Called when the client leaves; at most once, and possibly before `watch` returns. */
   clientGone (why: Error): void
 }
 
-/** One client that has asked for an upgrade. */
+/** A client that has requested an upgrade. */
 export interface Front {
-  /** What the tunnel copies. */
+  /** The stream that the tunnel copies. */
   readonly stream: Duplex
-  /** The status that the request completes with after the switch. */
+  /** The status with which the request completes after the switch. */
   readonly status: 101 | 200
   /**
-   * Reads the request's small body, which comes before everything else, until `release`. Only HTTP/1.1 has it.
-   * @param done called once, perhaps before this returns: with the body, or with why there is none
+   * Reads the request's small body, which precedes all other bytes, until `release`. Only HTTP/1.1 has it.
+   * @param done called once, possibly before this returns: with the body, or with the reason why there is none
    */
   readBody? (expected: ExpectedBody, done: (error: Error | null, body?: Buffer) => void): void
   /**
-   * Notices the client's leaving until `release`.
-   * @param earlyData bytes that the client may send before the switch: it is read no further beyond them
+   * Watches for the client's leaving, until `release`.
+   * @param earlyData the number of bytes that the client may send before the switch: the front reads no more than these
    */
   watch (watcher: FrontWatcher, earlyData: number): void
-  /** Stops watching. Returns the client's early bytes, in order, once. Without effect the second time. */
+  /** Stops watching. Returns the client's early bytes in order, once; an empty buffer the second time. */
   release (): Buffer
   /**
-   * Takes the client out of Fastify's hands and sends it the switch, with the headers that hooks have set on the reply besides these.
+   * Takes the client away from Fastify and sends the switch, with these headers and those that hooks have set on the reply.
    * @param token the protocol to which it switches
-   * @returns completes the request at Fastify: `onResponse`, and the "request completed" line. It keeps nothing alive but the response.
+   * @returns a function that completes the request at Fastify: `onResponse`, and the "request completed" line. It keeps nothing alive but
+   * the response
    * @throws InvalidHeaderError, and nothing was sent
    */
   accept (reply: FastifyReply, head: ResponseHead, headers: HeaderList, token: string): () => void
-  /** The same, with the upstream's head as it came. Only HTTP/1.1 has it. */
+  /** Does the same with the upstream's head as it came. Only HTTP/1.1 has it. */
   acceptRaw? (reply: FastifyReply, head: Buffer): () => void
-  /** Relays a response as it comes, completes the request, and ends the connection behind it. Only HTTP/1.1 has it. */
+  /** Relays a response as it comes, completes the request, and ends the connection afterwards. Only HTTP/1.1 has it. */
   relayRaw? (reply: FastifyReply, head: Buffer, body: Readable, status: number): void
-  /** Breaks off the response that the client is being sent. */
+  /** Breaks off the response in flight to the client. */
   cut (): void
   /**
-   * Ends a client that nobody will answer, and completes the request.
-   * @param status what hooks and the log hear of; 499, the default, is nginx's code for a client that has left
+   * Drops the client without a response, and completes the request.
+   * @param status the status for hooks and the log; the default 499 is nginx's code for a client that has left
    */
   drop (reply: FastifyReply, status?: number): void
 }
 
 const kFront: unique symbol = Symbol('fastify-wstunnel.front')
 
-/** A request as Node gives it, of any version. */
+/** A request of Node's, of any HTTP version. */
 type WithFront = object & { [kFront]?: Front | undefined }
 
-/** Keeps the front of a request that asks for an upgrade until the request has come through the router. */
+/** Stores the front of a request that asks for an upgrade, until the request has come through the router. */
 export function keepFront (request: WithFront, front: Front): void {
   request[kFront] = front
 }
 
-/** `undefined` for a request that did not come as an upgrade, or is none any more. */
+/** Returns the front; `undefined` for a request that did not arrive as an upgrade, or is none any more. */
 export function frontOf (request: WithFront): Front | undefined {
   return request[kFront]
 }
@@ -69,7 +70,7 @@ export function dropFront (request: WithFront): void {
   request[kFront] = undefined
 }
 
-/** The headers of a switch: the upstream's, and those that hooks have set on the reply. */
+/** Returns the headers of a switch: the upstream's, then those that hooks have set on the reply. */
 export function withReplyHeaders (headers: HeaderList, reply: FastifyReply): string[] {
   const merged = [...headers]
   for (const [name, value] of Object.entries(reply.getHeaders())) {

@@ -1,24 +1,24 @@
 /**
- * The instances on one server, in the order of their registration. @fastify/restartable makes a new one before it closes the old one:
- * the last that is ready has what comes, and the others only end what they have begun.
+ * The instances on one server, in the order of their registration. @fastify/restartable makes a new one before it closes the old one: the
+ * last instance that is ready serves new requests, and the others only finish theirs.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { RouteTables } from '../routing/route-tables.ts'
 
-/** This plugin in one application. */
+/** An instance of this plugin in one application. */
 export interface Instance {
-  /** Puts a request through the application's router. Two instances of one application have the same. */
+  /** Routes a request through the application. Two instances of one application have the same function. */
   readonly routing: (request: IncomingMessage, response: ServerResponse) => void
   readonly tables: Pick<RouteTables, 'rules' | 'previewDecision'>
-  /** Whether the application is ready to take what comes. */
+  /** True if the application is ready for requests. */
   readonly isReady: boolean
   readonly registry: {
-    /** Whether the application closes. */
+    /** True if the application is closing. */
     readonly closing: boolean
   }
 }
 
-/** What the first instance does to its server. Returns what undoes it. */
+/** The set-up that the first instance runs on its server. Returns a function that undoes it. */
 export type TakeServer = (server: Server, peers: readonly Instance[]) => () => void
 
 interface Instances {
@@ -28,7 +28,10 @@ interface Instances {
 
 const instances = new WeakMap<Server, Instances>()
 
-/** @param take undone when the last instance has gone */
+/**
+ * Returns the instances on a server.
+ * @param take the set-up; undone when the last instance is removed
+ */
 export function instancesOn (server: Server, take: TakeServer): { readonly peers: Instance[] } {
   let known = instances.get(server)
   if (known === undefined) {
@@ -48,13 +51,13 @@ export function removeInstance (server: Server, instance: Instance): void {
   instances.delete(server)
 }
 
-/** Two copies of the entry file may have two instances of one application, and both are in charge. */
+/** Returns true if an instance serves new requests. Two copies of the entry file may have two instances of one application; both are in charge. */
 export function isInCharge (peers: readonly Instance[], instance: Instance): boolean {
   const current = peers.findLast(({ isReady, registry }) => isReady && !registry.closing) ?? peers.findLast(({ isReady }) => isReady) ?? peers[0]
   return instance.routing === current?.routing
 }
 
-/** Whether nobody else hears of upgrades. */
+/** Returns true if no other code listens for upgrades. */
 export function isAlone (server: Server): boolean {
   const peers = instances.get(server)?.peers ?? []
   const others = server.listenerCount('upgrade') - peers.length

@@ -1,6 +1,6 @@
 /**
- * Whether a client's connection of HTTP/1 must close behind a response, and why. Everybody who finds a reason marks the request; the response says
- * `Connection: close` in one place, `closingHead`.
+ * The reasons why a client's HTTP/1 connection must close after a response. The code that finds a reason marks the request; one place,
+ * `closingHead`, writes `Connection: close` into the response.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { EventEmitter } from 'node:events'
@@ -9,47 +9,48 @@ import { tokens } from '../http/header-list.ts'
 import { isHttp2 } from '../http/version.ts'
 
 /**
- * - `invalid`: where the request ends cannot be trusted, so nothing may be read behind it
+ * The reason why a connection closes.
+ * - `invalid`: the end of the request cannot be trusted, so nothing may be read after it
  * - `timeout`: its body did not come in time
- * - `upgrade`: it is an upgrade's, which Node's parser has let go of
+ * - `upgrade`: it is an upgrade, which Node's parser has let go of
  * - `draining`: the server closes
- * - `client`: the client asked for it, or is one of HTTP/1.0 that did not ask for the opposite
- * - `response`: the response says so, for a reason of its hook's or route's own
+ * - `client`: the client requested it, or uses HTTP/1.0 without `keep-alive`
+ * - `response`: the response says so, for a reason of its hook or route
  */
 export type CloseReason = 'invalid' | 'timeout' | 'upgrade' | 'draining' | 'client' | 'response'
 
 const reasons = new WeakMap<IncomingMessage, CloseReason>()
 const connections = new WeakSet<EventEmitter>()
 
-/** Marks a request as one whose connection closes behind the response. The first reason stays. */
+/** Marks a request: its connection closes after the response. The first reason stays. */
 export function markMustClose (request: IncomingMessage, reason: CloseReason): void {
   if (isHttp2(request) || reasons.has(request)) return
   reasons.set(request, reason)
   connections.add(request.socket)
 }
 
-/** Whether the request came behind one whose response is the last: it is not processed (RFC 9112, 9.6). */
+/** Returns true if the request follows one whose response is the last: it is not processed (RFC 9112, 9.6). */
 export function isBehindLast (request: IncomingMessage): boolean {
   return connections.has(request.socket) && !reasons.has(request)
 }
 
-/** Gives the response its `Connection`, just before its head is written. Returns why the connection closes behind it, if it does. */
+/** Sets the response's `Connection`, just before its head is written. Returns the reason if the connection closes after it. */
 export function closingHead ({ raw }: FastifyRequest, reply: FastifyReply): CloseReason | undefined {
   const given = reply.getHeader('connection')
   const reason = reasons.get(raw) ?? (saysClose(raw.headers.connection, raw.httpVersion) ? 'client' : undefined)
   if (reason === undefined) return saysClose(given, '1.1') ? 'response' : undefined
-  // Node says it for the client's sake, but not where there is a field already.
+  // For the client's reason Node writes `close` itself, unless the field is set already.
   if (reason !== 'client' || given !== undefined) reply.header('connection', withClose(given))
   return reason
 }
 
-/** A value of `Connection` that says `close`, with the other options that it had; `keep-alive` is none of them. */
+/** Returns a value of `Connection` with `close` and its other options, without `keep-alive`. */
 export function withClose (value: unknown): string {
   const options = listOf(value).filter((option) => !/^(?:close|keep-alive)$/i.test(option))
   return [...options, 'close'].join(', ')
 }
 
-/** Whether a message ends its connection (RFC 9112, 9.3). */
+/** Returns true if a message ends its connection (RFC 9112, 9.3). */
 function saysClose (value: unknown, version: string): boolean {
   const options = tokens(listOf(value).join())
   return options.includes('close') || (version === '1.0' && !options.includes('keep-alive'))

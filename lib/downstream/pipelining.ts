@@ -1,4 +1,4 @@
-/** Responses in their order on one connection: which are pending, and when the next may come. */
+/** The order of responses on one connection: which are pending, and when the next may begin. */
 import type { EventEmitter } from 'node:events'
 import { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -6,16 +6,19 @@ import type { Duplex } from 'node:stream'
 import { isHttp2 } from '../http/version.ts'
 import { restartReading } from '../net/socket.ts'
 
-/** Arrays: every request comes through here, and a `Set` would keep some of what was in it (see `net/dense-set`). */
+/**
+ * The pending responses by connection, in arrays: every request comes through here, and a `Set` would keep some of its items alive (see
+ * `net/dense-set`).
+ */
 const pending = new WeakMap<Duplex, ServerResponse[]>()
 
-/** Callbacks of `whenIdle`. */
+/** The callbacks of `whenIdle`. */
 const idleCallbacks = new WeakMap<Duplex, Array<() => void>>()
 
-/** Remembers an ordinary response until it closes: see `whenIdle`. */
+/** Stores an ordinary response until it closes: see `whenIdle`. */
 export function keepResponse (request: IncomingMessage, response: ServerResponse): void {
   const responses = pending.get(request.socket)
-  if (responses?.at(-1) === response) return // by another event, or another instance
+  if (responses?.at(-1) === response) return // stored by another event, or another instance
   if (responses === undefined) pending.set(request.socket, [response])
   else responses.push(response)
   response.on('close', forgetResponse)
@@ -24,15 +27,15 @@ export function keepResponse (request: IncomingMessage, response: ServerResponse
 function forgetResponse (this: ServerResponse): void {
   const { socket } = this.req
   const responses = pending.get(socket) ?? []
-  const at = responses.indexOf(this) // nearly always the first
+  const at = responses.indexOf(this) // nearly always the first item
   if (at !== -1) responses.splice(at, 1)
   responseLeft(socket)
 }
 
-/** Requests of each connection so far, where a server bounds them. */
+/** The number of requests on each connection so far, for servers that limit it. */
 const requests = new WeakMap<Duplex, number>()
 
-/** Whether a request is the last that its connection may have. Node's own count begins anew when a connection is given back to it. */
+/** Returns true if a request is the last that its connection may carry. Node's own count restarts when a connection is reinjected. */
 export function isLastRequest (request: IncomingMessage, max: number | null | undefined): boolean {
   if (max === null || max === undefined || max <= 0 || isHttp2(request)) return false
   const count = (requests.get(request.socket) ?? 0) + 1
@@ -40,24 +43,24 @@ export function isLastRequest (request: IncomingMessage, max: number | null | un
   return count >= max
 }
 
-/** The ordinary responses on a connection that have not closed yet. */
+/** Returns the ordinary responses on a connection that have not closed yet. */
 export function pendingResponses (socket: Duplex): readonly ServerResponse[] {
   return pending.get(socket) ?? []
 }
 
-/** Called when a response has left its socket: Node's emit `'close'` then, and one of ours is detached by us. */
+/** Called when a response has left its socket: one of Node's has emitted `'close'`, one of this plugin's was detached. */
 export function responseLeft (socket: Duplex): void {
   for (const callback of idleCallbacks.get(socket) ?? []) setImmediate(callback)
 }
 
-/** What Node does no more for a socket once an upgrade was seen on it: the response may go on writing. */
+/** The listener of the socket's `'drain'`: tells the pending responses to go on writing. Node stops doing so once it has seen an upgrade on the socket. */
 function tellDrained (this: Duplex): void {
   for (const response of [...pendingResponses(this)]) if (response.socket === this) response.emit('drain')
 }
 
 /**
- * Calls back when no response is pending on the socket any more; never if the socket closes before. The signs are the `'close'` of the responses that
- * came by an event of the server's, and our own `detachSocket`.
+ * Calls back when no response is pending on the socket any more; never if the socket closes before. The signs are the `'close'` of the
+ * responses that the server emitted, and the plugin's own `detachSocket`.
  */
 export function whenIdle (socket: Duplex, callback: () => void): void {
   const callbacks = idleCallbacks.get(socket) ?? []
@@ -78,7 +81,7 @@ export function whenIdle (socket: Duplex, callback: () => void): void {
   socket.on('drain', tellDrained)
 }
 
-/** Whether no response is assigned to the socket: Node refuses a second one, and tells so in no other way. */
+/** Returns true if no response is assigned to the socket. Node refuses a second one, and offers no other sign. */
 export function isIdle (socket: Duplex): boolean {
   const trial = new ServerResponse(new IncomingMessage(socket as Socket))
   try {
@@ -91,18 +94,19 @@ export function isIdle (socket: Duplex): boolean {
   return true
 }
 
-/** How many responses wait for their turn on a connection that is not read meanwhile. */
+/** The number of responses that wait for their turn on a connection; it is not read meanwhile. */
 const waiters = new WeakMap<Socket, number>()
 
 /**
- * Calls back when it is the response's turn on its connection (RFC 9112, 9.3.2): at once, if it is the first. While a response waits, the connection is
- * not read beyond the read that brought it, so that what a client pipelines is bounded. Never calls back if the connection closes before.
+ * Calls back when the response's turn on its connection has come (RFC 9112, 9.3.2): at once, if it is the first. While a response waits,
+ * the connection is not read beyond the read that brought it, which bounds what a client can pipeline. Never calls back if the connection
+ * closes before.
  */
 export function whenTurn ({ socket }: IncomingMessage, response: ServerResponse, callback: () => void): void {
   if (response.socket !== null) return callback()
   const count = waiters.get(socket) ?? 0
   waiters.set(socket, count + 1)
-  // pause() would not do: Node's parser reads from the handle. A 'readable' listener takes that from it.
+  // pause() has no effect, since Node's parser reads from the handle. A 'readable' listener stops the parser.
   if (count === 0) {
     socket.on('readable', noticeEnd)
     restartReading(socket)
@@ -117,10 +121,10 @@ export function whenTurn ({ socket }: IncomingMessage, response: ServerResponse,
 
 function readOn (socket: Socket): void {
   socket.off('readable', noticeEnd)
-  if (socket.listenerCount('data') > 0) socket.resume() // not of an upgrade, which waits for its turn as well, and has no reader yet
+  if (socket.listenerCount('data') > 0) socket.resume() // not on an upgrade's socket, which waits for its turn as well and has no reader yet
 }
 
-/** A stream that nobody reads tells of its end only when it is asked for more. */
+/** The listener of the socket's `'readable'`. A stream without a reader emits `'end'` only after a read. */
 function noticeEnd (this: Socket): void {
   if (this.readableLength === 0) this.read()
 }
@@ -128,9 +132,9 @@ function noticeEnd (this: Socket): void {
 const closing = new WeakMap<EventEmitter, Set<() => void>>()
 
 /**
- * Calls back when the connection closes. For a response that waits for its turn behind another: Node does not tell it. One
- * listener serves all of them, however many a client pipelines.
- * @returns forgets it
+ * Calls back when the connection closes, for a response that waits for its turn: Node emits no event on it. One listener per connection
+ * serves all responses that a client pipelines.
+ * @returns a function that removes the callback
  */
 export function whenClosed (socket: EventEmitter, callback: () => void): () => void {
   let callbacks = closing.get(socket)

@@ -1,27 +1,27 @@
-/** How the connection of an upgrade becomes an ordinary connection of Node's HTTP server again. */
+/** Returns the connection of an upgrade to Node's HTTP server, as an ordinary connection. */
 import type { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 
 /**
- * Gives a connection to Node's HTTP server, as if it had just been accepted, with `bytes` as the first to be parsed.
- * Never while a response is pending on it: the request would not be answered.
+ * Reinjects a connection into Node's HTTP server, as if it had just been accepted; the parser reads `bytes` first. Do not call it while a
+ * response is pending on the connection: the request would get no response.
  */
 export function reinject (server: EventEmitter, socket: Duplex, bytes: Buffer): void {
   if (socket.destroyed) return
   if (bytes.length > 0) socket.unshift(bytes)
-  // Node documents that 'connection' may be emitted by users; https and http2 servers parse from 'secureConnection'.
+  // Node documents that users may emit 'connection'; https and http2 servers parse from 'secureConnection'.
   server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket)
-  socket.resume() // it may have been paused while it waited for an upstream
+  socket.resume() // it may have been paused during the wait for an upstream
 }
 
-/** Node 26 reads the body of an upgrade into the request. Older ones leave it on the socket, behind the head. */
+/** True if Node reads the body of an upgrade into the request, as Node 26 does. Older versions leave it on the socket, after the head. */
 export const readsBodies: boolean = Number.parseInt(process.versions.node, 10) >= 26
 
 /**
- * A request again, as far as Node has read it: where the body is left on the socket, its head.
- * @param connection changes the value of `Connection`; then `Proxy-Connection`, in which Node's parser finds an upgrade as
- *   well, is left out
+ * Serialises a request again, as far as Node has read it: just its head if the body is left on the socket.
+ * @param connection changes the value of `Connection`; `Proxy-Connection`, in which Node's parser finds an upgrade as well, is then left
+ * out
  */
 export function serializeRequest (request: IncomingMessage, connection?: (value: string) => string): Buffer {
   const { rawHeaders } = request
@@ -38,7 +38,7 @@ export function serializeRequest (request: IncomingMessage, connection?: (value:
 
 function serializeBody (request: IncomingMessage): Buffer[] {
   const pieces: Buffer[] = []
-  // Node 26 gives a body of several chunks piece by piece.
+  // Node 26 returns a body of several chunks piece by piece.
   for (let piece: Buffer | null = request.read(); piece !== null; piece = request.read()) pieces.push(piece)
   const body = Buffer.concat(pieces)
   if (request.headers['transfer-encoding'] === undefined) return [body]

@@ -1,7 +1,7 @@
-/** What an upstream says of its content, where a hook or an error handler puts another response in its place. */
+/** The upstream's fields about its content, if a hook or an error handler replaces the response. */
 import type { FastifyReply } from 'fastify'
 
-/** The property of a reply, which is decorated with it: a `WeakMap` would cost each collection of garbage more than the rest of this. */
+/** The property of a reply, which is decorated with it: a `WeakMap` would cost each garbage collection more than the rest of this file. */
 export const kUpstreamContent: unique symbol = Symbol('fastify-wstunnel.upstream-content')
 
 interface UpstreamContent {
@@ -11,17 +11,17 @@ interface UpstreamContent {
 
 type Described = FastifyReply & { [kUpstreamContent]?: UpstreamContent | null }
 
-/** Fields that speak of the upstream's content, and of no other. */
+/** The fields that describe the upstream's content, and no other content. */
 const ofContent = ['content-encoding', 'cache-control', 'etag'] as const
 
-/** Remembers what an upstream's response has given to the reply. */
+/** Remembers the fields that an upstream's response has set on the reply. */
 export function keepContentFields (reply: Described, status: number, fields: ReadonlyMap<string, string | string[]>): void {
   if (ofContent.some((name) => fields.has(name))) reply[kUpstreamContent] = { status, fields }
 }
 
 /**
- * Leaves them out of a response whose status has become another one since.
- * @param payload a `Response` brings its own status
+ * Removes the fields from a response whose status has changed since.
+ * @param payload a `Response` has its own status
  */
 export function dropOfReplaced (reply: Described, payload: unknown): void {
   const content = reply[kUpstreamContent]
@@ -30,7 +30,7 @@ export function dropOfReplaced (reply: Described, payload: unknown): void {
   if (status !== content.status) dropContentFields(reply)
 }
 
-/** Leaves them out, unless somebody has given them another value. */
+/** Removes the fields, unless other code has changed their value. */
 export function dropContentFields (reply: Described): void {
   const content = reply[kUpstreamContent]
   if (content === null || content === undefined) return

@@ -1,4 +1,4 @@
-/** The end of a response at the client, for each version of HTTP: when it has come, what it was, and how one is brought about. */
+/** The end of a response at the client, for each version of HTTP: when it comes, if it is complete, and how to cut it off. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Socket } from 'node:net'
 import { reset } from '../net/socket.ts'
@@ -9,7 +9,7 @@ type Response = FastifyReply['raw'] & { readonly stream?: { readonly destroyed: 
 
 /**
  * Calls back when the response is finished, and when its connection is closed.
- * @returns stops watching the connection, where the response waits behind another
+ * @returns a function that stops watching the connection, for a response that waits behind another
  */
 export function watchEnd ({ raw: { socket } }: FastifyRequest, { raw }: FastifyReply, callback: () => void): (() => void) | undefined {
   raw.on('finish', callback)
@@ -20,27 +20,27 @@ export function watchEnd ({ raw: { socket } }: FastifyRequest, { raw }: FastifyR
 }
 
 /**
- * Where a response is destroyed that waits behind another, its turn ends the connection. Node does that by itself up to 22; 24
- * sends what there is of it, and leaves the connection open.
+ * Ends the connection in the turn of a waiting response that was destroyed. Node does so itself up to version 22; Node 24 sends the part of
+ * the response that exists, and leaves the connection open.
  */
 function endInTurn (this: FastifyReply['raw'], socket: Socket): void {
   if (this.destroyed) socket.destroy()
 }
 
-/** Whether the client has left already: then nothing calls back any more. */
+/** Returns true if the client has left already, so that no callback will follow. */
 export function isClientGone ({ raw: { socket } }: FastifyRequest, raw: Response): boolean {
   return socket.destroyed || raw.destroyed || raw.stream?.destroyed === true
 }
 
-/** Whether the client was sent all of it. Of a stream that was reset, HTTP/2 says that its writing has finished. */
+/** Returns true if the client was sent the whole response. HTTP/2 reports a reset stream as finished. */
 export function isComplete (raw: Response): boolean {
   return raw.writableFinished && (raw.stream?.rstCode ?? 0) === 0
 }
 
 /**
- * Ends a response that is not whole so that its client can tell. HTTP/1.0 has no chunks: a body of no length that just ends is a whole one
- * (RFC 9112, 8). Over HTTP/2 Node resets a destroyed response with NO_ERROR, which clients take for the end of a whole one; after an error it is
- * INTERNAL_ERROR (RFC 9113, 8.1).
+ * Cuts off an incomplete response so that its client can tell. HTTP/1.0 has no chunks: a body without a length that just ends is a whole
+ * one (RFC 9112, 8). Over HTTP/2 Node resets a destroyed response with NO_ERROR, which clients take for a regular end; after an error it
+ * sends INTERNAL_ERROR (RFC 9113, 8.1).
  */
 export function truncateResponse (raw: Response): void {
   if (!isHeadWritten(raw)) return

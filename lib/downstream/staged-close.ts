@@ -1,6 +1,7 @@
 /**
- * A response that is sent before its client has sent everything. A close with bytes unread is a reset, and that takes the response from a client which
- * writes first and reads then. So what still comes is read and dropped, for a bounded time (RFC 9112, 9.6; nginx: lingering_close).
+ * The staged close, for a response that precedes the end of its request. A close with unread bytes is a reset, which destroys the response
+ * for a client that writes first and reads then. So the server reads and drops the client's bytes, for a bounded time (RFC 9112, 9.6;
+ * nginx: lingering_close).
  */
 import type { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
@@ -10,19 +11,19 @@ import { monotonicNow } from '../net/clock.ts'
 import { isHeadWritten } from './upgrade-response.ts'
 import { pendingResponses } from './pipelining.ts'
 
-/** What a client may still send, in all, and how long it may be silent; milliseconds and bytes. */
+/** The bounds on what a client may still send: the total time and the longest silence in milliseconds, and the bytes. */
 const bounds = { time: 30_000, silence: 2_000, bytes: 67_108_864 }
 
-/** How often these are looked at, in milliseconds. */
+/** The interval of the checks of these bounds, in milliseconds. */
 const pace = 250
 
-/** Bounds what is read and dropped of one client. One timer serves all of them. */
+/** The bounds of one client whose bytes are read and dropped. One timer serves all clients. */
 class Dropping {
   static readonly #all: Set<Dropping> = new Set()
   static #sweeper: NodeJS.Timeout | undefined = undefined
   readonly #over: () => void
   readonly #since: number = monotonicNow()
-  /** Looks since the last byte. Not the time: in a process that was held up nobody could read. */
+  /** The number of checks since the last byte. It does not measure time: a process that was blocked could not read. */
   #silent = 0
   #bytes = 0
 
@@ -58,10 +59,10 @@ class Dropping {
   }
 }
 
-/** Connections whose client is still sending behind its response. */
+/** The connections whose client is still sending after its response. */
 const dropping = new WeakSet<Socket>()
 
-/** Ends the connection of an upgrade that became none: FIN, then read and drop what still comes, then destroy. */
+/** Closes the connection of an upgrade that did not switch: sends FIN, then reads and drops further bytes, then destroys it. */
 export function closeInStages (socket: Socket): void {
   if (socket.destroyed || dropping.has(socket)) return
   socket.end()
@@ -74,14 +75,14 @@ export function closeInStages (socket: Socket): void {
   socket.resume()
 }
 
-/** Whether some of a request's body is still to come over a connection of HTTP/1; that of an inject() comes over none. */
+/** Returns true if bytes of a request's body are still to come over an HTTP/1 connection; an inject() has no connection. */
 export function isUnread (request: IncomingMessage): boolean {
   return !request.complete && announcesBody(request.headers) && !isHttp2(request) && request.socket instanceof Socket
 }
 
 /**
- * Reads and drops the rest of a request's body, also of one that somebody has begun to read and left.
- * @param done called once: whether the body has come to its end
+ * Reads and drops the rest of a request's body, also of one that another reader has begun and left.
+ * @param done called once: with true if the body has come to its end
  */
 export function dropBody (request: IncomingMessage, done: (whole: boolean) => void): void {
   if (request.complete) {
@@ -98,7 +99,7 @@ export function dropBody (request: IncomingMessage, done: (whole: boolean) => vo
     stop()
     done(false)
   })
-  // Not resume(): a 'readable' listener that somebody has left there would prevent it.
+  // resume() does not suffice: a 'readable' listener that a reader left there would prevent it.
   const read = (): void => {
     for (let chunk = request.read(); chunk !== null; chunk = request.read()) limit.dropped(chunk.length)
   }
@@ -119,22 +120,25 @@ export function dropBody (request: IncomingMessage, done: (whole: boolean) => vo
   else read()
 }
 
-/** Ends a connection behind a response that has not said so, once the request has been read. */
+/** Ends a connection after a response without `Connection: close`, once the request has been read. */
 export function closeBehind (request: IncomingMessage): void {
-  if (!(request.socket instanceof Socket)) return // of an inject()
+  if (!(request.socket instanceof Socket)) return // an inject()
   if (request.complete) request.socket.destroySoon()
   else dropBody(request, () => request.socket.destroySoon())
 }
 
-/** A connection goes on behind a response that came before the request's body was read: the rest is dropped, and one without end ends it. */
+/**
+ * Keeps a connection open after a response that came before the request's body was read: the rest is dropped, and a body without end closes
+ * the connection.
+ */
 export function keepBehind (request: IncomingMessage): void {
-  if (!(request.socket instanceof Socket)) return // of an inject()
+  if (!(request.socket instanceof Socket)) return // an inject()
   dropBody(request, (whole) => { if (!whole) request.socket.destroy() })
 }
 
 /**
- * Whether Node, or a listener of its `'clientError'`, would write into a response that has begun, or behind one that was sent: Node has its own 408 for a
- * request that is not read in time.
+ * Returns true if Node, or a listener of its `'clientError'`, would write into a response that has begun, or after one that was sent: Node
+ * sends a 408 of its own for a request that does not arrive in time.
  */
 export function isAnswered (socket: Socket): boolean {
   return dropping.has(socket) || pendingResponses(socket).some((response) => response.socket === socket && isHeadWritten(response))

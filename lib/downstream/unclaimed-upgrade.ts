@@ -1,7 +1,7 @@
 /**
- * Upgrades beside other listeners of the server's `'upgrade'` event, on paths that are not ours. Nobody tells whose they are: after a
- * second it shows in what has happened to the connection. An untouched one is nobody's and gets an ordinary answer; any other one is
- * its owner's, until the end of the drain of a closing server.
+ * Upgrades on paths without an entry, on a server with other listeners of its `'upgrade'` event. Nothing tells if one of these listeners
+ * owns an upgrade; after a second, the state of the connection shows it. An untouched upgrade has no owner and gets an ordinary response;
+ * any other belongs to its owner, until the end of the drain of a closing server.
  */
 import type { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
@@ -11,13 +11,13 @@ import { monotonicNow } from '../net/clock.ts'
 import { isIdle } from './pipelining.ts'
 import { guard, isGuard } from './upgrade-response.ts'
 
-/** How long an owner may take to touch an upgrade, in milliseconds. */
-const patience = 1000
+/** The milliseconds that an owner has to touch an upgrade. */
+const claimTimeoutMs = 1000
 
-/** How often untouched upgrades are looked at, in milliseconds. */
+/** The interval of the checks of untouched upgrades, in milliseconds. */
 const pace = 250
 
-/** How a stream was found: what has changed since then, somebody has done. */
+/** The state of a stream before the other listeners run: later changes show that one of them has used it. */
 export interface Trace {
   readonly stream: Duplex
   readonly written: number
@@ -25,17 +25,17 @@ export interface Trace {
   readonly listeners: ReadonlyMap<string | symbol, number>
 }
 
-/** Taken before we put any listener on the stream. */
+/** Records the state of a stream, before this plugin adds a listener to it. */
 export function traceOf (stream: Duplex): Trace {
   return { stream, written: writtenTo(stream), flowing: stream.readableFlowing, listeners: countListeners(stream) }
 }
 
-/** Whether somebody has begun to write to the stream or to read from it. */
+/** Returns true if another listener has begun to write to the stream or to read from it. */
 export function isTaken ({ stream, written, flowing }: Trace): boolean {
   return stream.destroyed || stream.writableEnded || writtenTo(stream) !== written || stream.readableFlowing !== flowing
 }
 
-/** Whether somebody has at least begun to listen to it. */
+/** Returns true if another listener has at least added a listener to the stream. */
 function isTouched (trace: Trace): boolean {
   if (isTaken(trace)) return true
   for (const [name, count] of countListeners(trace.stream)) if (count > (trace.listeners.get(name) ?? 0)) return true
@@ -46,15 +46,15 @@ function writtenTo (stream: Duplex): number {
   return (stream as Partial<Socket>).bytesWritten ?? stream.writableLength
 }
 
-/** Listeners by event, without the guards of any copy of this package. */
+/** Returns the number of listeners by event, without the guards of any copy of this package. */
 function countListeners (stream: Duplex): Map<string | symbol, number> {
   return new Map(stream.eventNames().map((name) => [name, stream.listeners(name).filter((listener) => !isGuard(listener)).length]))
 }
 
-/** An upgrade as Node has given it to every listener. */
+/** The arguments of an `'upgrade'` event. */
 export interface UpgradeEvent {
   readonly request: IncomingMessage
-  /** The connection; on Node 26, what comes behind a body that is still to be read. */
+  /** The connection; on Node 26, the stream of the bytes after a body that is still to be read. */
   readonly stream: Duplex
   readonly head: Buffer
 }
@@ -64,7 +64,7 @@ interface Waiting extends UpgradeEvent {
   readonly since: number
 }
 
-/** Connections of upgrades that are not ours, of all instances on one server. */
+/** The connections of upgrades that other listeners own, for all instances on one server. */
 export class ForeignUpgrades {
   readonly #sockets: Set<Duplex> = new Set()
   readonly #onClose: (this: Duplex) => void
@@ -101,20 +101,23 @@ export function foreignUpgradesOf (server: EventEmitter): ForeignUpgrades {
   return upgrades
 }
 
-/** Upgrades that nobody has touched so far. One timer serves all of them. */
+/** The upgrades that no listener has touched so far. One timer serves all of them. */
 export class UnclaimedUpgrades {
   readonly #foreign: ForeignUpgrades
   readonly #answer: (event: UpgradeEvent) => void
   readonly #waiting: Set<Waiting> = new Set()
   #sweeper: NodeJS.Timeout | undefined = undefined
 
-  /** @param answer answers what is nobody's */
+  /** @param answer responds to an upgrade without an owner */
   constructor (foreign: ForeignUpgrades, answer: (event: UpgradeEvent) => void) {
     this.#foreign = foreign
     this.#answer = answer
   }
 
-  /** @param traces of the connection and of the stream, where that is another one */
+  /**
+   * Watches an upgrade.
+   * @param traces the state of the connection, and of the stream if that is another one
+   */
   watch ({ request, stream, head }: UpgradeEvent, traces: readonly Trace[]): void {
     this.#foreign.add(request.socket)
     this.#waiting.add({ request, stream, head, traces, since: monotonicNow() })
@@ -122,12 +125,12 @@ export class UnclaimedUpgrades {
   }
 
   #sweep (): void {
-    const due = monotonicNow() - patience
+    const due = monotonicNow() - claimTimeoutMs
     for (const waiting of this.#waiting) {
       const { request: { socket }, traces, since } = waiting
       if (since > due && this.#foreign.has(socket)) continue
       this.#waiting.delete(waiting)
-      // Looked at just before it is answered: a copy of this package that has come to the same result in this turn has answered by now.
+      // Checked just before the response: another copy of this package may have responded in this turn already.
       if (!this.#foreign.has(socket) || !isIdle(socket) || traces.some(isTouched)) continue
       this.#foreign.delete(socket)
       this.#answer(waiting)

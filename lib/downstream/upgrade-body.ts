@@ -1,6 +1,7 @@
 /**
- * The body of an upgrade's request, which comes before the other protocol: small, and of a known length. Up to Node 24 its bytes are left on the socket,
- * behind the head. Node 26 reads it into the request; of one that is not there with the head it gives what comes behind to a stream of its own.
+ * The body of an upgrade's request, which precedes the other protocol: small, and of a known length. Up to Node 24 its bytes are left on
+ * the socket, after the head. Node 26 reads it into the request; if the body does not arrive with the head, it yields the bytes after the
+ * body as a separate stream.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -9,27 +10,27 @@ import { readsBodies } from './reinject.ts'
 
 export interface BodySource {
   readonly socket: Duplex
-  /** Bytes behind the request's head, read by Node's parser. */
+  /** The bytes after the request's head, read by Node's parser. */
   readonly head: Buffer
-  /** On Node 26: what gives the bytes behind a body that was not there with the head. */
+  /** On Node 26: the stream of the bytes after a body that did not arrive with the head. */
   readonly behind: Duplex | undefined
 }
 
 export interface ExpectedBody {
   readonly request: IncomingMessage
   readonly response: ServerResponse
-  /** Bytes. */
+  /** The length of the body in bytes. */
   readonly length: number
-  /** Milliseconds that all of it may take; 0 is none. */
+  /** The milliseconds that the whole body may take; 0 is no limit. */
   readonly timeout: number
 }
 
-/** Called once: with the body and what came behind it, or with why there is no body. */
+/** Called once: with the body and the bytes after it, or with the reason why there is no body. */
 export type BodyCallback = (error: Error | null, body?: Buffer, behind?: Buffer) => void
 
 /**
- * Reads the body. The socket is paused behind it.
- * @returns stops reading, without another word
+ * Reads the body, and pauses the socket after it.
+ * @returns a function that stops reading; no callback follows
  */
 export function readUpgradeBody (given: BodySource, { request, response, length, timeout }: ExpectedBody, done: BodyCallback): () => void {
   const { socket } = given
@@ -73,24 +74,24 @@ export function readUpgradeBody (given: BodySource, { request, response, length,
   else {
     source.on('data', onData)
     source.on('end', onEnd)
-    // Before Node's own, which on Node 26 ends the connection without a response.
+    // Before Node's own listener, which on Node 26 ends the connection without a response.
     if (source !== socket) socket.prependListener('end', onSocketEnd)
     socket.on('close', onClose)
-    if (/^100-continue$/i.test(request.headers.expect ?? '')) response.writeContinue() // Node leaves that to us, of an upgrade
+    if (/^100-continue$/i.test(request.headers.expect ?? '')) response.writeContinue() // for an upgrade, Node leaves this to its listeners
     source.resume()
   }
   return stop
 }
 
-/** Listeners that sockets had when Node 26 put such a stream over them. */
+/** The listeners of sockets before Node 26 put such a stream over them. */
 const before = new WeakMap<Duplex, readonly unknown[]>()
 
-/** Remembers what listens to a socket below a stream of Node 26's that gives what comes behind a body. */
+/** Records the listeners of a socket below a stream of Node 26's that yields the bytes after a body. */
 export function keepBehind (stream: Duplex, socket: Duplex): void {
   if (stream !== socket && !before.has(stream)) before.set(stream, socket.listeners('data'))
 }
 
-/** What has come behind a body. From now on the socket is read by itself, as it is without such a stream. */
+/** Returns the bytes after a body. From now on the socket is read directly, as without such a stream. */
 function bytesBehind ({ socket, head, behind }: BodySource): Buffer {
   if (behind === undefined) return head
   for (const listener of socket.listeners('data')) {

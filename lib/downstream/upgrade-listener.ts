@@ -1,6 +1,6 @@
 /**
- * The server's `'upgrade'` event: whose an offer is, and how it gets to its owner. With any such listener Node gives
- * every request that asks for an upgrade here; those that will not switch are given back, and become plain requests.
+ * The listener of the server's `'upgrade'` event: it finds the owner of each offer and passes the request on. With any such listener, Node
+ * emits every request that offers an upgrade here; requests that will not switch are reinjected, and become plain requests.
  */
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
@@ -24,10 +24,10 @@ import { type ForeignUpgrades, foreignUpgradesOf, isTaken, traceOf, UnclaimedUpg
 import { keepBehind } from './upgrade-body.ts'
 import { assignUpgradeResponse, guard, type UpgradeResponse } from './upgrade-response.ts'
 
-/** What the listener needs of its instance. */
+/** The parts of an instance that the listener uses. */
 export interface ListeningInstance extends Instance {
   readonly server: Server
-  /** Milliseconds that a drain may take. */
+  /** The milliseconds that a drain may take. */
   readonly drainTimeout: number
   readonly registry: Instance['registry'] & UpgradeExchanges
   /** Counts an upgrade that is refused before the router has seen it. */
@@ -36,9 +36,9 @@ export interface ListeningInstance extends Instance {
 
 /** An instance that listens to its server. */
 export interface Listening {
-  /** Whether another instance has taken over, so that the server goes on. */
+  /** True if another instance has taken over, so that the server goes on. */
   readonly isReplaced: boolean
-  /** The instance has begun to close: where the server does, upgrades of other listeners have as long as the drain may take. */
+  /** Called when the instance begins to close. If the server closes, too, upgrades of other listeners end with the drain timeout. */
   close (): void
   stop (): void
 }
@@ -49,7 +49,10 @@ interface Context {
   readonly unclaimed: UnclaimedUpgrades
 }
 
-/** @param takeServer done to the server as long as any instance listens to it */
+/**
+ * Starts listening.
+ * @param takeServer the set-up of the server while any instance listens to it
+ */
 export function listen (instance: ListeningInstance, takeServer: TakeServer): Listening {
   const { server } = instance
   const { peers } = instancesOn(server, (...args) => {
@@ -60,7 +63,7 @@ export function listen (instance: ListeningInstance, takeServer: TakeServer): Li
   const foreign = foreignUpgradesOf(server)
   const unclaimed = new UnclaimedUpgrades(foreign, ({ request, stream, head }) => answerUnclaimed(instance, request, stream, head))
   const context = { instance, foreign, unclaimed }
-  // Each of this instance's own, so that whoever takes one off takes the right one off.
+  // Functions of this instance, so that `off` removes the right listener.
   const onUpgrade = function onWstunnelUpgrade (request: IncomingMessage, socket: Duplex, head: Buffer): void {
     if (isInCharge(peers, instance)) accept(context, request, socket, head)
   }
@@ -68,7 +71,7 @@ export function listen (instance: ListeningInstance, takeServer: TakeServer): Li
     if (!isHttp2(request)) keepResponse(request, response)
     if (isInCharge(peers, instance) && isLastRequest(request, server.maxRequestsPerSocket)) response.setHeader('connection', 'close')
   }
-  // First of all listeners, so that no client error finds the socket without one.
+  // Before all other listeners, so that the socket has an error listener before any of them runs.
   server.prependListener('upgrade', onUpgrade)
   server.prependListener('request', onRequest)
   const stopExpectations = answerExpectations(server)
@@ -76,7 +79,7 @@ export function listen (instance: ListeningInstance, takeServer: TakeServer): Li
   const onClientError = function onWstunnelClientError (_: Error, socket: Socket): void { if (isAnswered(socket)) socket.destroy() }
   server.prependListener('clientError', onClientError)
   let end: NodeJS.Timeout | undefined
-  // A turn after the drain: what that has just answered goes out first.
+  // A turn after the drain, so that the responses of that turn go out first.
   const endAll = (): void => {
     foreign.destroy()
     connectionsOf(server)?.destroy()
@@ -101,24 +104,27 @@ export function listen (instance: ListeningInstance, takeServer: TakeServer): Li
   }
 }
 
-/** @param stream the connection; on Node 26, what comes behind a body that is still to be read */
+/**
+ * Handles an upgrade.
+ * @param stream the connection; on Node 26, the stream of the bytes after a body that is still to be read
+ */
 function accept (context: Context, request: IncomingMessage, stream: Duplex, head: Buffer): void {
   const { instance, foreign, unclaimed } = context
   const { socket } = request
-  if (socket as unknown === undefined) return // no request of Node's: @fastify/websocket has made it up, in `injectWS()`
+  if (socket as unknown === undefined) return // not a request of Node's: @fastify/websocket makes one in `injectWS()`
   const alone = isAlone(instance.server)
   const traces = alone ? [] : [...new Set([socket, stream])].map(traceOf)
   for (const each of [socket, stream]) if (!each.listeners('error').includes(onSocketError)) each.on('error', onSocketError)
   keepBehind(stream, socket)
-  // It is closing behind a response that was the last one: nothing that comes then is processed (RFC 9112, 9.6).
+  // The connection is closing after its last response: later requests are not processed (RFC 9112, 9.6).
   if (socket.writableEnded) return
-  for (const each of [socket, stream]) each.allowHalfOpen = true // https and http2 sockets are not: an upstream's last bytes would be lost
+  for (const each of [socket, stream]) each.allowHalfOpen = true // https and http2 sockets need it: else an upstream's last bytes would be lost
   restartReading(socket)
   const response = assignUpgradeResponse(request, socket)
-  // What framing, and what body, it has cannot be known: it must not be read again.
+  // Its framing and body are unknown: the request must not be read again.
   if (response !== undefined && isTruncated(request, instance.server)) return refuse(instance, response, request, 'decision', new TooManyHeadersError())
   if (response === undefined) {
-    // Pipelined behind a request that is not answered yet: a 101 now would come before that answer. Heard again in order.
+    // It is pipelined behind a request without a response yet: a 101 now would overtake that response. It is emitted again in order.
     whenIdle(socket, () => {
       if (stream !== socket || isTruncated(request, instance.server)) accept(context, request, stream, head)
       else reinjectConnection(instance, request, Buffer.concat([serializeRequest(request), head]))
@@ -128,13 +134,13 @@ function accept (context: Context, request: IncomingMessage, stream: Duplex, hea
   const facts = readFacts(request, instance.tables.rules)
   keepFront(request, new Http1Front(socket, head, stream === socket ? undefined : stream))
   const fate = instance.tables.previewDecision(facts, alone)
-  // Fastify would answer this one itself, without a word about when to come back.
+  // Fastify's own response to this one would have no Retry-After.
   if (fate === 'switch' && instance.registry.closing) return refuse(instance, response, request, 'limit', new DrainingError())
   if (alone && fate === 'switch') return route(instance, response, request)
   response.detachSocket(socket)
   if (alone) return reinjectAsPlainRequest(instance, request, stream, head)
   process.nextTick(() => {
-    // Another listener may have taken it: @fastify/websocket, say, which puts it through the router as we do.
+    // Another listener may own it, such as @fastify/websocket, which routes it as this plugin does.
     const own = traces.some(isTaken) ? undefined : assignUpgradeResponse(request, socket)
     if (own === undefined) return foreign.add(socket)
     if (fate === 'switch') return route(instance, own, request)
@@ -144,7 +150,7 @@ function accept (context: Context, request: IncomingMessage, stream: Duplex, hea
   })
 }
 
-/** Answers in Fastify's place, in the shape of its errors, and ends the connection. */
+/** Sends an error in the shape of Fastify's errors, and ends the connection. */
 function refuse (instance: ListeningInstance, response: UpgradeResponse, request: IncomingMessage, stage: RefusalStage, error: WstunnelError): void {
   const { code, message, statusCode, retryAfter } = error
   instance.refusedUnrouted(request, stage, error)
@@ -157,13 +163,13 @@ function refuse (instance: ListeningInstance, response: UpgradeResponse, request
   }).end(body)
 }
 
-/** Through the router, on a response of its own: whatever answers there, answers this client. */
+/** Routes the request with a response of its own: the code that answers there answers this client. */
 function route (instance: ListeningInstance, response: UpgradeResponse, request: IncomingMessage): void {
   trackUpgrade(instance.registry, response)
   instance.routing(request, response)
 }
 
-/** Nobody else has taken an upgrade of no path of ours. `rewriteUrl` may make it one of ours; else it becomes a plain request. */
+/** Handles an upgrade that no other listener owns and that has no entry's path. `rewriteUrl` may map it to an entry's; else it becomes a plain request. */
 function answerUnclaimed (instance: ListeningInstance, request: IncomingMessage, stream: Duplex, head: Buffer): void {
   const mayBeOurs = frontOf(request) !== undefined && instance.tables.previewDecision(readFacts(request, instance.tables.rules), true) === 'switch'
   const response = mayBeOurs ? assignUpgradeResponse(request, request.socket) : undefined
@@ -171,7 +177,7 @@ function answerUnclaimed (instance: ListeningInstance, request: IncomingMessage,
   else route(instance, response, request)
 }
 
-/** No upgrade: the request becomes a plain one, with its body, and the decision is taken again in its route. */
+/** Makes a plain request of an upgrade, with its body; its route takes the decision again. */
 function reinjectAsPlainRequest (instance: ListeningInstance, request: IncomingMessage, stream: Duplex, head: Buffer): void {
   dropFront(request)
   if (stream !== request.socket) return serveInPlace(instance, request, stream)
@@ -179,13 +185,13 @@ function reinjectAsPlainRequest (instance: ListeningInstance, request: IncomingM
   reinjectConnection(instance, request, Buffer.concat([plain, head]))
 }
 
-/** Answers a request that Node is still to read the body of. What comes behind it is read no more, and the connection ends. */
+/** Serves a request whose body Node has still to read. The bytes after the body are dropped, and the connection ends. */
 function serveInPlace (instance: ListeningInstance, request: IncomingMessage, behind: Duplex): void {
   const { socket, headers: { expect }, httpVersion } = request
   const response = assignUpgradeResponse(request, socket)
   if (response === undefined) return
   trackUpgrade(instance.registry, response)
-  // Not before: to read what is behind the body is to read the body.
+  // Not before: reading the stream after the body would read the body.
   request.once('end', () => behind.once('end', endToo).resume())
   const waits = httpVersion === '1.1' && expect !== undefined && /^100-continue$/i.test(expect)
   instance.server.emit(waits ? 'checkContinue' : 'request', request, response)
@@ -197,7 +203,7 @@ function endToo (this: Duplex): void {
 
 function reinjectConnection (instance: ListeningInstance, request: IncomingMessage, bytes: Buffer): void {
   const { socket } = request
-  // Node would wait for the end that has come already, and ends what a client has ended at once.
+  // Node would wait for an end that has come already, and it ends a connection at once that its client has ended.
   if (socket.readableEnded) return socket.destroySoon()
   socket.off('error', onSocketError)
   reinject(instance.server, socket, bytes)

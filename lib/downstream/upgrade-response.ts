@@ -1,4 +1,4 @@
-/** The response of an upgrade: one that we put on its socket ourselves. */
+/** The response of an upgrade: this plugin makes it and assigns it to the socket. */
 import { IncomingMessage, OutgoingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { withClose } from './must-close.ts'
@@ -6,7 +6,7 @@ import { responseLeft } from './pipelining.ts'
 
 const kGuard: unique symbol = Symbol.for('fastify-wstunnel.guard') as never
 
-/** Marks a listener as one that makes nothing its own. Copies of this package know each other's. */
+/** Marks a listener that does not claim its stream. All copies of this package share the mark. */
 export function guard<T extends object> (listener: T): T {
   return Object.defineProperty(listener, kGuard, { value: true })
 }
@@ -15,7 +15,7 @@ export function isGuard (listener: object): boolean {
   return kGuard in listener
 }
 
-/** Whether the head of a response has been written. @fastify/express puts an answer of its own in the place of `headersSent`. */
+/** Returns true if the head of a response has been written. @fastify/express overrides `headersSent`. */
 export function isHeadWritten (response: { readonly headersSent: boolean }): boolean {
   return response instanceof OutgoingMessage ? Reflect.get(OutgoingMessage.prototype, 'headersSent', response) as boolean : response.headersSent
 }
@@ -24,18 +24,18 @@ export function isHeadWritten (response: { readonly headersSent: boolean }): boo
 export class UpgradeResponse extends ServerResponse {
   constructor (request: IncomingMessage) {
     super(request)
-    // Express gives a response another prototype: what is overridden here must be its own.
+    // Express changes the prototype of a response, so the overrides must be own properties.
     for (const name of ['assignSocket', 'detachSocket', 'writeHead'] as const) {
       Object.defineProperty(this, name, { value: this[name], writable: true, configurable: true })
     }
   }
 
-  /** Whether a response is one of these, whatever its prototype is by now. */
+  /** Returns true if a response is an UpgradeResponse, whatever its prototype is by now. */
   static is (response: object): response is UpgradeResponse {
     return #onDrain in response
   }
 
-  /** Node's server tells its own responses that they may go on writing; nobody else tells this one. */
+  /** Adds a `'drain'` listener: Node's server tells its own responses to go on writing, but not this one. */
   override assignSocket (socket: IncomingMessage['socket']): void {
     super.assignSocket(socket)
     socket.on('drain', this.#onDrain)
@@ -69,7 +69,7 @@ export class UpgradeResponse extends ServerResponse {
   }
 }
 
-/** A response on an upgrade's socket; `undefined` where another one is still to be finished there. */
+/** Assigns a response to an upgrade's socket; returns `undefined` if another response is still unfinished there. */
 export function assignUpgradeResponse (request: IncomingMessage, socket: Duplex): UpgradeResponse | undefined {
   const response = new UpgradeResponse(request)
   try {
