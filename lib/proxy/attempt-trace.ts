@@ -1,4 +1,4 @@
-/** The trace of one attempt at an upstream. A `tracing` that throws costs its span, and never the exchange. */
+/** The trace of one attempt at an upstream. An error in a user's `tracing` costs the span, and never the exchange. */
 import type { FastifyRequest } from 'fastify'
 import type { Target, TracedAttempt } from '../config/target.ts'
 import { logging, readable } from '../config/user-function.ts'
@@ -6,13 +6,13 @@ import type { HeaderList } from '../http/header-list.ts'
 import { parseTarget } from '../http/request-target.ts'
 import type { Choice } from '../upstream/upstream.ts'
 
-/** What is attempted. */
+/** The attempt that is traced. */
 export interface Attempted {
   readonly kind: 'forward' | 'upgrade'
   readonly choice: Choice
-  /** How much of the path the target's prefix takes up. */
+  /** The number of characters of the path that the target's prefix takes. */
   readonly matched: number
-  /** How many attempts came before. */
+  /** The number of earlier attempts. */
   readonly resend: number
 }
 
@@ -21,7 +21,7 @@ export class AttemptTrace {
   #fields: ReadonlySet<string> = new Set()
   #attempt: TracedAttempt | undefined = undefined
 
-  /** Begins the trace of an attempt; `undefined` where the target has no tracing. */
+  /** Begins the trace of an attempt; returns `undefined` if the target has no tracing. */
   static begin (request: FastifyRequest, target: Target, attempted: Attempted): AttemptTrace | undefined {
     return target.tracing === undefined ? undefined : new AttemptTrace(request, target, attempted)
   }
@@ -36,7 +36,7 @@ export class AttemptTrace {
     })
   }
 
-  /** The headers with those of this attempt in place of the client's. */
+  /** Returns the headers, with the trace fields of this attempt instead of the client's. */
   inject (headers: HeaderList): HeaderList {
     const attempt = this.#attempt
     if (attempt === undefined) return headers
@@ -45,7 +45,7 @@ export class AttemptTrace {
     return list
   }
 
-  /** Dials or dispatches, once, whatever the tracing does; what that throws is passed on. */
+  /** Calls `dial` exactly once, whatever the tracing does; an error of `dial` is passed on. */
   within (dial: () => void): void {
     const attempt = this.#attempt
     let begun = false
@@ -64,7 +64,7 @@ export class AttemptTrace {
     if (failure !== undefined) throw failure.error
   }
 
-  /** Without effect the second time. */
+  /** Ends the trace. Without effect the second time. */
   end (outcome: { status?: number, error?: Error }): void {
     const attempt = this.#attempt
     this.#attempt = undefined
@@ -80,7 +80,7 @@ export class AttemptTrace {
   }
 }
 
-/** Without the query, which may carry credentials. */
+/** Returns the URL without its query, which may contain credentials. */
 function urlOf ({ raw }: FastifyRequest, { rules }: Target, kind: Attempted['kind'], choice: Choice, matched: number): string {
   const { webSocket, secure, authority } = choice.upstream.address
   const scheme = `${webSocket && kind === 'upgrade' ? 'ws' : 'http'}${secure ? 's' : ''}`

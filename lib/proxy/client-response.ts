@@ -1,4 +1,4 @@
-/** An upstream's response as the client gets it: through Fastify's reply, so that hooks and other plugins' headers hold. */
+/** The upstream's response for the client: it goes through Fastify's reply, so that hooks and the headers of other plugins apply. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { STATUS_CODES } from 'node:http'
 import type { Target } from '../config/target.ts'
@@ -11,7 +11,7 @@ import { fromMap, toMap } from '../http/header-map.ts'
 import { mergedVary, responseHeaders } from '../http/hop-by-hop.ts'
 import { leadBack, type Origin } from './reverse.ts'
 
-/** A status line and headers of an upstream. */
+/** The status line and headers of an upstream. */
 export interface Head {
   readonly status: number
   readonly reason: string
@@ -19,8 +19,8 @@ export interface Head {
 }
 
 /**
- * The headers of a response: hop-by-hop fields stripped, `reverse` applied, and behind it `rewriteHeaders`, which has the last word.
- * @throws InvalidHeaderError where that function returned what cannot be written, FunctionError where it returned a promise
+ * Returns the headers of a response: strips hop-by-hop fields, applies `reverse`, and then `rewriteHeaders`, which has the last word.
+ * @throws InvalidHeaderError if that function returned headers that cannot be written, FunctionError if it returned a promise
  */
 export function rewrittenHeaders (request: FastifyRequest, target: Target, raw: HeaderList, origin: Origin): string[] {
   const headers = responseHeaders(raw, target.via)
@@ -35,9 +35,9 @@ export function rewrittenHeaders (request: FastifyRequest, target: Target, raw: 
 }
 
 /**
- * Gives a response's status and headers to the reply. Returns what takes them back, for an error that takes their place
- * before they were written.
- * @throws InvalidResponseError for a status that is none of a final response, and for a head beyond `maxResponseHead`
+ * Sets a response's status and headers on the reply. Returns a function that removes them, for an error that replaces the response before
+ * they were written.
+ * @throws InvalidResponseError if the status is none of a final response, or the head is larger than `maxResponseHead`
  */
 export function applyResponseHead (request: FastifyRequest, reply: FastifyReply, target: Target, head: Head, origin: Origin): () => void {
   if (head.status < 200 || head.status > 599 || sizeOf(head.headers) > target.limits.maxResponseHead) throw new InvalidResponseError()
@@ -49,7 +49,7 @@ export function applyResponseHead (request: FastifyRequest, reply: FastifyReply,
     if (upgrade !== undefined) fields.set('upgrade', upgrade).set('connection', 'Upgrade')
   }
   if (head.status === 204) fields.delete('content-length') // RFC 9110, 8.6
-  const vary = reply.getHeader('vary') // of a hook: @fastify/cors
+  const vary = reply.getHeader('vary') // set by a hook, such as @fastify/cors
   if (vary !== undefined && fields.has('vary')) fields.set('vary', mergedVary([vary, fields.get('vary') ?? []].flat().map(String)))
   for (const [name, value] of fields) reply.header(name, value)
   keepContentFields(reply, head.status, fields)
@@ -61,7 +61,7 @@ export function applyResponseHead (request: FastifyRequest, reply: FastifyReply,
   }
 }
 
-/** The upstream's own phrase, for its own status: a hook may still answer with another one. */
+/** Keeps the upstream's reason phrase for the upstream's status: a hook may still change the status. */
 function keepReason (raw: FastifyReply['raw'], { status, reason }: Head): void {
   if (reason === STATUS_CODES[status] || !/^[\t\x20-\x7e\x80-\xff]+$/.test(reason)) return
   Object.defineProperty(raw, 'statusMessage', {
@@ -73,11 +73,11 @@ function keepReason (raw: FastifyReply['raw'], { status, reason }: Head): void {
 }
 
 /**
- * RFC 9110, 15.2: 102 and 103 are for the client; it is HTTP/1.1 or later that may get them, and only while it takes what it gets:
- * a hint that waits helps nobody. Returns whether something was sent.
+ * Sends a 102 or 103 to the client (RFC 9110, 15.2), if it speaks HTTP/1.1 or later and has no bytes waiting: a hint that waits is useless.
+ * Returns true if it sent something.
  */
 export function sendInformational (request: FastifyRequest, { raw }: FastifyReply, status: number, headers: HeaderList): boolean {
-  // Behind one that is not finished a response has no socket: Node would put the hint into its body.
+  // A response that waits behind an unfinished one has no socket: Node would write the hint into the body of that one.
   if (isHeadWritten(raw) || request.raw.httpVersion === '1.0' || raw.socket === null || raw.socket.writableLength > 0) return false
   if (status === 102) return sendProcessing(raw)
   const link = status === 103 ? toMap(headers).link : undefined
@@ -86,17 +86,17 @@ export function sendInformational (request: FastifyRequest, { raw }: FastifyRepl
     raw.writeEarlyHints({ link })
     return true
   } catch {
-    return false // Node looks at what it says before it writes any of it. The response is still to come.
+    return false // Node validates the fields before it writes any of them; the response can still follow
   }
 }
 
-/** HTTP/2 responses of Node's have no such method. */
+/** Sends a 102. Node's HTTP/2 responses have no such method. */
 function sendProcessing (raw: Partial<Pick<FastifyReply['raw'], 'writeProcessing'>>): boolean {
   raw.writeProcessing?.()
   return raw.writeProcessing !== undefined
 }
 
-/** By lower-case name, repeated fields as arrays. A Map takes half the time of an object without a prototype. */
+/** Returns the headers by lower-case name, repeated fields as arrays. A Map takes half the time of an object without a prototype. */
 function groupHeaders (list: HeaderList): Map<string, string | string[]> {
   const fields = new Map<string, string | string[]>()
   for (let i = 0; i < list.length; i += 2) {
@@ -110,16 +110,16 @@ function groupHeaders (list: HeaderList): Map<string, string | string[]> {
   return fields
 }
 
-/** Refusals that are no failure of anybody's. */
+/** The codes of refusals that are no failure. */
 const refusals: ReadonlySet<string> = new Set(['FST_WSTUNNEL_LIMIT', 'FST_WSTUNNEL_CLIENT_LIMIT', 'FST_WSTUNNEL_DRAINING'])
 
 /** Sends an error instead of a response, through Fastify's error handler. */
 export function sendError (request: FastifyRequest, reply: FastifyReply, cause: unknown): void {
-  // Fastify takes what is no Error for a payload, and a user's function may throw anything.
+  // Fastify takes a value that is no Error for a payload, and a user's function may throw any value.
   const error = readable(cause)
   resetReason(request, reply)
   if (isProxyError(error)) {
-    // Where it was made says nothing to anybody, and is longer than the request, thousands of which may come.
+    // The stack of such an error is useless, and longer than the request, of which there may be thousands.
     if (error.source !== 'internal' || error.cause === undefined) error.stack = String(error)
     if (error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter))
     if (refusals.has(error.code)) logAsRefusal(reply)
@@ -128,8 +128,8 @@ export function sendError (request: FastifyRequest, reply: FastifyReply, cause: 
 }
 
 /**
- * Hands a payload to Fastify. A hook, an error handler or a logger that throws there would throw into whoever has called us back, and
- * so end the process: it is answered as an error, and where that throws, too, with the status alone.
+ * Sends a payload through Fastify. An error thrown there by a hook, an error handler or a logger would reach our caller's callback and end
+ * the process. So it is answered as an error, and if that throws, too, with the status alone.
  */
 export function deliver (reply: FastifyReply, payload?: unknown): void {
   try {
@@ -151,28 +151,25 @@ export function deliver (reply: FastifyReply, payload?: unknown): void {
   }
 }
 
-/**
- * A refusal for a limit, or because of a drain, is no failure of the server's: Fastify logs every 5xx as an error, and thousands of them are just
- * what a limit is for.
- */
+/** Logs a refusal for a limit or a drain at `info`: Fastify logs every 5xx as an error, but thousands of refusals are what a limit is for. */
 function logAsRefusal (reply: FastifyReply): void {
   const { log } = reply
   reply.log = Object.create(log, { error: { value: log.info.bind(log) } }) as typeof log
 }
 
-/** Bytes on the wire. Undici bounds only names and values, and so lets any number of short fields pass. */
+/** Returns the size of headers on the wire in bytes. undici bounds only names and values, and so lets any number of short fields pass. */
 function sizeOf (headers: HeaderList): number {
   let size = headers.length / 2 * ': \r\n'.length
   for (const part of headers) size += part.length
   return size
 }
 
-/** The reason phrase of an upstream's response does not fit an error that takes its place. */
+/** Removes the upstream's reason phrase, which does not fit an error that replaces the response. */
 function resetReason ({ raw }: FastifyRequest, reply: FastifyReply): void {
   if (raw.httpVersionMajor === 1 && !isHeadWritten(reply.raw)) reply.raw.statusMessage = ''
 }
 
-/** The protocols that a 426 must tell of (RFC 9110, 15.5.22), where the route would accept one of them. */
+/** Returns the protocols that a 426 must name (RFC 9110, 15.5.22), if the route would accept one of them. */
 function advertised (target: Target, { status, headers }: Head): string | undefined {
   const value = fieldValue(headers, 'upgrade')
   if (value === undefined || status !== 426) return undefined

@@ -1,4 +1,4 @@
-/** A plain HTTP exchange: through undici, both bodies streamed, ended in one place. */
+/** One forward: a plain HTTP exchange through undici, with both bodies streamed and one end. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
@@ -26,7 +26,7 @@ import { hasOwnLength, requestBody } from './request-body.ts'
 import { ResponseBody } from './response-body.ts'
 import { buildUpstreamRequest, isIdempotent } from './upstream-request.ts'
 
-/** What a forward needs. */
+/** The dependencies of `forward()`. */
 export interface ForwardOptions {
   readonly request: FastifyRequest
   readonly reply: FastifyReply
@@ -37,7 +37,7 @@ export interface ForwardOptions {
   readonly gate: TunnelLimits
 }
 
-/** Sends the request on. The reply is sent when the response comes, or an error instead of it. */
+/** Forwards a request. Sends the reply when the response comes, or an error instead. */
 export function forward (options: ForwardOptions): void {
   const exchange = new Forward(options)
   if (exchange.over) return
@@ -46,7 +46,8 @@ export function forward (options: ForwardOptions): void {
   } catch (error) {
     return exchange.fail(error)
   }
-  // Behind another response on its connection it waits: it has its place and is tracked, so that it counts, and a drain ends it.
+  // It waits behind another response on its connection. Meanwhile it has its place and is tracked, so that it counts and a drain can end
+  // it.
   whenTurn(options.request.raw, options.reply.raw, () => begin(options, exchange))
 }
 
@@ -65,29 +66,29 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
   readonly #options: ForwardOptions
   readonly #recorder: ForwardRecorder
   index = -1
-  /** Stops watching the connection, where the response waits behind another. */
+  /** Stops watching the connection, for a response that waits behind another. */
   readonly #unwatch: (() => void) | undefined
   /** Gives back the place among the forwards of this server. */
   #release: (() => void) | undefined = undefined
   #choice: Choice | undefined = undefined
   readonly #sent: PooledRequest = new PooledRequest(this)
   #attempts = 0
-  /** Whether the client has a timer. */
+  /** True if the client's timer is set. */
   #watching = false
   #leaving: AbortController | undefined = undefined
-  /** Why the exchange is broken off, once it is. */
+  /** The reason why the exchange was broken off, if it was. */
   #broken: Error | undefined = undefined
   #failed = false
   #finished = false
-  /** Whether the upstream's response has begun, be it with a hint that was sent on. */
+  /** True if the upstream's response has begun; a 102 or 103 that was sent on counts. */
   #responding = false
-  /** Whether the upstream's response is over, in whichever way. */
+  /** True if the upstream's response has ended, completely or not. */
   #answered = false
-  /** A response that has just come, until it is known whether it is whole. */
+  /** A response that has just begun, until it is known if it is complete already. */
   #pending: { readonly head: Head, readonly chunks: Buffer[] } | undefined = undefined
-  /** Takes the response's head back from the reply. */
+  /** Removes the response's head from the reply. */
   #takeBack: (() => void) | undefined = undefined
-  /** Its body, where it is not. */
+  /** The stream of its body, if it is not complete already. */
   #body: ResponseBody | undefined = undefined
 
   constructor (options: ForwardOptions) {
@@ -95,27 +96,33 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
     this.#recorder = new ForwardRecorder(options.upstreams.unattributed)
     options.registry.track('forward', this)
     this.#unwatch = watchEnd(options.request, options.reply, () => this.#finish())
-    if (isClientGone(options.request, options.reply.raw)) this.#finish() // while hooks were at work
+    if (isClientGone(options.request, options.reply.raw)) this.#finish() // the client left during the hooks
   }
 
-  /** Whether there is nobody to answer. */
+  /** True if there is no client to answer. */
   get over (): boolean {
     return this.#finished
   }
 
-  /** @throws LimitError 503 */
+  /**
+   * Takes a place among the forwards.
+   * @throws LimitError 503
+   */
   admit (): void {
     const { gate, target: { limits } } = this.#options
     this.#release = gate.admitForward(limits)
   }
 
-  /** Aborts when the client leaves. Made only for those who ask. */
+  /** Returns a signal that aborts when the client leaves. It is made on the first call. */
   signal (): AbortSignal {
     this.#leaving ??= new AbortController()
     return this.#leaving.signal
   }
 
-  /** @throws InvalidHeaderError, and whatever a function of the options throws */
+  /**
+   * Builds the request and sends it to an upstream.
+   * @throws InvalidHeaderError, and any error of a function of the options
+   */
   start (chosen: Choice): void {
     const { request, reply, target, matched } = this.#options
     if (this.#finished || reply.sent) return
@@ -133,7 +140,7 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
       headers,
       idempotent: isIdempotent(request.method),
       body,
-      bodyOfSocket: body === request.raw && request.raw.socket instanceof Socket, // what inject() was given is the caller's
+      bodyOfSocket: body === request.raw && request.raw.socket instanceof Socket, // the stream given to inject() belongs to its caller
       servername: upstream.address.secure ? upstream.address.hostname : undefined
     }, {
       pool: upstream.pool,
@@ -143,7 +150,7 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
     })
   }
 
-  /** Another upstream takes the exchange over, where that is allowed. */
+  /** Sends the exchange to another upstream, if that is allowed. Returns true if it did. */
   #tryNext (error: Error): boolean {
     if (this.#choice === undefined || this.#responding || this.#broken !== undefined || this.#finished) return false
     const { sent, fresh, hasTakenBody } = this.#sent
@@ -153,12 +160,12 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
       if (next === undefined) return false
       this.start(next)
     } catch (error) {
-      this.fail(error) // of a function of the options; undici is to hear of none
+      this.fail(error) // an error of a function of the options; undici must not see it
     }
     return true
   }
 
-  /** A drain is over. */
+  /** Called at the end of a drain. */
   abort (): void {
     this.#leave(new DrainingError())
   }
@@ -213,9 +220,9 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
     }
     this.#responding = true
     this.#choice?.answered(status)
-    if (this.#options.reply.sent) return this.#break(new ClientGoneError()) // answered by someone else: Fastify's handlerTimeout
+    if (this.#options.reply.sent) return this.#break(new ClientGoneError()) // other code has answered, such as Fastify's handlerTimeout
     this.#pending = { head: { status, reason, headers }, chunks: [] }
-    // What came in one read with its end is sent whole, at half the cost of a stream; for more is not waited.
+    // A body that came in one read with its end is sent whole, at half the cost of a stream; the forward does not wait for more.
     process.nextTick(startStream, this)
   }
 
@@ -234,7 +241,7 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
     const { reply } = this.#options
     const whole = chunks.length === 1 ? chunks[0] as Buffer : Buffer.concat(chunks)
     if (whole.length === 0) deliver(reply)
-    // A Buffer whose type it cannot read Fastify calls an octet-stream; a stream it leaves alone, which takes longer.
+    // Fastify sets application/octet-stream on a Buffer whose type it cannot parse. It leaves a stream alone, which takes longer.
     else deliver(reply, isPlainType(reply.getHeader('content-type')) ? whole : Readable.from([whole]))
   }
 
@@ -247,13 +254,13 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
     this.#watchClient()
     if (this.#takeBack !== undefined) body.once('error', this.#takeBack)
     for (const chunk of chunks) body.push(chunk)
-    // A head without a body yet goes out at once, as soon as Fastify has written it: the client of a long poll waits for it.
+    // A head without a body yet is flushed as soon as Fastify has written it: the client of a long poll waits for it.
     const { reply } = this.#options
     if (chunks.length === 0) reply.raw.once('pipe', flushHeaders)
     deliver(reply, body)
   }
 
-  /** Gives the reply its head. Returns what has come of the body, once, unless the head cannot be sent. */
+  /** Sets the head on the reply. Returns the chunks of the body so far, once; `undefined` if the head cannot be sent. */
   #begin (): Buffer[] | undefined {
     if (this.#pending === undefined) return undefined
     const { head, chunks } = this.#pending
@@ -284,7 +291,7 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
     this.fail(error)
   }
 
-  /** No response, or not all of it. What came of it and was not sent yet is not sent. */
+  /** Called if there is no response, or only a part of it. The part that was not sent yet is dropped. */
   fail (cause: unknown): void {
     if (this.#broken !== undefined || this.#finished) return
     const error = readable(cause)
@@ -308,27 +315,27 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
     this.#release?.()
     const { request, reply: { raw }, registry, target } = this.#options
     registry.untrack('forward', this)
-    // Also where someone else has answered, or an onSend hook has put another body in place of ours.
+    // Also if other code has answered, or an onSend hook has replaced the body.
     if (!this.#answered) this.#break(new ClientGoneError())
     this.#body?.destroy()
     const status = isComplete(raw) ? raw.statusCode : undefined
     this.#recorder.end({ failed: this.#failed, status })
     if (status === undefined) {
-      const own = this.#broken !== undefined && !(this.#broken instanceof ClientGoneError) // a drain, or a client that took nothing
+      const own = this.#broken !== undefined && !(this.#broken instanceof ClientGoneError) // a drain, or a client that took no bytes
       if (!this.#failed && !own) logAborted(request.log, target, this.#choice?.upstream.label, this.#recorder.age)
       return
     }
-    // Node closes idle connections when a server begins to close; this one was not idle then.
+    // When a server begins to close, Node closes idle connections; this one was not idle then.
     if (registry.closing && request.raw.socket instanceof Socket && request.raw.httpVersionMajor === 1) closeBehind(request.raw)
   }
 }
 
-/** A media type that nobody reads in another way (RFC 9110, 8.3.1). */
+/** Returns true for a media type that every reader reads alike (RFC 9110, 8.3.1). */
 function isPlainType (value: unknown): boolean {
   return typeof value === 'string' && /^[a-z0-9!#$&^_.+-]+\/[a-z0-9!#$&^_.+-]+(?:; ?[a-z0-9_-]+=(?:[a-z0-9_.:/+-]+|"[^"\\]*"))*$/i.test(value)
 }
 
-/** With `flushHeaders()` Node would write what is beyond ASCII as UTF-8, and so as other bytes. */
+/** Writes the head. Node's `flushHeaders()` would encode characters beyond ASCII as UTF-8, and so change the bytes. */
 function flushHeaders (this: FastifyReply['raw']): void {
   if (isHttp2(this.req)) this.flushHeaders()
   else this.write(emptyBuffer)

@@ -1,4 +1,4 @@
-/** A forward's request at one upstream: the connection that carries it, and the time that it is given. */
+/** A forward's request to one upstream: the connection that carries it, and its timer. */
 import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { ClosedError, InvalidResponseError, timedOut, toProxyError, type WstunnelError } from '../errors.ts'
@@ -13,87 +13,87 @@ import { type BodyOwner, counted } from './request-body.ts'
 import type { Flow } from './response-body.ts'
 import { type Timely, UpstreamTimer } from './upstream-timeout.ts'
 
-/** Who has a request sent. It is told of heads and data as they come, and once of the end, whole or not. */
+/** The caller of a request. It gets heads and data as they come, and one end, complete or not. */
 export interface RequestOwner {
-  /** A response's head, those of interim responses first. */
+  /** Called for each response head, interim ones first. */
   responseStarted (status: number, headers: HeaderList, reason: string): void
-  /** Returns whether there is room for more. */
+  /** Called for a piece of the body. Returns true if there is room for more. */
   responseData (chunk: Buffer): boolean
   responseEnded (): void
-  /** No response, or not all of it. */
+  /** Called if there is no response, or only a part of it. */
   responseFailed (error: WstunnelError): void
-  /** So many bytes of the request's body are on their way. */
+  /** Called when undici has taken bytes of the request's body. */
   bodyTaken (bytes: number): void
 }
 
-/** What is asked. */
+/** The request. */
 export interface Asked {
   readonly method: string
-  /** In origin-form. */
+  /** The request target in origin-form. */
   readonly path: string
   readonly headers: HeaderList
-  /** Whether it may be sent once more where no response to it has come (RFC 9110, 9.2.2). */
+  /** True if the request may be sent once more when no response has come (RFC 9110, 9.2.2). */
   readonly idempotent: boolean
   readonly body: Readable | null
-  /** Whether that comes from a socket, and from nobody else. */
+  /** True if the body comes straight from a socket. */
   readonly bodyOfSocket: boolean
-  /** For TLS: its own name, and never the client's Host, which undici would take, and open a connection for each. */
+  /** The upstream's own name for TLS. It is never the client's Host, which undici would use, and open a connection for each. */
   readonly servername: string | undefined
 }
 
-/** How it is sent. */
+/** The options of sending. */
 export interface Sending {
   readonly pool: ConnectionPool
-  /** Whether it has a connection of its own, which ends with it. */
+  /** True if the request has a connection of its own, which ends with it. */
   readonly unshared: boolean
-  /** Milliseconds without a byte of the upstream, where it is the one that is waited for; 0 is none. */
+  /** The milliseconds without a byte of the upstream while the request waits for it; 0 is no limit. */
   readonly timeout: number
-  /** Begins the trace of an attempt, where there is one: each time that it is sent. */
+  /** Begins the trace of an attempt, if the target has tracing: called each time that the request is sent. */
   readonly trace?: (() => AttemptTrace | undefined) | undefined
 }
 
 export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, BodyOwner, Flow, Timely {
   readonly #owner: RequestOwner
   readonly #timer: UpstreamTimer = new UpstreamTimer(this)
-  /** The request's own: connections are made outside of it, and others have had them before. */
+  /** The context of the request. Connections are made outside of it, and have served other requests before. */
   readonly #context: RequestContext = new RequestContext()
   #asked: Asked | undefined = undefined
   #sending: Sending | undefined = undefined
   #trace: AttemptTrace | undefined = undefined
-  /** The connection that is waited for. */
+  /** The connection that the request waits for. */
   #ticket: Ticket | undefined = undefined
   #connection: PoolClient | undefined = undefined
   #controller: Dispatcher.DispatchController | undefined = undefined
-  /** Why it is not wanted any more. */
+  /** The reason why the request was aborted. */
   #aborted: Error | undefined = undefined
-  /** Whether the next bytes are the client's to send. */
+  /** True if the client must send the next bytes. */
   #awaitsBody = false
   #bodyTaken = false
-  /** Interim responses so far. */
+  /** The number of interim responses so far. */
   #interim = 0
-  /** Whether all of the response has come. */
+  /** True if the response is complete. */
   #ended = false
 
   constructor (owner: RequestOwner) {
     this.#owner = owner
   }
 
-  /** Whether some of it may have been sent. */
+  /** True if bytes of the request may have been sent. */
   get sent (): boolean {
     return this.#controller !== undefined
   }
 
-  /** Whether some of the request's body has been taken. */
+  /** True if undici has taken bytes of the request's body. */
   get hasTakenBody (): boolean {
     return this.#bodyTaken
   }
 
-  /** Whether no other exchange has used its connection: an older one may have been closed for its age. */
+  /** True if no other exchange has used its connection: the upstream may have closed an older one for its age. */
   get fresh (): boolean {
     return (this.#connection?.exchanges ?? 1) === 1
   }
 
-  /** Sends it; once more where it was sent before, and failed. */
+  /** Sends the request, or sends it again after a failure. */
   send (asked: Asked, sending: Sending): void {
     this.#asked = asked
     this.#sending = sending
@@ -131,7 +131,7 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
       reset: unshared ? true : method === 'HEAD' ? false : undefined, // undici would end the connection of each HEAD
       servername
     } as Dispatcher.DispatchOptions, this)
-    // Only here: the pool may have it wait, and then another request's end gives it its connection.
+    // Begin the trace only here: the request may wait in the pool, and then get its connection in the context of another request's end.
     if (trace === undefined) dispatch()
     else trace.within(dispatch)
   }
@@ -186,8 +186,8 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
   }
 
   /**
-   * Whether it met a kept connection that its upstream was just closing, which says nothing of the upstream: then it is sent once more, on a
-   * connection of its own (RFC 9112, 9.3.1).
+   * Returns true if the upstream was just closing its kept connection, which says nothing about the upstream. The request is then sent once
+   * more, on a connection of its own (RFC 9112, 9.3.1).
    */
   #metItsEnd (error: Error): boolean {
     if (!(error instanceof ClosedError) || this.#aborted !== undefined || this.#bodyTaken || this.fresh) return false
@@ -199,7 +199,7 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
     this.#connection?.letGo(this.#controller)
   }
 
-  /** Nobody wants it any more. */
+  /** Aborts the request: its caller does not need it any more. */
   abort (reason: Error): void {
     if (this.#aborted !== undefined) return
     this.#aborted = reason
@@ -213,7 +213,7 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
     return this.#controller?.paused === true
   }
 
-  /** The response is read on: from now on its upstream is waited for. */
+  /** Reads the response on: from now on the timer waits for the upstream. */
   resume (): void {
     this.#timer.refresh()
     this.#controller?.resume()
@@ -240,8 +240,8 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
 
   upstreamIsLate (): void {
     const error = timedOut('timeout')
-    if (this.#controller !== undefined) this.#controller.abort(error) // which has undici tell us of it
-    else void this.#connection?.destroy(error) // it has not even sent the request
+    if (this.#controller !== undefined) this.#controller.abort(error) // undici then reports the error
+    else void this.#connection?.destroy(error) // undici has not sent the request yet
   }
 }
 

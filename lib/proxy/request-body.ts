@@ -1,4 +1,4 @@
-/** A request's body on its way to the upstream. */
+/** The body of a request on its way to the upstream. */
 import type { FastifyRequest } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
@@ -7,8 +7,8 @@ import { announcesBody } from '../http/header-list.ts'
 import { releaseBuffer } from '../net/buffer-release.ts'
 
 /**
- * The request's body as a stream, or `null`. The parser for `*` has put it there; a GET's is only on the raw request.
- * @throws BodyConsumedError where some of it has been read already
+ * Returns the request's body as a stream, or `null`. The parser for `*` sets it; a GET's body is only on the raw request.
+ * @throws BodyConsumedError if some of it has been read already
  */
 export function requestBody (request: FastifyRequest): Readable | null {
   const stream = (request.raw as IncomingMessage & { stream?: { endAfterHeaders: boolean } }).stream
@@ -19,8 +19,9 @@ export function requestBody (request: FastifyRequest): Readable | null {
 }
 
 /**
- * Whether a body is as long as the client has announced it: its own, or one of a `preParsing` hook that vouches for that, as Fastify asks such
- * hooks to. Of a body that was decoded on the way, what they vouch for is what came.
+ * Returns true if a body has the length that the client announced. That holds for the client's own body, and for one of a `preParsing` hook
+ * that sets `receivedEncodedLength`, as Fastify asks such hooks to. A body decoded by a hook does not
+ * count: that field is the length before decoding.
  */
 export function hasOwnLength (request: FastifyRequest, body: Readable | null): boolean {
   if (body === null || body === request.raw) return true
@@ -28,19 +29,19 @@ export function hasOwnLength (request: FastifyRequest, body: Readable | null): b
   return typeof vouched === 'number' && request.headers['content-encoding'] === undefined
 }
 
-/** What is told of a body on its way. */
+/** The callbacks of a body on its way. */
 export interface BodyOwner {
-  /** More of it is the client's to send. */
+  /** Called when the client must send more of it. */
   awaited (): void
-  /** So many bytes have been taken of it; at the beginning and at the end none. */
+  /** Called when undici has taken bytes of it; with 0 at the beginning and at the end. */
   taken (bytes: number): void
-  /** Whether the body came from a socket, and the kernel has all that was taken of it. */
+  /** True if the body came from a socket, and the kernel has all taken bytes. */
   readonly isPassedOn: boolean
 }
 
 /**
- * The body as undici is to read it: counted, and without the right to destroy the client's connection. A chunk's memory is given back
- * when undici asks for the next one, unless somebody else has listened to the body, however briefly.
+ * Yields the body for undici: counted, and without the power to destroy the client's connection. A chunk's memory is released when undici
+ * asks for the next one, unless other code has ever listened to the body.
  */
 export async function * counted (body: Readable, owner: BodyOwner): AsyncGenerator<Buffer> {
   owner.taken(0)
@@ -63,7 +64,7 @@ export async function * counted (body: Readable, owner: BodyOwner): AsyncGenerat
   }
 }
 
-/** A body that cannot be read to its end, or decoded, is its client's fault, and no upstream's. */
+/** Returns the error for a body that cannot be read to its end, or decoded: the client is to blame, and no upstream. */
 function bodyFailure (cause: unknown): Error {
   const failure = new RequestBodyError({ cause })
   const status = (cause as { statusCode?: unknown } | null | undefined)?.statusCode

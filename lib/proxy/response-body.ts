@@ -1,4 +1,4 @@
-/** A response's body on its way to the client. */
+/** The body of a response on its way to the client. */
 import { ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
@@ -7,28 +7,31 @@ import { ClientGoneError } from '../errors.ts'
 import { releaseOnceWritten } from '../net/buffer-release.ts'
 import { ignoreErrors } from '../net/socket.ts'
 
-/** With so much waiting for a client the upstream is held: two chunks as they are read, so that the usual one is no reason to stop. */
+/** The bytes waiting for a client at which the upstream is paused: two chunks, so that a single one does not pause it. */
 const maxWaitingBytes = 131_072
 
-/** What brings it. */
+/** The controls of undici's response. */
 export type Flow = Pick<Dispatcher.DispatchController, 'paused' | 'resume' | 'abort'>
 
 /**
- * The body as Fastify sends it. It is an ordinary stream to whoever reads it, at the reader's pace. Where nobody but the response
- * does, what comes is written to it at once: a stream of 64 KiB chunks would stop and start the upstream at each.
+ * The body that Fastify sends: an ordinary stream, read at the reader's pace. If only the response reads it, chunks are written to the
+ * response directly: with chunks of 64 KiB, the stream would stop and start the upstream at each.
  */
 export class ResponseBody extends Readable {
   readonly #controller: Flow
-  /** The response that is written to without the stream. */
+  /** The response that chunks are written to directly. */
   #direct: ServerResponse | undefined = undefined
 
   constructor (controller: Flow) {
     super()
     this.#controller = controller
-    ignoreErrors(this) // an asynchronous onSend hook may be at work before Fastify listens
+    ignoreErrors(this) // an asynchronous onSend hook may run before Fastify listens
   }
 
-  /** Takes what has come from the upstream, and its memory with it. Returns whether there is room for more: else the upstream is to be held until it is resumed. */
+  /**
+   * Takes a chunk from the upstream, together with its memory. Returns true if there is room for more; else the caller pauses the upstream
+   * until it is resumed.
+   */
   accept (chunk: Buffer): boolean {
     if (this.#direct === undefined) return this.push(chunk)
     return write(this.#direct, chunk)
@@ -66,7 +69,7 @@ export class ResponseBody extends Readable {
     response.emit('pipe', this)
     let room = true
     for (let chunk = this.read(); chunk !== null; chunk = this.read()) room = write(response, chunk)
-    this.resume() // so that it ends, with nothing in it any more
+    this.resume() // so that the stream, which is empty now, ends
     if (room) this.#controller.resume()
   }
 
@@ -87,7 +90,7 @@ export class ResponseBody extends Readable {
     this.#stop().end()
   }
 
-  /** Somebody else begins to read: from now on it is a stream for both. */
+  /** The listener of `'newListener'`: if another reader appears, the body becomes a stream for both. */
   readonly #onListener = (event: string | symbol): void => {
     if (event === 'data' || event === 'readable') this.#becomeStream()
   }
@@ -110,17 +113,17 @@ export class ResponseBody extends Readable {
 }
 
 /**
- * Whether what waits for the client waits in the response itself. Middleware puts a `write` of its own there, `inject()` does as
- * well: what that says is all that is known of what waits behind it.
+ * Returns true if the response itself buffers the bytes that wait for the client. Middleware and `inject()` override `write`; then its
+ * result is the only sign of what is buffered.
  */
 function isPlain (destination: NodeJS.WritableStream): destination is ServerResponse {
   return destination instanceof ServerResponse && destination.write === ServerResponse.prototype.write
 }
 
-/** Returns whether there is room for more. `write` itself says no to every chunk of 64 KiB, whatever became of it. */
+/** Writes a chunk. Returns true if there is room for more. `write` returns false for every chunk of 64 KiB, even if it was sent completely. */
 function write (response: ServerResponse, chunk: Buffer): boolean {
-  if (response.destroyed || response.writableEnded) return true // its close ends the exchange
-  // What is no socket hands the chunk itself on.
+  if (response.destroyed || response.writableEnded) return true // the response's close ends the exchange
+  // A response without a socket passes the chunk itself on, so its memory must stay.
   const written = response.req.socket instanceof Socket ? releaseOnceWritten(chunk) : undefined
   return response.write(chunk, written) || response.writableLength < maxWaitingBytes
 }

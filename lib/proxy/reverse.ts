@@ -1,4 +1,4 @@
-/** An upstream's response headers, led back to where its client is: the option `reverse`. */
+/** The option `reverse`: maps URLs in an upstream's response headers to the client's side. */
 import type { FastifyRequest } from 'fastify'
 import type { Target } from '../config/target.ts'
 import { type LocationMapping, mapLocation } from '../http/location.ts'
@@ -7,14 +7,14 @@ import { type CookieMapping, mapSetCookie } from '../http/set-cookie.ts'
 import type { Choice } from '../upstream/upstream.ts'
 import { hostOf } from './upstream-request.ts'
 
-/** What a response came of. */
+/** The source of a response. */
 export interface Origin {
   readonly choice: Choice
-  /** How much of the client's path the route's prefix takes up. */
+  /** The number of characters of the client's path that the route's prefix takes. */
   readonly matched: number
 }
 
-/** Maps the fields of a flat list that name the upstream, in place. Of a list without one, nothing but the names' lengths is read. */
+/** Maps the fields of a flat list that name the upstream, in place. In a list without such fields it reads only the lengths of the names. */
 export function leadBack (headers: string[], request: FastifyRequest, target: Target, origin: Origin): void {
   const { reverse } = target
   if (reverse === false) return

@@ -1,4 +1,4 @@
-/** What becomes of an upstream's answer to an upgrade: a tunnel, or a response that the client is sent. */
+/** The outcome of an upstream's response to an upgrade: a tunnel, or a response that is relayed to the client. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Front } from '../downstream/front.ts'
 import type { Framing } from '../http/body-reader.ts'
@@ -16,7 +16,7 @@ import type { Upstream } from '../upstream/upstream.ts'
 import { applyResponseHead, deliver, rewrittenHeaders } from './client-response.ts'
 import type { Origin } from './reverse.ts'
 
-/** An upgrade that was asked for, and accepted by the decision. */
+/** An upgrade that the decision has accepted. */
 export interface AcceptedUpgrade {
   readonly request: FastifyRequest
   readonly reply: FastifyReply
@@ -26,7 +26,7 @@ export interface AcceptedUpgrade {
 
 /**
  * Sends the client its switch.
- * @returns completes the request at Fastify
+ * @returns a function that completes the request at Fastify
  * @throws InvalidHeaderError, FunctionError: nothing was sent
  */
 export function acceptSwitch ({ request, reply, decision: { kind, target, token }, front }: AcceptedUpgrade, answer: UpgradeResult, origin: Origin): () => void {
@@ -35,13 +35,13 @@ export function acceptSwitch ({ request, reply, decision: { kind, target, token 
   return front.accept(reply, head, rewrittenHeaders(request, target, withoutContent(head.headers), origin), token)
 }
 
-/** RFC 9110, 8.6: a 101 has no content. */
+/** Returns headers without those of a body: a 101 has no content (RFC 9110, 8.6). */
 function withoutContent (headers: HeaderList): HeaderList {
   if (fieldValue(headers, 'content-length') === undefined) return headers
   return headers.filter((_, i) => (headers[i - i % 2] as string).toLowerCase() !== 'content-length')
 }
 
-/** Begins the tunnel, with the bytes that came early both ways. The slot is the tunnel's from here on. */
+/** Opens the tunnel, with the early bytes of both sides. The slot belongs to the tunnel from here on. */
 export function openTunnel (
   registry: Registry, { request, decision: { target, token }, front }: AcceptedUpgrade, upstream: Upstream, answer: UpgradeResult, slot: TunnelSlot, complete: () => void, early: Buffer
 ): void {
@@ -58,17 +58,17 @@ export function openTunnel (
   tunnel.start(early, answer.received.subarray(answer.headEnd))
 }
 
-/** A response that takes the place of the switch. */
+/** A response that is relayed instead of the switch. */
 export interface Relay {
-  /** Destroyed when the client has all of it, or leaves. */
+  /** The body, destroyed when the client has all of it, or leaves. */
   readonly body: RawResponseBody
-  /** Hands it to the client. */
+  /** Sends it to the client. */
   send (): void
 }
 
 /**
- * Prepares the response: gives its head to the reply, and reads its body off the connection.
- * @throws InvalidResponseError, InvalidHeaderError, FunctionError: nothing was given to anybody
+ * Prepares the response: sets its head on the reply, and reads its body from the connection.
+ * @throws InvalidResponseError, InvalidHeaderError, FunctionError: nothing was sent
  */
 export function relayOf ({ request, reply, decision: { kind, target }, front }: AcceptedUpgrade, { label, timeout }: Upstream, answer: UpgradeResult, framing: Framing, origin: Origin): Relay {
   const { head, stream, transport, received, headEnd } = answer
@@ -83,7 +83,7 @@ export function relayOf ({ request, reply, decision: { kind, target }, front }: 
     send () {
       if (head.status === 403) warnOfHost(request, target)
       if (relayRaw !== undefined) return relayRaw(reply, received.subarray(0, headEnd), body, head.status)
-      if (takeBack !== undefined) body.once('error', takeBack) // an onSend hook may be at work before the head is written
+      if (takeBack !== undefined) body.once('error', takeBack) // an onSend hook may run before the head is written
       if (framing.kind !== 'none') return deliver(reply, body)
       body.destroy()
       deliver(reply)

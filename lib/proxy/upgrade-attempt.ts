@@ -9,7 +9,7 @@ import { buildUpstreamRequest, serialiseUpgrade } from './upstream-request.ts'
 
 export class UpgradeAttempt {
   readonly choice: Choice
-  /** That of the choice when the attempt began: a choice that fails has another one. */
+  /** The upstream of the choice when the attempt began: after a failure the choice has another one. */
   readonly upstream: Upstream
   #exchange: Http1Exchange | undefined = undefined
   #trace: AttemptTrace | undefined = undefined
@@ -21,16 +21,16 @@ export class UpgradeAttempt {
     this.#recorder = new AttemptRecorder(this.upstream.counters)
   }
 
-  /** Whether a connection stood. */
+  /** True once a connection was established. */
   get connected (): boolean {
     return this.#exchange?.connected === true
   }
 
   /**
-   * Makes the request as this upstream is to get it.
-   * @param body of the request, if it has one
-   * @param resend how many attempts there were before
-   * @throws whatever a function of the options throws, and InvalidHeaderError
+   * Builds the request for this upstream.
+   * @param body the body of the request, if it has one
+   * @param resend the number of earlier attempts
+   * @throws InvalidHeaderError, and any error of a function of the options
    */
   prepare ({ request, decision: { target, matched, token } }: AcceptedUpgrade, body: Buffer | undefined, resend: number, owner: Http1ExchangeOwner): void {
     const { upstream } = this
@@ -57,7 +57,7 @@ export class UpgradeAttempt {
     else this.#trace.within(() => exchange.run())
   }
 
-  /** It has an outcome: traced and, if a connection stood, timed. Without effect the second time. */
+  /** Ends the attempt: ends its trace and, if there was a connection, records its time. Without effect the second time. */
   end (outcome: { status?: number, error?: Error }): void {
     const trace = this.#trace
     this.#trace = undefined
@@ -65,13 +65,13 @@ export class UpgradeAttempt {
     trace?.end(outcome)
   }
 
-  /** Gives up, unless there is an answer. */
+  /** Gives up, unless there is a response. */
   abort (error: Error): void {
     this.end({ error })
     this.#exchange?.abort(error)
   }
 
-  /** The upgrade is pending there no more, and both heads are let go of. Without effect the second time. */
+  /** Removes the attempt from the upstream's pending upgrades, and releases both heads. Without effect the second time. */
   leave (): void {
     this.#exchange = undefined
     this.#recorder.end()

@@ -1,50 +1,51 @@
 /**
- * The phases of an upgrade, and what each event makes of each phase. A pure table: `proxy/upgrade` acts on it, and nothing else writes the phase.
+ * The phases of an upgrade, and the step of each event in each phase. A pure table: `proxy/upgrade` acts on it, and nothing else writes the phase.
  *
  *   admit → select → exchange → { exchange (next member) | relay | tunnel } → done
- *   any → done by: client gone | drained | replied by someone else | error
+ *   any → done by: client gone | drained | replied by other code | error
  */
 import type { RefusalStage } from '../upstream/counters.ts'
 
 /**
- * - `admit`: it asks for a place among the tunnels, here and in the store of leases
- * - `select`: it has one, and asks which upstream it goes to
- * - `exchange`: one upstream is dialled and asked
- * - `relay`: the upstream answered with something else than the switch, and the client is being sent that
- * - `tunnel`: both sides have switched; a tunnel's session has the rest of its life
- * - `done`: it became no tunnel, and nothing of it is under way any more
+ * The phases.
+ * - `admit`: it needs a place among the tunnels, here and in the store of leases
+ * - `select`: it has a place, and needs an upstream
+ * - `exchange`: it dials one upstream, and waits for the response
+ * - `relay`: the upstream did not switch, and its response is relayed to the client
+ * - `tunnel`: both sides have switched; a tunnel session takes over
+ * - `done`: it became no tunnel, and nothing of it is pending any more
  */
 export const phases = ['admit', 'select', 'exchange', 'relay', 'tunnel', 'done'] as const
 
 export type Phase = typeof phases[number]
 
-/** How it goes on. */
+/** The events by which an upgrade proceeds. */
 export const progress = [
-  /** It has its place among the tunnels. */
+  /** It has a place among the tunnels. */
   'admitted',
-  /** An upstream is chosen. */
+  /** It has an upstream. */
   'chosen',
-  /** The upstream did not answer, and there is another one to ask. */
+  /** The upstream did not respond, and there is another one to try. */
   'next',
-  /** The upstream's 101 is verified, and the client has its own. */
+  /** The upstream's 101 is verified, and the client has got its own. */
   'switched',
-  /** The upstream answered with something else. */
+  /** The upstream responded without a switch. */
   'refused'
 ] as const
 
-/** How it ends without a tunnel. */
+/** The events by which an upgrade ends without a tunnel. */
 export const endings = [
   /** The client has left. */
   'clientGone',
-  /** A drain is over. */
+  /** A drain has ended. */
   'drained',
-  /** Someone else has begun a response: Fastify's handlerTimeout, or a hook. */
+  /** Other code has begun a response: Fastify's handlerTimeout, or a hook. */
   'replied',
   /** A response on the client's connection has ended or has broken off. */
   'responseEnded',
   /** Before the handler ran, a hook wrote the head of a response: neither a 101 nor an error can follow. */
   'headWritten',
-  /** Anything else: a limit, no upstream, no valid answer, a function that threw. */
+  /** Any other failure: a limit, no upstream, no valid response, a function that threw. */
   'failed'
 ] as const
 
@@ -53,10 +54,10 @@ export type Ending = typeof endings[number]
 export type UpgradeEvent = Progress | Ending
 
 /**
- * What an ending does at the client.
+ * The action at the client when an upgrade ends.
  * - `answer`: sends the error
  * - `drop`: destroys the connection
- * - `leave`: nothing, since someone else answers
+ * - `leave`: nothing, since other code answers
  * - `cut`: breaks off the response that is being relayed
  * - `complete`: nothing more, since the relayed response has ended
  */
@@ -64,16 +65,16 @@ export type Action = 'answer' | 'drop' | 'leave' | 'cut' | 'complete'
 
 export interface Step {
   readonly to: Phase
-  /** Only an ending has one. */
+  /** Only an ending has an action. */
   readonly action?: Action
 }
 
-/** What ends it before there is an answer of the upstream's. */
+/** The endings before the upstream has responded. */
 const beforeAnswer: Readonly<Partial<Record<UpgradeEvent, Step>>> = {
   clientGone: { to: 'done', action: 'drop' },
   drained: { to: 'done', action: 'answer' },
   replied: { to: 'done', action: 'leave' },
-  responseEnded: { to: 'done', action: 'leave' }, // it was not ours
+  responseEnded: { to: 'done', action: 'leave' }, // the response of other code
   failed: { to: 'done', action: 'answer' }
 }
 
@@ -81,27 +82,27 @@ const table: Readonly<Record<Phase, Readonly<Partial<Record<UpgradeEvent, Step>>
   admit: { ...beforeAnswer, admitted: { to: 'select' }, headWritten: { to: 'done', action: 'drop' } },
   select: { ...beforeAnswer, chosen: { to: 'exchange' } },
   exchange: { ...beforeAnswer, next: { to: 'exchange' }, switched: { to: 'tunnel' }, refused: { to: 'relay' } },
-  // It ends with its response: what breaks that off does no more.
+  // The phase ends with the response: an event that breaks it off only cuts it.
   relay: { clientGone: { to: 'relay', action: 'cut' }, drained: { to: 'relay', action: 'cut' }, responseEnded: { to: 'done', action: 'complete' } },
-  // All else is the session's. A listener of the user's on the response may throw as it begins.
+  // The session handles everything else. A user's listener on the response may throw as the tunnel begins.
   tunnel: { failed: { to: 'done', action: 'drop' } },
   done: {}
 }
 
-/** What an event makes of a phase; `undefined` if it means nothing there. */
+/** Returns the step for an event in a phase; `undefined` if the event has no effect there. */
 export function stepOf (phase: Phase, event: UpgradeEvent): Step | undefined {
   return table[phase][event]
 }
 
-/** How far the attempt at an upstream has come. */
+/** The progress of the attempt at an upstream. */
 export interface Attempt {
-  /** Whether the upgrade has a place among the tunnels of this upstream. */
+  /** True if the upgrade has a place among the tunnels of this upstream. */
   readonly hasPlace: boolean
-  /** Whether a connection stood. */
+  /** True if there was a connection. */
   readonly connected: boolean
 }
 
-/** At which stage an upgrade that ends in this phase was refused. */
+/** Returns the stage at which an upgrade that ends in this phase was refused. */
 export function refusalStage (phase: Exclude<Phase, 'done'>, { hasPlace, connected }: Attempt): RefusalStage {
   switch (phase) {
     case 'admit': return 'limit'

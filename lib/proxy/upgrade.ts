@@ -26,14 +26,14 @@ import { UpgradeAttempt } from './upgrade-attempt.ts'
 import { type Ending, type Phase, refusalStage, type Step, stepOf, type UpgradeEvent } from './upgrade-phase.ts'
 import { isIdempotent } from './upstream-request.ts'
 
-/** What an upgrade needs of its server. */
+/** The parts of the server that an upgrade uses. */
 export interface UpgradeServer {
   readonly registry: Registry
   readonly limits: TunnelLimits
   readonly leases: LeaseStores
 }
 
-/** Answers an accepted upgrade, in the route handler. */
+/** Answers an accepted upgrade. Called in the route handler. */
 export function upgrade (server: UpgradeServer, upstreams: TargetUpstreams, accepted: AcceptedUpgrade): void {
   new Upgrade(server, upstreams, accepted).begin()
 }
@@ -43,27 +43,27 @@ const kUpgrade: unique symbol = Symbol('fastify-wstunnel.upgrade')
 type Response = FastifyReply['raw'] & { [kUpgrade]?: Upgrade | undefined }
 
 /**
- * One upgrade. It calls back rather than awaits, so that the tunnel begins in the turn in which the upstream's answer is read. It is the request's
- * asynchronous context as well: an upstream's connection is made outside of that, and answers from outside.
+ * One upgrade. It uses callbacks instead of promises, so that the tunnel begins in the same turn in which the upstream's response is read.
+ * It is also the request's asynchronous context: connections to upstreams are made outside of that context, and call back from outside.
  */
 class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, FrontWatcher {
   index = -1
-  /** Written by `#move` alone. */
+  /** The phase. Only `#move` writes it. */
   #phase: Phase = 'admit'
   readonly #server: UpgradeServer
   readonly #upstreams: TargetUpstreams
   readonly #accepted: AcceptedUpgrade
   readonly #begunAt: number = monotonicNow()
-  /** The place among the tunnels: the tunnel's at the switch. */
+  /** The place among the tunnels; the tunnel takes it over at the switch. */
   #slot: TunnelSlot | undefined = undefined
-  /** For an `upstream` function. */
+  /** Aborts a pending `upstream` function. */
   #controller: AbortController | undefined = undefined
-  /** The last attempt at an upstream, and how many there were. */
+  /** The last attempt at an upstream. `#attempts` is the number of attempts. */
   #attempt: UpgradeAttempt | undefined = undefined
   #attempts = 0
-  /** The request's, which goes behind its head. */
+  /** The request's body, sent after its head. */
   #requestBody: Buffer | undefined = undefined
-  /** The response that is relayed. */
+  /** The body of the response that is relayed. */
   #body: RawResponseBody | undefined = undefined
 
   constructor (server: UpgradeServer, upstreams: TargetUpstreams, accepted: AcceptedUpgrade) {
@@ -73,7 +73,7 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
     this.#accepted = accepted
   }
 
-  /** Writes the phase. Returns `undefined`, and does nothing, for an event that means nothing in this phase. */
+  /** Makes the step for an event. Returns `undefined`, and does nothing, if the event has no effect in this phase. */
   #move (event: UpgradeEvent): Step | undefined {
     const step = stepOf(this.#phase, event)
     if (step !== undefined) this.#phase = step.to
@@ -86,7 +86,7 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
     const { registry, limits } = this.#server
     const { request, reply, front, decision: { target, bodyLength } } = this.#accepted
     const raw: Response = reply.raw
-    // Fastify's handlerTimeout, or a user's hook, may answer while we wait. The connection is then theirs, and first of all ours no more.
+    // Fastify's handlerTimeout, or a user's hook, may respond in the meantime. The connection then belongs to that response.
     raw[kUpgrade] = this
     raw.prependListener('finish', onResponseEnd)
     if (isHeadWritten(raw)) return this.#end('headWritten', new HeadWrittenError())
@@ -120,7 +120,7 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
     }
   }
 
-  /** The place among all instances comes behind those of this one. */
+  /** Asks the store for the place shared by all instances, after the limits of this one. */
   #askStore (store: LeaseStore): void {
     if (this.#phase !== 'admit') return // the client had left
     const slot = this.#slot as TunnelSlot
@@ -139,7 +139,7 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
   // ---- select: an upstream, or a balancer's member
 
   #select (): void {
-    if (this.#phase !== 'select') return // the client left during the hooks: nobody is asked where it should go
+    if (this.#phase !== 'select') return // the client left during the hooks: do not choose an upstream
     let choosing: Choice | Promise<Choice>
     try {
       choosing = this.#upstreams.choose(this.#accepted.request, () => this.#signal)
@@ -150,7 +150,7 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
     else this.#chosen(choosing)
   }
 
-  /** Made only for those who ask: it costs as much as all the rest of the waiting. */
+  /** The signal that aborts when the client leaves. It is made on first use, since it costs as much as all the rest of the wait. */
   get #signal (): AbortSignal {
     this.#controller ??= new AbortController()
     return this.#controller.signal
@@ -160,7 +160,7 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
     if (this.#move('chosen') !== undefined) this.#try(choice)
   }
 
-  // ---- exchange: dial, send the head, read the answer
+  // ---- exchange: dial, send the head, read the response
 
   #try (choice: Choice): void {
     this.#attempt?.leave()
@@ -175,7 +175,7 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
     }
   }
 
-  /** No answer: the next upstream is asked, where there is one. */
+  /** Called without a response: tries the next upstream, if there is one. */
   onError (error: unknown): void {
     this.runInAsyncScope(this.#tryNext, this, error)
   }
@@ -183,19 +183,19 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
   #tryNext (error: unknown): void {
     const attempt = this.#attempt as UpgradeAttempt
     attempt.end({ error: readable(error) })
-    if (this.#phase !== 'exchange') return // it was given up
+    if (this.#phase !== 'exchange') return // the upgrade ended
     const sent = attempt.connected
     let next: Choice | undefined
     try {
       next = attempt.choice.failed(error, { sent, again: !sent || isIdempotent(this.#accepted.request.method), fresh: true })
-    } catch (cause) { // of a user's lbMethod, say
+    } catch (cause) { // an error of a user's lbMethod, for example
       return this.#fail(cause)
     }
     if (next === undefined) this.#fail(error)
     else if (this.#move('next') !== undefined) this.#try(next)
   }
 
-  /** The upstream has answered. */
+  /** Called with the upstream's response. */
   onResponse (answer: UpgradeResult): void {
     this.runInAsyncScope(this.#take, this, answer)
   }
@@ -207,7 +207,7 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
     try {
       attempt.end({ status: answer.head.status })
       choice.answered(answer.head.status)
-      if (this.#isReplied) throw new ClientGoneError() // by someone else, meanwhile
+      if (this.#isReplied) throw new ClientGoneError() // other code has responded meanwhile
       if (choice.cookie !== undefined) reply.header('set-cookie', choice.cookie)
       if (answer.framing === undefined) this.#switch(attempt, answer, { choice, matched })
       else this.#relay(attempt, answer, answer.framing, { choice, matched })
@@ -217,20 +217,20 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
     }
   }
 
-  // ---- tunnel: from here on there is no HTTP at the client
+  // ---- tunnel: from here on the client's connection carries no HTTP
 
   #switch (attempt: UpgradeAttempt, answer: UpgradeResult, origin: Origin): void {
     const complete = acceptSwitch(this.#accepted, answer, origin)
     const early = this.#accepted.front.release()
     this.#move('switched')
-    ;(this.#accepted.reply.raw as Response)[kUpgrade] = undefined // the session completes the request, perhaps at once
+    ;(this.#accepted.reply.raw as Response)[kUpgrade] = undefined // the session completes the request, possibly at once
     openTunnel(this.#server.registry, this.#accepted, attempt.upstream, answer, this.#slot as TunnelSlot, complete, early)
     this.#slot = undefined
     attempt.leave()
     this.#leave()
   }
 
-  // ---- relay: the client is sent what the upstream answered instead
+  // ---- relay: the client gets the upstream's response
 
   #relay (attempt: UpgradeAttempt, answer: UpgradeResult, framing: Framing, origin: Origin): void {
     const { body, send } = relayOf(this.#accepted, attempt.upstream, answer, framing, origin)
@@ -238,28 +238,28 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
     this.#move('refused')
     this.#countRefusal(this.#stage('relay'), undefined)
     attempt.leave()
-    this.#accepted.reply.raw.once('close', onResponseEnd) // the client may leave, or a drain be over, while the upstream is silent
+    this.#accepted.reply.raw.once('close', onResponseEnd) // while the upstream is silent the client may leave, or a drain end
     send()
   }
 
   // ---- done
 
-  /** The client has left. */
+  /** Called when the client leaves. */
   clientGone (why: Error): void {
     this.runInAsyncScope(this.#end, this, 'clientGone', why)
   }
 
-  /** Who still asks for a place among all instances has none. */
+  /** Called when a drain begins: an upgrade that still waits for the store gets no place. */
   drainBegun (): void {
     if (this.#phase === 'admit') this.abort()
   }
 
-  /** A drain is over. */
+  /** Called at the end of a drain. */
   abort (): void {
     this.runInAsyncScope(this.#end, this, 'drained', new DrainingError())
   }
 
-  /** A response on this upgrade's connection has ended: the one that is relayed, or someone else's. */
+  /** Called when a response on this upgrade's connection ends: the relayed one, or one of other code. */
   responseEnded (): void {
     this.runInAsyncScope(this.#end, this, 'responseEnded')
   }
@@ -267,11 +267,11 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
   #fail (cause: unknown): void {
     const error = readable(cause)
     const isGone = this.#accepted.front.stream.destroyed || error instanceof ClientGoneError
-    if (this.#phase === 'tunnel') this.#end('failed', error) // whatever it looks like: the switch has been sent
+    if (this.#phase === 'tunnel') this.#end('failed', error) // not `replied`: the switch has been sent
     else this.#end(this.#isReplied ? 'replied' : isGone ? 'clientGone' : 'failed', error)
   }
 
-  /** Whether someone else answers: Fastify tells only of the end of a response. */
+  /** True if other code has responded: Fastify reports only the end of a response. */
   get #isReplied (): boolean {
     const { reply } = this.#accepted
     return reply.sent || isHeadWritten(reply.raw)
@@ -282,11 +282,11 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
     const action = this.#move(event)?.action
     if (from === 'done' || action === undefined) return
     if (action === 'complete') {
-      this.#body?.destroy() // an onSend hook may have put another one in its place
+      this.#body?.destroy() // an onSend hook may have replaced it
       return this.#leave()
     }
     const error = cause ?? new ClientGoneError()
-    this.#controller?.abort(error) // an `upstream` function that was too slow hears of it by its signal
+    this.#controller?.abort(error) // aborts an `upstream` function that is still pending
     const { request, reply, front, decision: { target } } = this.#accepted
     if (action === 'cut') return front.cut()
     const stage = this.#stage(from)
@@ -303,7 +303,7 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
     return refusalStage(phase, { hasPlace: this.#slot?.hasUpstream === true, connected: this.#attempt?.connected === true })
   }
 
-  /** Nothing is under way any more. */
+  /** Releases everything that is pending. */
   #leave (): void {
     const { reply, front } = this.#accepted
     ;(reply.raw as Response)[kUpgrade] = undefined
@@ -311,7 +311,7 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
     this.#server.registry.untrack('upgrade', this)
   }
 
-  /** Counts what became no tunnel, and gives the place back. */
+  /** Counts an upgrade that became no tunnel, and gives its place back. */
   #countRefusal (stage: RefusalStage, error: unknown): void {
     this.#slot?.release()
     this.#slot = undefined
@@ -320,7 +320,7 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
   }
 }
 
-/** Of a response's `'finish'` and `'close'`. */
+/** The listener of a response's `'finish'` and `'close'`. */
 const onResponseEnd = guard(function onUpgradeResponseEnd (this: Response): void {
   this[kUpgrade]?.responseEnded()
 })

@@ -1,4 +1,4 @@
-/** A request as an upstream is to get it: mapped path and rewritten headers. The same for forwards and upgrades. */
+/** Builds the request for an upstream: mapped path and rewritten headers, the same for forwards and upgrades. */
 import type { FastifyRequest } from 'fastify'
 import type { Target } from '../config/target.ts'
 import { immediate } from '../config/user-function.ts'
@@ -18,18 +18,19 @@ export interface UpstreamRequest {
   readonly headers: HeaderList
 }
 
-/** Whether a request may be sent once more where no response to it has come (RFC 9110, 9.2.2). */
+/** Returns true if a request may be sent once more when no response has come (RFC 9110, 9.2.2). */
 export function isIdempotent (method: string): boolean {
   return idempotent.has(method)
 }
 
 /**
- * @param matched how much of the path the target's prefix takes up
- * @param body whether the message keeps its `Content-Length`
- * @param replaced whether it is another body than the client's
- * @throws InvalidHeaderError where `rewriteRequestHeaders` returned what cannot be written
- * @throws FunctionError where it returned a promise
- * @throws ClientGoneError where nobody can say any more who asked
+ * Builds a request.
+ * @param matched the number of characters of the path that the target's prefix takes
+ * @param body true if the message keeps its `Content-Length`
+ * @param replaced true if a hook has replaced the client's body
+ * @throws InvalidHeaderError if `rewriteRequestHeaders` returned headers that cannot be written
+ * @throws FunctionError if it returned a promise
+ * @throws ClientGoneError if the client's address is no longer known
  */
 export function buildUpstreamRequest (request: FastifyRequest, target: Target, choice: Choice, matched: number, body: boolean, replaced = false): UpstreamRequest {
   const { raw } = request
@@ -50,8 +51,8 @@ export function buildUpstreamRequest (request: FastifyRequest, target: Target, c
 }
 
 /**
- * The head of an upgrade that goes upstream.
- * @param token the protocol that is asked for
+ * Serialises the head of an upgrade for the upstream.
+ * @param token the requested protocol
  * @throws InvalidHeaderError
  */
 export function serialiseUpgrade (method: string, path: string, headers: HeaderList, token: string): Buffer {
@@ -71,20 +72,20 @@ function rewritten (rewrite: NonNullable<Target['rewriteRequestHeaders']>, reque
   }
 }
 
-/** What the client asked for: its Host as it was, not as a proxy before us forwarded it. */
+/** Returns the Host that the client requested, not the one that a proxy before this server forwarded. */
 export function hostOf ({ raw: { headers } }: FastifyRequest): string {
   return headers.host ?? String(headers[':authority'] ?? '')
 }
 
 function clientFacts (request: FastifyRequest): { addresses: readonly string[], host: string, protocol: string } {
   const addresses = (request.ips ?? [request.ip]).filter((address: string | undefined) => address !== undefined)
-  // A connection that was reset has no peer any more: an upstream must not take that for the absence of a client.
+  // The socket of a reset connection has no peer address: an upstream must not take that for a request without a client.
   const { socket } = request.raw
   if (addresses.length === 0 && (socket.destroyed || socket.localAddress !== undefined)) throw new ClientGoneError()
   return { host: request.host, addresses, protocol: request.protocol }
 }
 
-/** Whether `trustProxy` holds for the peer: then what it says of those before it may pass. */
+/** Returns true if `trustProxy` covers the peer: then its fields about earlier hops may pass. */
 function isBehindTrusted (request: FastifyRequest): boolean {
   return request.ips !== undefined && request.ips.length > 1
 }

@@ -1,14 +1,14 @@
-/** The time that an upstream has for a response: up to its final head, and then for more of its body (httpd: `timeout=`). */
+/** The timer of an upstream's response: for its final head, and then for more of its body (httpd: `timeout=`). */
 
-/** An exchange, as its upstream's timer looks at it. */
+/** An exchange, as its upstream's timer sees it. */
 export interface Timely {
-  /** Whether it is not the upstream that is waited for now. */
+  /** True while the exchange waits for the client, not for the upstream. */
   readonly waitsForClient: boolean
-  /** The upstream has sent nothing for too long. */
+  /** Called when the upstream has sent nothing for too long. */
   upstreamIsLate (): void
 }
 
-/** A timer of Node's own, which is right to the millisecond: those of undici are late by up to a second. */
+/** One of Node's own timers, which is exact to the millisecond: those of undici are late by up to a second. */
 export class UpstreamTimer {
   readonly #exchange: Timely
   #timer: NodeJS.Timeout | undefined = undefined
@@ -17,13 +17,16 @@ export class UpstreamTimer {
     this.#exchange = exchange
   }
 
-  /** @param timeout in milliseconds; 0 is none */
+  /**
+   * Starts the timer.
+   * @param timeout the time in milliseconds; 0 is no limit
+   */
   start (timeout: number): void {
     this.stop()
     if (timeout > 0) this.#timer = setTimeout(elapsed, timeout, this)
   }
 
-  /** The upstream has sent something, or it is its turn from now on. */
+  /** Restarts the time: the upstream has sent bytes, or the exchange waits for it from now on. */
   refresh (): void {
     this.#timer?.refresh()
   }
