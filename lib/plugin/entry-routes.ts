@@ -1,4 +1,4 @@
-/** Fastify's routes for a table: one for each entry and each pattern of paths for which it may decide. */
+/** The Fastify routes of a table: one for each entry and each pattern of paths for which it may decide. */
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods, onRequestHookHandler, RouteHandlerMethod } from 'fastify'
 import type { Target } from '../config/target.ts'
 import { type PathPattern, patternText } from '../http/path-pattern.ts'
@@ -9,12 +9,12 @@ import { Candidate, routeStrategy, strategyName } from '../routing/route-strateg
 import type { RouteTable } from '../routing/route-table.ts'
 import type { ServerState } from './server-state.ts'
 
-/** What the routes of an entry do. */
+/** The callbacks of an entry's routes. */
 export interface EntryActions {
-  /** Called first of the entry's own hooks. */
+  /** Called before the entry's own hooks. */
   decide (target: Target, request: FastifyRequest, reply: FastifyReply): void
   preHandlersOf (target: Target): NonNullable<Target['settings']['preHandler']>
-  /** Called when every hook has agreed. */
+  /** Called after every hook has passed. */
   readonly handle: RouteHandlerMethod
 }
 
@@ -38,7 +38,7 @@ export function addRoutes (scope: FastifyInstance, state: ServerState, table: Ro
           url: patternText(withNamesOf(target, pattern)),
           handler: actions.handle,
           exposeHeadRoute: false,
-          // `/` below a prefix is, for the router, two paths.
+          // For the router, `/` below a prefix is two paths.
           prefixTrailingSlash: pattern.segments.length === 0 || scope.prefix.endsWith('/') ? 'no-slash' : 'slash',
           schema: { hide: true } as object
         })
@@ -50,7 +50,7 @@ export function addRoutes (scope: FastifyInstance, state: ServerState, table: Ro
   })
 }
 
-/** Finds the methods of a pattern that somebody else's route serves, whichever of the two was registered first. */
+/** Finds the methods of a pattern that a route of the user or of another plugin serves, whether it was registered before or after. */
 function findForeign (scope: FastifyInstance, { pattern, groups }: Placement, foreign: Set<string>): void {
   const url = scope.prefix.replace(/\/$/, '') + (pattern.exact && pattern.segments.length === 0 ? '' : patternText(pattern))
   const wanted = groups.length === 1 && groups[0]?.candidates.length === 1
@@ -60,19 +60,19 @@ function findForeign (scope: FastifyInstance, { pattern, groups }: Placement, fo
   if (foreign.size > 0) scope.log.debug({ url, methods: [...foreign] }, 'another route has this path: of these methods, only upgrades that an entry accepts are ours')
 }
 
-/** A pattern with the names that an entry gives to its parameters. */
+/** Returns a pattern with the names that an entry gives to its parameters. */
 function withNamesOf ({ path }: Target, { segments, exact }: PathPattern): PathPattern {
   return { segments: segments.map((segment, i) => segment.kind === 'parameter' && path.segments[i]?.kind === 'parameter' ? path.segments[i] : segment), exact }
 }
 
-/** The methods that Fastify does not know yet; all of its scopes share them. */
+/** Adds the methods that Fastify does not know yet; all of its scopes share them. */
 function addMethods (scope: FastifyInstance, targets: readonly Target[]): void {
   for (const method of new Set(targets.flatMap(({ allMethods }) => allMethods))) {
     if (!scope.supportedMethods.includes(method)) scope.addHttpMethod(method, { hasBody: true })
   }
 }
 
-/** The hook that decides on the requests of one entry at one of its patterns. */
+/** Returns the hook that decides on the requests of one entry at one of its patterns. */
 function decisionHook (target: Target, pattern: PathPattern, actions: EntryActions): onRequestHookHandler {
   const { path, prefix, rules } = target
   const isOwn = pattern.segments.length === path.segments.length && pattern.segments.every(({ kind }, i) => kind === path.segments[i]?.kind)

@@ -1,4 +1,4 @@
-/** What is missing, or allowed, and most likely not meant: the first is an error, the second a line in the log. */
+/** Likely mistakes in the options: a missing option is an error, an allowed but unlikely value is a line in the log. */
 import type { Issues } from '../config/schema.ts'
 import { forUpstream } from '../config/suggestions.ts'
 import type { Target } from '../config/target.ts'
@@ -7,8 +7,9 @@ import type { WstunnelOptions } from './options.ts'
 import { expectedTarget } from './options-schema.ts'
 
 /**
- * An upstream, or a table, that is there by name only would register nothing: most likely an environment variable is unset.
- * @param routeOptions names of options that only a route has a use for
+ * Checks that an upstream or a table is present. An option that is set to `undefined` would register nothing: most likely an environment
+ * variable is unset.
+ * @param routeOptions the names of options that only a route uses
  */
 export function checkPresence (input: WstunnelOptions, routeOptions: readonly string[], issues: Issues): void {
   if (typeof input !== 'object' || input === null) return
@@ -25,7 +26,7 @@ export function checkPresence (input: WstunnelOptions, routeOptions: readonly st
   }
 }
 
-/** Fastify puts its prefixes before the path: that of these options, and those of the scopes around them. */
+/** Warns of a prefix that is also in the path. Fastify puts its prefixes before the path: the one of these options, and those of the scopes around them. */
 export function checkPrefixTwice (base: string, prefix: string | undefined, path: string | undefined, at: string, issues: Issues): void {
   const own = segmentsOf(prefix ?? '')
   if (own !== '' && path !== undefined && isBelow(path, own)) {
@@ -48,7 +49,7 @@ function isBelow (path: string, prefix: string): boolean {
 
 const almostWebSocket = /^(wss?|web-?sockets?)$/
 
-/** Of entries that are sound. */
+/** Warns of likely mistakes in valid entries. */
 export function warnOfEntries (targets: readonly Target[], unreached: ReadonlyMap<Target, Target>, issues: Issues): void {
   targets.forEach((target, i) => {
     const { upstream, route, upgrade } = target

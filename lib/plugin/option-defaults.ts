@@ -1,4 +1,4 @@
-/** What an option is where nothing is said. */
+/** The defaults of the options. */
 import type { Durations, Limits } from '../config/target.ts'
 
 export const durationDefaults: Durations = {

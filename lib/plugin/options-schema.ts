@@ -1,4 +1,4 @@
-/** The shape of the options, and what is said of a value that has another. */
+/** The schema of the options, with the expectations that error messages name. */
 import { type TSchema, Type } from '@sinclair/typebox'
 import { balancersSchema } from '../balancer/options-schema.ts'
 import { anyObject, anything, count, duration, flag, func, hinting, hook, maybe, oneOf, some, strictObject, text } from '../config/schema.ts'
@@ -29,7 +29,7 @@ const limitSchemas: Record<string, TSchema> = {
 }
 
 export const common: Record<string, TSchema> = {
-  // Of objects only a URL is one, which no schema can say.
+  // Of objects, only a URL is an upstream; a schema cannot express that.
   upstream: hinting(some(expectedTarget, Type.String(), func, Type.Literal(false as unknown as string), Type.Object({})), (value) => forUpstream(value, [], isUpstream)),
   methods: maybe(Type.Array(Type.String(), { minItems: 1, description: expectedMethods })),
   upgrade: hinting(some(expectedUpgrade, Type.String(), Type.Array(Type.String())), forUpgrade),
@@ -71,7 +71,7 @@ const topLimits: TSchema = maybe(strictObject({ ...limitSchemas, store: maybe(Ty
 
 export const schema: TSchema = strictObject({ ...common, limits: topLimits, ...topOnly }, 'an object')
 
-/** Where an option belongs that stands elsewhere. */
+/** The place to which each option belongs, for the message about an option in another place. */
 export const places: Readonly<Record<string, string>> = {
   ...Object.fromEntries(Object.keys(topOnly).map((name) => [name, 'at the top'])),
   ...Object.fromEntries(Object.keys(limitDefaults).map((name) => [name, 'in limits'])),

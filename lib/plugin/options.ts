@@ -1,43 +1,47 @@
-/** The options of a registration: what a user writes, and what becomes of it. */
+/** The options of a registration as users write them, and the resolved form. */
 import type { BalancerConfig, BalancerOptions } from '../balancer/options.ts'
 import type { Duration } from '../config/duration.ts'
 import type { CommonOptions, LeaseStore, Limits, Target } from '../config/target.ts'
 
-/** One ProxyPass line. */
+/** The options of one entry. httpd: a ProxyPass line. */
 export interface RouteOptions extends CommonOptions {
-  /** A prefix on segment boundaries, below Fastify's own. Default: `/`. httpd: the path of ProxyPass. */
+  /** The path prefix below Fastify's own prefix; it matches on segment boundaries. Default: `/`. httpd: the path of ProxyPass. */
   path?: string
 }
 
-/** A registration: one route, or a table of them with defaults at the top. */
+/** The options of a registration: one route, or a table of routes with defaults at the top. */
 export interface WstunnelOptions extends RouteOptions {
-  /** Bounds, as those of a route; here with a store besides. Default: see each. httpd: `max=`. */
+  /** The limits, as those of a route, with a store in addition. Default: see each. httpd: `max=`. */
   limits?: Limits & {
     /**
-     * Counts `maxTunnelsPerClient` over all instances that share it, such as `redisLeases(client)` of `fastify-wstunnel/redis`. Asked behind the
-     * limits of this instance; without an answer within 250 ms these alone hold. Default: none.
+     * A store that counts `maxTunnelsPerClient` over all instances that share it, such as `redisLeases(client)` of
+     * `fastify-wstunnel/redis`. It is asked after the limits of this instance; without an answer within 250 ms only these apply. Default:
+     * none.
      */
     store?: LeaseStore
   }
-  /** Fastify's prefix. Default: none. */
+  /** Fastify's prefix for the registration. Default: none. */
   prefix?: string
-  /** The table: the first entry that matches decides. Without it, the options at the top are the one entry. Default: none. */
+  /** The table of entries: the first that matches decides. Without it, the options at the top are the only entry. Default: none. */
   routes?: readonly RouteOptions[]
-  /** Sets of upstreams by name, for `balancer://name/path`. A name stands for the whole server. httpd: `<Proxy balancer://name>`. Default: none. */
+  /** The balancers by name, for `balancer://name/path`. A name is unique on the whole server. Default: none. httpd: `<Proxy balancer://name>`. */
   balancers?: Readonly<Record<string, BalancerOptions>>
-  /** A path that tells, as JSON, whether the server is ready, draining, and how many members are up: 200 or 503. Default: none. */
+  /**
+   * The path of a health check. It answers with JSON: the server's readiness, its drain, and the number of members that are up; 200 or 503.
+   * Default: none.
+   */
   healthPath?: string
-  /** How long `close()` lets tunnels and forwards go on. Default: 10s. */
+  /** How long `close()` lets tunnels and forwards go on; 0 ends them at once. Default: 10s. */
   drainTimeout?: Duration
 }
 
-/** A registration's options, resolved. */
+/** The resolved options of a registration. */
 export interface Config {
   readonly targets: readonly Target[]
   readonly balancers: readonly BalancerConfig[]
   readonly healthPath: string | undefined
-  /** Milliseconds. */
+  /** The drain timeout in milliseconds. */
   readonly drainTimeout: number
-  /** What is allowed but hardly meant: for the log. */
+  /** The findings about values that are allowed, but most likely a mistake: for the log. */
   readonly warnings: readonly string[]
 }

@@ -1,4 +1,4 @@
-/** Registration: one state per server, found from every registration on it; the decorator; the hooks of its life. */
+/** The registration: one state per server, shared by all registrations on it; the decorator; and the hooks of the server's life. */
 import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { BalancerControl } from '../balancer/options.ts'
@@ -15,25 +15,25 @@ import { routes } from './routes.ts'
 import type { ServerFacts } from './server-facts.ts'
 import { ServerState } from './server-state.ts'
 
-/** `app.wstunnel`: the whole server, from wherever it is called. */
+/** `app.wstunnel`: metrics and control of the whole server, from any scope. */
 export interface WstunnelDecorator {
-  /** A fresh, plain snapshot. */
+  /** Returns a snapshot of all numbers: a fresh, plain object. */
   metrics (): MetricsSnapshot
-  /** The same, taken over several turns of the event loop: no turn is long, however many upstreams there are. */
+  /** Returns the same snapshot, built over several turns of the event loop: no turn is long, however many upstreams there are. */
   sampleMetrics (): Promise<MetricsSnapshot>
-  /** The live tunnels. May be iterated while they come and go. */
+  /** Returns an iterator of the live tunnels. Tunnels may open and close during the iteration. */
   tunnels (): IterableIterator<TunnelInfo>
   /**
-   * Takes no new upgrade (503), lets live tunnels go on, tells WebSockets to go (1001) in the last part of the window, and
-   * then ends what is left. HTTP is forwarded as before.
-   * @param options.timeout default: `drainTimeout`
-   * @returns resolves when no tunnel is left
-   * @throws FST_WSTUNNEL_INVALID_OPTIONS where `timeout` is no duration
+   * Drains the server: refuses new upgrades (503), lets live tunnels go on, sends WebSockets Close 1001 in the last part of the window, and
+   * then ends the remaining tunnels. HTTP is forwarded as before.
+   * @param options.timeout the window. Default: `drainTimeout`; 0 ends tunnels at once
+   * @returns a promise that resolves when no tunnel is left
+   * @throws FST_WSTUNNEL_INVALID_OPTIONS if `timeout` is no duration
    */
   drain (options?: { timeout?: Duration }): Promise<void>
   /**
-   * A balancer while it runs: its members, and changes of them.
-   * @throws FST_WSTUNNEL_INVALID_OPTIONS where there is none of this name
+   * Returns the control of a running balancer: its members, and changes to them.
+   * @throws FST_WSTUNNEL_INVALID_OPTIONS if no balancer has this name
    */
   balancer (name: string): BalancerControl
 }
@@ -44,8 +44,8 @@ declare module 'fastify' {
   }
 }
 
-// One per application, found from every registration in it, nested or not. By its router: @fastify/restartable gives a new application
-// the server of the old one.
+// One state per application, found from every registration in it, nested or not. The key is the router: @fastify/restartable gives a new
+// application the server of the old one.
 const states = new WeakMap<object, ServerState>()
 
 async function wstunnel (app: FastifyInstance, options: WstunnelOptions): Promise<void> {
@@ -59,12 +59,12 @@ async function wstunnel (app: FastifyInstance, options: WstunnelOptions): Promis
   const { healthPath } = config
   if (healthPath !== undefined) await app.register(async function wstunnelHealth (scope) { healthRoute(scope, state, healthPath) }, prefix === undefined ? {} : { prefix })
   if (config.targets.length === 0) return
-  shareHiddenClasses() // before there is a socket
-  // Encapsulated: the prefix, the parser and the hooks of this registration stay in here.
+  shareHiddenClasses() // before the first socket
+  // Encapsulated: the prefix, the parser and the hooks of this registration stay inside.
   await app.register(async function wstunnelRoutes (scope) { routes(scope, state, table, config) }, prefix === undefined ? {} : { prefix })
 }
 
-/** Of pino, and of loggers that are made like it, the levels are known. */
+/** Returns the facts of the server. The levels are known of pino, and of loggers with pino's interface. */
 function factsOf (app: FastifyInstance): ServerFacts {
   const { levels } = app.log as { levels?: { values?: Record<string, number> } }
   return {
@@ -83,7 +83,8 @@ function stateOf (app: FastifyInstance): ServerState {
     state.close()
     listening.close()
   }
-  // Begun before the listener closes, since that waits for tunnels; awaited after, since Fastify cuts `preClose` hooks off.
+  // It begins before the listener closes, since the close waits for tunnels; it is awaited later, since Fastify limits the time of
+  // `preClose` hooks.
   app.addHook('preClose', function wstunnelPreClose (done) {
     close()
     done()
@@ -111,7 +112,7 @@ function decorator (state: ServerState): WstunnelDecorator {
   }
 }
 
-/** For orchestrators: 200 while new exchanges are taken and every balancer has a member for them. */
+/** Adds the health check for orchestrators: 200 while the server accepts new exchanges and every balancer has a member for them. */
 function healthRoute (scope: FastifyInstance, state: ServerState, url: string): void {
   scope.get(url, { logLevel: 'warn', schema: { hide: true } as object }, function wstunnelHealth (_, reply) {
     const health = state.health()
@@ -120,30 +121,30 @@ function healthRoute (scope: FastifyInstance, state: ServerState, url: string): 
 }
 
 function join (outer: string, inner: unknown): string {
-  if (typeof inner !== 'string') return outer // none, or one that the options' check refuses
+  if (typeof inner !== 'string') return outer // none, or one that the check of the options refuses
   return outer.replace(/\/$/, '') + (inner.startsWith('/') ? inner : `/${inner}`)
 }
 
-/** @throws RuntimeError on Bun, which has an undici and an HTTP server of its own */
+/** @throws RuntimeError on Bun, whose undici and HTTP server are its own */
 export function refuseOtherRuntimes ({ bun }: Readonly<Record<string, string | undefined>>): void {
   if (bun !== undefined) throw new RuntimeError(`Bun ${bun} puts its own module in the place of undici and cannot forward requests: run it with Node or Deno`)
 }
 
-/** The plugin: what `import` gives by default and by name, and what `require()` gives, which has itself by the same names. */
+/** The plugin. `import` gives it by default and by name; `require()` gives the plugin itself, which has these names as properties. */
 export interface WstunnelPlugin {
   (app: FastifyInstance, options: WstunnelOptions): Promise<void>
-  /** Itself. */
+  /** The plugin itself. */
   readonly default: WstunnelPlugin
-  /** Itself. */
+  /** The plugin itself. */
   readonly wstunnel: WstunnelPlugin
-  /** Itself. */
+  /** The plugin itself. */
   readonly fastifyWstunnel: WstunnelPlugin
 }
 
-// The lowest Fastify is that of peerDependencies.
+// The lowest version of Fastify is that of peerDependencies.
 const plugin = fastifyPlugin(wstunnel, { fastify: '^5.8.5', name: 'fastify-wstunnel' })
 
-/** `app.register(wstunnel, options)`: routes that tunnel upgrades and forward plain requests, and `app.wstunnel`. */
+/** The plugin for `app.register(wstunnel, options)`: it adds routes that tunnel upgrades and forward plain requests, and `app.wstunnel`. */
 const wstunnelPlugin: WstunnelPlugin = Object.assign(plugin, { default: plugin, wstunnel: plugin, fastifyWstunnel: plugin }) as unknown as WstunnelPlugin
 
 export default wstunnelPlugin

@@ -1,4 +1,4 @@
-/** Checks the options against one schema, says of every bad value what was expected, and fills in the defaults. */
+/** Resolves the options: checks them against one schema, names the expectation for every bad value, and fills in the defaults. */
 import type { BalancerConfig } from '../balancer/options.ts'
 import { resolveBalancers } from '../balancer/resolve-options.ts'
 import { parseDuration } from '../config/duration.ts'
@@ -15,17 +15,17 @@ import { isPrefix, type Kinds, type Registration, resolveDefaults, resolveTarget
 import type { ServerFacts } from './server-facts.ts'
 
 export interface Resolved extends Config {
-  /** The routes that Fastify is to have. */
+  /** The routes that Fastify gets. */
   readonly placements: readonly Placement[]
 }
 
 /**
  * Checks, copies, completes and freezes a registration's options.
  * @param base Fastify's prefix at the place of registration
- * @param others the balancers of the registrations before
- * @param rules those of Fastify's router
- * @param server where it is registered; without it, levels and constraints are taken as they are
- * @throws InvalidOptionsError naming the path of every bad value and what was expected there
+ * @param others the balancers of earlier registrations
+ * @param rules the rules of Fastify's router
+ * @param server the server of the registration; without it, levels and constraints are not checked
+ * @throws InvalidOptionsError with the path of every bad value and the expectation for it
  */
 export function resolveOptions (input: WstunnelOptions, base: string, others: Balancers = new Map(), rules: RouterRules = defaultRules, server: ServerFacts = {}): Resolved {
   const issues = new Issues()
@@ -37,7 +37,7 @@ export function resolveOptions (input: WstunnelOptions, base: string, others: Ba
   for (const { name } of balancers) if (others.has(name)) issues.note(`balancers.${name}`, 'expected a name of its own on this server: an earlier registration has a balancer of this name')
   if (healthPath !== undefined && !isPrefix(healthPath)) issues.expected('healthPath', "a path such as '/health'", healthPath, forPath(healthPath))
   const kinds: Kinds = new Map([
-    ...Object.keys(own ?? {}).map((name) => [name, false] as const), // also those with findings of their own
+    ...Object.keys(own ?? {}).map((name) => [name, false] as const), // those with findings of their own, too
     ...[...[...others.values()].map(({ config }) => config), ...balancers].map(({ name, webSocket }) => [name, webSocket] as const)
   ])
   checkPresence(input, Object.keys(common), issues)
@@ -66,7 +66,7 @@ export function resolveOptions (input: WstunnelOptions, base: string, others: Ba
   })
 }
 
-/** The entries of the table that are objects, each with where it stands. */
+/** Returns the entries of the table that are objects, each with its place. */
 function entriesOf ({ routes, upstream }: WstunnelOptions): Array<{ entry: RouteOptions, at: string }> {
   if (routes === undefined) return upstream === undefined ? [] : [{ entry: {}, at: '' }]
   return routes.flatMap((entry: RouteOptions | undefined, i) => entry === undefined ? [] : [{ entry, at: `routes[${i}].` }])

@@ -1,4 +1,4 @@
-/** Completes one entry of the table. What it does not say itself it shares with the entry of the defaults: tables may be long. */
+/** Resolves one entry of the table. Values that it does not set are shared with the entry of the defaults: tables may be long. */
 import { METHODS } from 'node:http'
 import { parseDuration } from '../config/duration.ts'
 import { durationHint, expectedDuration, fits, type Issues, withoutCredentials } from '../config/schema.ts'
@@ -19,19 +19,19 @@ const settingNames = ['config', 'logLevel', 'logSerializers', 'onRequest', 'preV
 
 const durationNames = Object.keys(durationDefaults) as Array<keyof Durations>
 
-/** TRACE would show an upstream's view of credentials; CONNECT asks for another server. */
+/** All methods except two: TRACE would show an upstream's view of credentials, and CONNECT asks for another server. */
 const everyMethod: readonly string[] = Object.freeze(METHODS.filter((method) => method !== 'CONNECT' && method !== 'TRACE'))
 
 const webSocketOnly: readonly string[] = Object.freeze(['websocket'])
 
 const noUpgrade: readonly string[] = Object.freeze([])
 
-/** Balancers, and whether their members are ws and wss. */
+/** The balancers by name; true if their members are ws and wss. */
 export type Kinds = ReadonlyMap<string, boolean>
 
-/** What the entries of a registration have in common. */
+/** The values that the entries of a registration share. */
 export interface Registration {
-  /** Its own options, which are its entries' defaults. */
+  /** The registration's own options, which are the defaults of its entries. */
   readonly defaults: Omit<WstunnelOptions, 'routes'>
   /** Fastify's prefix. */
   readonly base: string
@@ -41,12 +41,15 @@ export interface Registration {
   readonly issues: Issues
 }
 
-/** The entry that says nothing: what others inherit, and where what is wrong with the defaults is noted, also where no entry is left that has them. */
+/** Resolves an empty entry, from which the others inherit. It also adds the findings about the defaults, even if no valid entry uses them. */
 export function resolveDefaults (registration: Registration): Target {
   return completed({ upstream: false }, '', registration, undefined)
 }
 
-/** @param at where the entry stands, such as `routes[1].` */
+/**
+ * Resolves an entry.
+ * @param at the place of the entry, such as `routes[1].`
+ */
 export function resolveTarget (entry: RouteOptions, at: string, registration: Registration, inherited: Target): Target {
   return completed(entry, at, registration, inherited)
 }
@@ -74,17 +77,17 @@ function completed (entry: RouteOptions, at: string, { defaults, base, kinds, ru
   const webSocket = isWebSocket(upstream, kinds)
   const upgrade = resolveUpgrade(own.upgrade, webSocket)
   if (upgrade === undefined) bad('upgrade', `${expectedUpgrade} (HTTP in any version, h2c, h2, h3 and TLS are never tunnelled)`, own.upgrade, forUpgrade(own.upgrade))
-  // Those that are no strings have findings already, and are left out here.
+  // Methods that are no strings have findings already, and are left out here.
   const methods = own.methods === undefined ? undefined : Object.freeze(own.methods.filter((method: string | undefined) => method !== undefined))
   if (methods?.every((method) => everyMethod.includes(method)) === false) bad('methods', expectedMethods, methods.join(', '), forMethods(methods))
   const fallbackToHttp = own.fallbackToHttp ?? true
-  // RFC 6455, 4.1: a WebSocket is asked for by GET. Other protocols may be by any method.
+  // RFC 6455, 4.1: a WebSocket handshake is a GET. Other protocols may use any method.
   const webSocketsOnly = webSocket && !fallbackToHttp && Array.isArray(upgrade) && upgrade.every((token) => token === 'websocket')
   if (inherits('tls') === undefined) for (const [path, finding] of tlsFaults(own.tls, where('tls'))) issues.note(path, finding)
   if (inherits('logLevel', 'constraints') === undefined) checkSettings(own, where, server, issues)
   if (own.tracing !== undefined && !isTracing(own.tracing)) bad('tracing', 'what tracing() of fastify-wstunnel/otel returns', own.tracing)
 
-  // A prefix of Fastify's own has no slash at its end; the root of a registration is the whole of it.
+  // Fastify's prefix has no slash at its end; the root of a registration is the whole prefix.
   const atRoot = path === '/'
   const below = base.replace(/\/$/, '')
   const text = atRoot ? below : below + path
@@ -127,7 +130,7 @@ function completed (entry: RouteOptions, at: string, { defaults, base, kinds, ru
   })
 }
 
-/** The path of an option of an entry. */
+/** Returns the path of an option of an entry. */
 type Where = (name: string) => string
 
 function durationsOf (own: CommonOptions, where: Where, issues: Issues): Pick<Target, 'asyncDelay' | 'connectTimeout' | 'timeout' | 'handshakeTimeout' | 'keepAlive' | 'timers'> {
@@ -150,7 +153,7 @@ function durationsOf (own: CommonOptions, where: Where, issues: Issues): Pick<Ta
 
 function originsOf ({ allowedOrigins }: CommonOptions, where: Where, issues: Issues): readonly string[] | undefined {
   const origins = allowedOrigins?.map((given: string | undefined, i) => {
-    if (given === undefined) return undefined // has a finding already
+    if (given === undefined) return undefined // it has a finding already
     const origin = resolveOrigin(given)
     if (origin === undefined) issues.expected(`${where('allowedOrigins')}[${i}]`, expectedOrigin, given, forOrigin(given))
     return origin
@@ -167,14 +170,14 @@ export function isPrefix (path: string): boolean {
   return /^\/[^\s\p{C}]*$/u.test(path) && !/[?#*\\()%]|\/\/|\/\.{1,2}(\/|$)/.test(path)
 }
 
-/** A copy; of an expression for hosts one whose `test()` keeps no state, as find-my-way makes it. */
+/** Returns a copy; a RegExp for hosts is copied without the flags that give `test()` a state, as in find-my-way. */
 function constraintsOf (constraints: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const { host } = constraints
   if (!(host instanceof RegExp)) return { ...constraints }
   return { ...constraints, host: new RegExp(host.source, host.flags.replace(/[gy]/g, '')) }
 }
 
-/** The root of a registration is the whole of what lies below Fastify's prefix, that prefix itself included. */
+/** Returns the prefix of a path. The root of a registration covers everything below Fastify's prefix, and that prefix itself. */
 function pathOf (path: string, base: string): PathPrefix {
   return parsePrefix(path === '/' && base !== '' && !base.endsWith('/') ? '' : path)
 }
@@ -200,7 +203,7 @@ function isRef (upstream: Target['upstream'] | undefined): upstream is BalancerR
   return typeof upstream === 'object' && 'balancer' in upstream
 }
 
-/** Whether a target may be asked for a WebSocket; of a function this is not known before it is called. */
+/** Returns true if a target may serve WebSockets; for a function that is unknown before its call. */
 function isWebSocket (upstream: Target['upstream'] | undefined, kinds: Kinds): boolean {
   if (typeof upstream !== 'object') return typeof upstream === 'function'
   return 'balancer' in upstream ? kinds.get(upstream.balancer) ?? false : upstream.webSocket
@@ -213,7 +216,7 @@ function resolveUpgrade (upgrade: CommonOptions['upgrade'], webSocket: boolean):
   return list.length > 0 && list.every((token) => isTunnelled(token) && token !== 'any' && token !== 'none') ? Object.freeze(list) : undefined
 }
 
-/** An object says all of it: what it leaves out is true. */
+/** Returns the resolved option. In an object, a missing member is true. */
 function resolveReverse (reverse: boolean | ReverseOptions, at: string, issues: Issues): Target['reverse'] {
   if (reverse === false) return false
   if (reverse !== true && !fits(reverseSchema, reverse, at, issues)) return false
@@ -221,7 +224,7 @@ function resolveReverse (reverse: boolean | ReverseOptions, at: string, issues: 
   return Object.freeze({ location, cookiePath, cookieDomain })
 }
 
-/** RFC 6454, 6.1: lower case, without the scheme's default port. */
+/** Returns an origin in lower case, without the scheme's default port (RFC 6454, 6.1). */
 function resolveOrigin (origin: string): string | undefined {
   if (!URL.canParse(origin)) return undefined
   const url = new URL(origin)

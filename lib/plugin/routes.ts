@@ -1,4 +1,4 @@
-/** Fastify's routes for a registration's table: decided in an `onRequest` hook, acted on in the handler. */
+/** The Fastify routes of a registration's table: an `onRequest` hook decides, and the handler acts. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Server, ServerResponse } from 'node:http'
 import type { Target } from '../config/target.ts'
@@ -29,17 +29,17 @@ const kDecision: unique symbol = Symbol('fastify-wstunnel.decision')
 
 type Decided = FastifyRequest & { [kDecision]?: Decision }
 
-/** The routes of a registration, and what they do. */
+/** Adds the routes of a registration. */
 export function routes (scope: FastifyInstance, state: ServerState, table: RouteTable, { placements }: Resolved): void {
-  // Every body is a stream, of whatever type and size.
+  // Every body is a stream, of any type and size.
   scope.removeAllContentTypeParsers()
   scope.addContentTypeParser('*', function wstunnelBody (_, payload, done) { done(null, payload) })
   scope.decorateRequest(kDecision as unknown as string, null)
   scope.decorateReply(kUpstreamContent as unknown as string, null)
   const handle = function wstunnelHandler (request: FastifyRequest, reply: FastifyReply): void { handleRequest(state, table, request, reply) }
-  // After all others', and so after @fastify/websocket's, which puts a handler around ours that would switch the upgrade itself.
+  // After all other hooks, so after @fastify/websocket's, which wraps the handler in one that would switch the upgrade itself.
   scope.addHook('onRoute', function wstunnelOnRoute (route) { route.handler = handle })
-  // After those of all outer scopes: also where one of their hooks answers in our place.
+  // After the hooks of all outer scopes, so that it also sees a response that one of them sends.
   scope.addHook('onSend', wstunnelOnSend)
   scope.addHook('onError', function wstunnelOnError (_request, reply, _error, done) {
     dropContentFields(reply)
@@ -54,31 +54,31 @@ export function routes (scope: FastifyInstance, state: ServerState, table: Route
   })
 }
 
-/** What to do with a request that the router has given to an entry. */
+/** Returns the decision on a request that the router has given to an entry. */
 function decisionOn (state: ServerState, target: Target, { raw }: FastifyRequest): Decision {
   const { tables } = state
   const { rules } = tables
   const facts = readFacts(raw, rules)
   const matched = facts.path === undefined ? undefined : prefixLength(target.prefix, facts.path, rules)
-  // The router has not read the same path.
+  // The router has not read the same path as this plugin.
   if (facts.path !== undefined && (matched === undefined || tables.isAmbiguous(uncutPath(raw.url ?? '', rules) ?? facts.path, target, hostOf(raw)))) return refusal(target, raw, new BadPathError())
   const decision = decide([target], facts, matched)
   if (decision.kind === 'none') return decision
   if (isTruncated(raw, state.server as Server)) return refusal(target, raw, new TooManyHeadersError())
-  // RFC 9112, 9.6: nothing that comes behind the request whose answer says `close` is to be processed.
+  // RFC 9112, 9.6: a request behind one whose response says `close` is not processed.
   if (isBehindLast(raw)) return refusal(target, raw, new BadRequestError('behind a request that was refused'))
   const offered = frontOf(raw) !== undefined
-  // It did not come by an upgrade of Node's: by `inject()`, or with an offer that Node did not see (20: `Connection: Upgrade<TAB>`).
+  // No `'upgrade'` event brought it: it came by `inject()`, or with an offer that Node did not see (Node 20: `Connection: Upgrade<TAB>`).
   if ((decision.kind === 'upgrade-raw' || decision.kind === 'upgrade') && !offered) {
     return refusal(target, raw, new BadRequestError('this connection cannot be upgraded'))
   }
-  // It did, was foreseen to switch, and so Node has not read its body.
+  // An `'upgrade'` event did, and the preview expected a switch; so Node has not read its body.
   if (decision.kind === 'forward' && offered && facts.body) return refusal(target, raw, new BadRequestError('an upgrade with a body'))
   if (decision.kind === 'refuse' && !(decision.error instanceof UpgradeRequiredError)) markMustClose(raw, 'invalid')
   return decision
 }
 
-/** The path with what the router has cut off at a semicolon: to an upstream that may be a parameter, and the path goes on behind it. */
+/** Returns the path with the part that the router cut off at a semicolon: to an upstream that may be a parameter, and the path goes on after it. */
 function uncutPath (url: string, rules: RouterRules): string | undefined {
   return rules.useSemicolonDelimiter ? parseTarget(url, { ...rules, useSemicolonDelimiter: false })?.path : undefined
 }
@@ -88,14 +88,14 @@ function refusal (target: Target, raw: FastifyRequest['raw'], error: WstunnelErr
   return { kind: 'refuse', target, error }
 }
 
-/** The route's own preHandlers, and after them all the one that ends what another plugin has put through the router. */
+/** Returns the route's own preHandlers, and then the one that ends upgrades routed by another plugin. */
 function preHandlersFor ({ settings }: Target): NonNullable<Target['settings']['preHandler']> {
   return [settings.preHandler ?? []].flat().concat(wstunnelPreHandler)
 }
 
 /**
- * @fastify/websocket and @fastify/http-proxy put upgrades through the router on a response of their own. Nobody gives its connection
- * back to HTTP, so it ends with the response. The former looks at `request.ws` when the response is done, to destroy the socket.
+ * Ends upgrades that @fastify/websocket and @fastify/http-proxy route with a response of their own. No code returns such a connection to
+ * HTTP, so it ends with the response. @fastify/websocket reads `request.ws` after the response, to destroy the socket.
  */
 function wstunnelPreHandler (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
   if (frontOf(request.raw) !== undefined && !UpgradeResponse.is(reply.raw)) {
@@ -110,7 +110,7 @@ const endConnection = guard(function endConnection (this: ServerResponse): void 
   if (isHeadWritten(this)) closeInStages(this.req.socket)
 })
 
-/** The handler: acts on the decision, after every hook of the user's has agreed. */
+/** The handler: acts on the decision, after all of the user's hooks have passed. */
 function handleRequest (state: ServerState, table: RouteTable, request: Decided, reply: FastifyReply): void {
   const decision = request[kDecision] as Decision
   switch (decision.kind) {
@@ -122,7 +122,7 @@ function handleRequest (state: ServerState, table: RouteTable, request: Decided,
     }
     case 'upgrade-raw':
     case 'upgrade':
-      upgrade(state, table.upstreamsOf(decision.target), { request, reply, decision, front: frontOf(request.raw) as Front }) // looked for when it was decided
+      upgrade(state, table.upstreamsOf(decision.target), { request, reply, decision, front: frontOf(request.raw) as Front }) // the decision has checked that there is one
       return
     case 'refuse':
       refuse(table, request, reply, decision)
@@ -132,7 +132,7 @@ function handleRequest (state: ServerState, table: RouteTable, request: Decided,
   }
 }
 
-/** A browser's WebSocket that becomes a plain request fails there, and nobody would say why. */
+/** Warns of a browser's WebSocket that becomes a plain request: it fails in the browser without a reason. */
 function warnOfOffer ({ raw, log }: FastifyRequest, target: Target): void {
   if (raw.headers.upgrade === undefined || raw.headers['sec-websocket-key'] === undefined || target.upgrade.length > 0) return
   warnOnce(log, target, "a WebSocket was offered, and forwarded as a plain request: the entry needs upgrade: 'websocket', or a ws: or wss: upstream")
@@ -148,7 +148,7 @@ function refuse (table: RouteTable, request: FastifyRequest, reply: FastifyReply
     // RFC 9110, 15.5.22.
     reply.header('upgrade', protocols).header('connection', 'Upgrade')
     if (request.raw.httpVersion === '1.0') markMustClose(request.raw, 'client')
-    // What comes behind an offer may be of the protocol that was offered, whatever its length says.
+    // The bytes after an offer may belong to the offered protocol, whatever its length says.
     if (request.raw.headers.upgrade !== undefined && isUnread(request.raw)) markMustClose(request.raw, 'upgrade')
   } else markMustClose(request.raw, 'invalid')
   sendError(request, reply, error)

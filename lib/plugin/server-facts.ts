@@ -1,20 +1,20 @@
-/** What of the options can be told right from wrong only where the server is known. */
+/** The checks of options that need the server. */
 import type { Issues } from '../config/schema.ts'
 import { forName, forOption } from '../config/suggestions.ts'
 import type { CommonOptions } from '../config/target.ts'
 
-/** What only a server knows. */
+/** The facts that only a server knows. */
 export interface ServerFacts {
-  /** Levels of its logger; `undefined` where that does not tell. */
+  /** The levels of its logger; `undefined` if the logger does not tell. */
   readonly levels?: readonly string[] | undefined
-  /** Whether it has been given a constraint strategy of this name. */
+  /** Returns true if the server has a constraint strategy of this name. */
   hasStrategy? (name: string): boolean
 }
 
-/** Constraints that every router of Fastify has. */
+/** The constraints that every router of Fastify has. */
 const builtIn = ['host', 'version']
 
-/** What Fastify would refuse without naming the option, or its router without naming the plugin. */
+/** Checks values that Fastify would refuse without naming the option, or its router without naming the plugin. */
 export function checkSettings ({ logLevel, constraints }: CommonOptions, where: (name: string) => string, { levels, hasStrategy }: ServerFacts, issues: Issues): void {
   if (logLevel !== undefined && (logLevel as string) !== '' && levels?.includes(logLevel) === false) issues.expected(where('logLevel'), "one of the logger's levels", logLevel, forName(logLevel, levels))
   if (hasStrategy === undefined) return

@@ -1,4 +1,4 @@
-/** One state per server: what every registration on it shares, from wherever it is called, each part in its own folder. */
+/** The state of one server, shared by every registration on it: it owns the parts, each of which is in its own folder. */
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { type BalancerHealth, Balancers } from '../balancer/balancers.ts'
 import type { ListeningInstance } from '../downstream/upgrade-listener.ts'
@@ -22,7 +22,7 @@ import type { Config } from './options.ts'
 
 export class ServerState implements UpgradeServer, ListeningInstance {
   readonly server: FastifyInstance['server']
-  /** Puts a request through Fastify's router. */
+  /** Routes a request through Fastify. */
   readonly routing: FastifyInstance['routing']
   readonly registry: Registry = new Registry()
   readonly limits: TunnelLimits = new TunnelLimits()
@@ -35,7 +35,7 @@ export class ServerState implements UpgradeServer, ListeningInstance {
   #drainTimeout: number | undefined = undefined
   #rootDrainTimeout = 0
   #closing: Promise<void> | undefined = undefined
-  /** Whether the application is ready to take what comes. */
+  /** True if the application is ready for requests. */
   isReady = false
 
   constructor (app: FastifyInstance) {
@@ -59,7 +59,7 @@ export class ServerState implements UpgradeServer, ListeningInstance {
     return table
   }
 
-  /** Milliseconds: the longest of all registrations with routes. */
+  /** The drain timeout in milliseconds: the longest of all registrations with routes. */
   get drainTimeout (): number {
     return this.#drainTimeout ?? this.#rootDrainTimeout
   }
@@ -87,7 +87,7 @@ export class ServerState implements UpgradeServer, ListeningInstance {
     return snapshotSteps(this.registry, this.tables.metered(), monotonicNow() - this.#startedAt, this.balancers.byName.values())
   }
 
-  /** Counts an upgrade that was refused before it was routed, where a table has its path. */
+  /** Counts an upgrade that was refused before it was routed, if a table covers its path. */
   refusedUnrouted (request: RawRequest, stage: RefusalStage, error: WstunnelError): void {
     const found = this.tables.find(readFacts(request, this.tables.rules))
     if (found === undefined) return
@@ -95,7 +95,7 @@ export class ServerState implements UpgradeServer, ListeningInstance {
     countRefusal(target, stage, table.upstreamsOf(target).unattributed, error, undefined)
   }
 
-  /** Begins the drain of an application that closes. Returns at once; `closed` waits for it. */
+  /** Starts the drain of a closing application. Returns at once; `closed` waits for its end. */
   close (): void {
     this.registry.closing = true
     this.#closing ??= this.registry.drain(this.drainTimeout, true)
