@@ -8,7 +8,7 @@ process.exitCode = await run(process.argv.slice(2), {
   out: (text) => process.stdout.write(text),
   error: (text) => process.stderr.write(text),
   onEnd: (end) => {
-    // The first lets tunnels and requests end in peace; behind it, signals do again what they do by themselves.
+    // The first signal ends tunnels and requests gracefully; after it, signals have their default effect.
     const listener = (): void => {
       for (const signal of signals) process.off(signal, listener)
       end()

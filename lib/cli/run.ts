@@ -4,11 +4,11 @@ import wstunnel from '../index.ts'
 import { InputError, load, type Loaded } from './source.ts'
 import { help, readArguments, type Command } from './usage.ts'
 
-/** Where it writes, and what makes it end. */
+/** The output of the command, and the signal to end it. */
 export interface Terminal {
   out (text: string): void
   error (text: string): void
-  /** Calls back when the server is to end; returns what takes that back. */
+  /** Calls back when the server must end; returns a function that removes the callback. */
   onEnd (end: () => void): () => void
   /** Loads Fastify. */
   fastify? (): Promise<{ default: (options: { logger: boolean }) => FastifyInstance }>
@@ -18,7 +18,8 @@ const oldest = [5, 8, 5] as const
 const wanted = `Fastify ${oldest[0]}, at least ${oldest.join('.')}`
 
 /**
- * @returns resolves with the exit code when all is done: 0; 1 where `--check` found something; 2 for bad usage, bad input and where it cannot listen
+ * Runs the command.
+ * @returns a promise of the exit code: 0; 1 if `--check` found a fault; 2 for bad usage, bad input, or a port that it cannot listen on
  */
 export async function run (args: readonly string[], terminal: Terminal): Promise<number> {
   const command = readArguments(args)
@@ -93,7 +94,7 @@ async function installed (): Promise<{ default: (options: { logger: boolean }) =
   return { default: (options) => fastify(options) as FastifyInstance }
 }
 
-/** @throws InputError where there is no Fastify, or one that is too old */
+/** @throws InputError if Fastify is missing, or too old */
 async function create (terminal: Terminal, logger: boolean): Promise<FastifyInstance> {
   let fastify
   try {
@@ -113,7 +114,7 @@ function isRecent (version: string): boolean {
   return major === oldest[0] && (minor > oldest[1] || (minor === oldest[1] && patch >= oldest[2]))
 }
 
-/** The plugin names every bad option in one message. */
+/** Returns the faults of the options, which the plugin lists in one message. */
 function faultsOf (error: unknown): string[] {
   const { code, message } = error as NodeJS.ErrnoException
   return code === 'FST_WSTUNNEL_INVALID_OPTIONS' ? message.split('; ') : [message]

@@ -7,18 +7,18 @@ import { isDefault } from '../httpd-conf/translate.ts'
 import type { WstunnelOptions } from '../index.ts'
 import type { Command } from './usage.ts'
 
-/** What is to be registered, and what is to be said of it. */
+/** The loaded registrations, and the remarks about them. */
 export interface Loaded {
   readonly registrations: readonly WstunnelOptions[]
-  /** For people, a line for each. */
+  /** Remarks for the user, one per line. */
   readonly remarks: readonly string[]
-  /** Whether something of the source is missing in the registrations. */
+  /** True if a part of the source is missing in the registrations. */
   readonly incomplete: boolean
-  /** The source of a plugin that does the same. */
+  /** Returns the source code of an equivalent plugin. */
   readonly print: () => string
 }
 
-/** Bad input: a line for each fault. */
+/** Bad input, with one line for each fault. */
 export class InputError extends Error {
   readonly faults: readonly string[]
 
@@ -28,7 +28,10 @@ export class InputError extends Error {
   }
 }
 
-/** @throws InputError where a file cannot be read, or holds nothing that can be served */
+/**
+ * Loads the registrations of a command.
+ * @throws InputError if a file cannot be read, or contains nothing to serve
+ */
 export async function load ({ source, anyHost, defaults, status }: Command): Promise<Loaded> {
   const more = status === undefined ? {} : { status }
   if (source.kind === 'routes') return plain({ ...defaults, routes: source.routes }, more)
@@ -47,7 +50,7 @@ export async function load ({ source, anyHost, defaults, status }: Command): Pro
   }
 }
 
-/** Without constraints only one of them can serve: the one for all hosts without a name, else the first. It has the balancers of all. */
+/** Returns one registration for any host. Without constraints only one can serve: the one for all hosts, else the first. It gets the balancers of all. */
 function forAnyHost (file: string, all: readonly HttpdRegistration[], remarks: string[]): HttpdRegistration[] {
   const one = all.find(isDefault) ?? all[0]
   if (one === undefined) return []

@@ -1,4 +1,4 @@
-/** The command line: what may be on it, and what is wrong with it. */
+/** The command line: its syntax, and its faults. */
 import { parseArgs } from 'node:util'
 import type { Duration, RouteOptions } from '../index.ts'
 
@@ -24,20 +24,20 @@ the first whose PATH (/ if left out) a request begins with gets it; ! excludes.
   --help                 print this, and end
 `
 
-/** What to do. */
+/** A parsed command. */
 export interface Command {
   readonly action: 'serve' | 'check' | 'print' | 'help'
   readonly source: Source
   readonly port: number
   readonly host: string
   readonly anyHost: boolean
-  /** Where the status page is; `undefined`: nowhere. */
+  /** The path of the status page; `undefined` for none. */
   readonly status: string | undefined
-  /** Options that stand beside those of the source. */
+  /** The options given beside the source. */
   readonly defaults: RouteOptions
 }
 
-/** Where the options come from. */
+/** The source of the options. */
 export type Source =
   | { readonly kind: 'routes', readonly routes: readonly RouteOptions[] }
   | { readonly kind: 'httpd-conf' | 'config', readonly file: string }
@@ -57,7 +57,7 @@ const options = {
   help: { type: 'boolean', short: 'h', default: false }
 } as const
 
-/** Reads the arguments. A list is what is wrong with them, a line for each fault. */
+/** Parses the arguments. Returns a list of faults, one line each, if there are any. */
 export function readArguments (args: readonly string[]): Command | string[] {
   let parsed
   try {
@@ -86,7 +86,7 @@ export function readArguments (args: readonly string[]): Command | string[] {
     host: values.host,
     anyHost: values['any-host'],
     status: values.status?.replace(/\/$/, ''),
-    // Whether they are durations, the registration says.
+    // The registration checks that they are durations.
     defaults: {
       ...values['preserve-host'] ? { preserveHost: true } : {},
       ...values['idle-timeout'] === undefined ? {} : { idleTimeout: values['idle-timeout'] as Duration },
@@ -97,7 +97,7 @@ export function readArguments (args: readonly string[]): Command | string[] {
 
 const statusPath = '/wstunnel'
 
-/** The path behind --status may be left out, which parseArgs does not have. An upstream with a path has a `=`. */
+/** Adds the default path after --status, which parseArgs cannot leave out. An upstream with a path contains a `=`. */
 function withStatusPath (args: readonly string[]): string[] {
   const end = args.indexOf('--')
   return args.flatMap((arg, i) => {
@@ -107,7 +107,7 @@ function withStatusPath (args: readonly string[]): string[] {
   })
 }
 
-/** `[PATH=]UPSTREAM`. */
+/** Parses `[PATH=]UPSTREAM`. */
 function readRoute (text: string, faults: string[]): RouteOptions {
   const match = /^(?:(\/[^=]*)=)?(.+)$/s.exec(text)
   const [, path = '/', upstream = ''] = match ?? []
@@ -116,7 +116,7 @@ function readRoute (text: string, faults: string[]): RouteOptions {
   return { path, upstream }
 }
 
-/** parseArgs explains at length what to do about an option that it does not know. */
+/** Returns the first sentence: parseArgs adds long advice to its error about an unknown option. */
 function firstSentence (text: string): string {
   return text.split(/\.\s/)[0] ?? text
 }

@@ -4,9 +4,9 @@ import type { FastifyRequest } from 'fastify'
 import type { TracedAttempt, Tracing } from '../index.ts'
 import { followTunnels, remember } from './tunnel-end.ts'
 
-/** Options of `tracing()`. */
+/** The options of `tracing()`. */
 export interface TracingOptions {
-  /** Whether forwards have spans, too; with false they are left to instrumentation-undici. Default: true. */
+  /** Makes spans of forwards, too; with false, instrumentation-undici makes them. Default: true. */
   forwards?: boolean
 }
 
@@ -14,8 +14,8 @@ export interface TracingOptions {
 const suppressed = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING')
 
 /**
- * For the option `tracing`. Spans go to the tracer provider, and headers by the propagator, that are registered with
- * `@opentelemetry/api` when a request comes: where there is none, nothing is done, and what a client sends passes.
+ * Returns the value of the option `tracing`. It uses the tracer provider and the propagator that are registered with `@opentelemetry/api`
+ * at the time of a request. Without them it does nothing, and the client's fields pass.
  */
 export function tracing ({ forwards = true }: TracingOptions = {}): Tracing {
   const tracer = trace.getTracer('fastify-wstunnel')
@@ -35,7 +35,10 @@ export function tracing ({ forwards = true }: TracingOptions = {}): Tracing {
 type AttemptFacts = Parameters<Tracing['start']>[1]
 type Context = ReturnType<typeof context.active>
 
-/** The active span; where nothing has made a span of the request, the client's own. Baggage is the client's where nobody has read it. */
+/**
+ * Returns the parent context of a span: the active one; if no other code has made a span of the request, the client's. Baggage is the
+ * client's if no other code has read it.
+ */
 function parentOf ({ headers }: FastifyRequest): Context {
   const active = context.active()
   if (trace.getSpan(active) === undefined) return propagation.extract(active, headers)
@@ -78,7 +81,7 @@ class Attempt implements TracedAttempt {
   }
 }
 
-/** Another instrumentation makes the span and writes the fields. It finds the client's context where there is no other. */
+/** An attempt whose span and fields another instrumentation makes. It gives that the client's context if there is no other. */
 class LeftToOthers implements TracedAttempt {
   readonly #context: Context
 
@@ -95,14 +98,14 @@ class LeftToOthers implements TracedAttempt {
   end (): void {}
 }
 
-/** Methods that span names and metrics know; others are one (semantic conventions of HTTP). */
+/** The methods that span names and metrics contain; all others become one (semantic conventions of HTTP). */
 const knownMethods: ReadonlySet<string> = new Set(['CONNECT', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'QUERY', 'TRACE'])
 
 function nameOf ({ method }: FastifyRequest): string {
   return knownMethods.has(method) ? method : 'HTTP'
 }
 
-/** By the semantic conventions of HTTP clients; what they have no name for is `wstunnel.*`. */
+/** Returns the attributes of a span by the semantic conventions of HTTP clients; attributes without a name there are `wstunnel.*`. */
 function attributesOf ({ method }: FastifyRequest, { kind, route, upstream, url, resend }: AttemptFacts): Attributes {
   return {
     ...(knownMethods.has(method) ? { 'http.request.method': method } : { 'http.request.method': '_OTHER', 'http.request.method_original': method }),
@@ -115,7 +118,7 @@ function attributesOf ({ method }: FastifyRequest, { kind, route, upstream, url,
   }
 }
 
-/** Host and port, or the path of a unix socket. */
+/** Returns the host and port, or the path of a unix socket. */
 function serverOf (upstream: string): Attributes {
   const [, socket] = /^unix:([^|]+)\|/.exec(upstream) ?? []
   if (socket !== undefined) return { 'server.address': socket, 'network.transport': 'unix' }

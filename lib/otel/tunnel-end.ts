@@ -1,20 +1,20 @@
 /**
- * The end of a tunnel. The span of its handshake has ended with the 101, and a span as long as a tunnel would be seen by nobody for hours:
- * so the end is a span of its own, without a length, of the handshake's trace, and linked to it.
+ * The end of a tunnel. The span of its handshake ends with the 101, and a span as long as a tunnel would be invisible for hours. So the end
+ * is a span of its own, without duration, in the trace of the handshake and linked to it.
  */
 import { type Attributes, diag, type SpanContext, SpanKind, SpanStatusCode, ROOT_CONTEXT, trace, TraceFlags } from '@opentelemetry/api'
 import { subscribe } from 'node:diagnostics_channel'
 import type { TunnelInfo, TunnelOutcome } from '../index.ts'
 
-/** The last handshake of a request, as long as that lives, and then that of its tunnel. */
+/** The last handshake of each live request, and then of its tunnel. */
 const handshakes: WeakMap<object, SpanContext> = new WeakMap()
 
-/** Reasons that are failures: those that are warned of in the log. */
+/** The reasons that are failures: the log warns of them. */
 const failures: ReadonlySet<string> = new Set(['upstream_reset', 'stalled', 'error'])
 
 let follows = false
 
-/** Hears of all tunnels of the process, from the first `tracing()` on. */
+/** Follows all tunnels of the process, from the first `tracing()` on. */
 export function followTunnels (): void {
   if (follows) return
   follows = true
@@ -30,12 +30,12 @@ export function followTunnels (): void {
     try {
       end(handshake, tunnel, outcome)
     } catch (error) {
-      diag.error('fastify-wstunnel: the end of a tunnel is not recorded', error) // of a processor, say: on a channel it would end the process
+      diag.error('fastify-wstunnel: the end of a tunnel is not recorded', error) // an error of a span processor, for example: thrown on a channel, it would end the process
     }
   })
 }
 
-/** Only what is recorded has an end to be recorded. */
+/** Remembers a handshake, if its trace is recorded. */
 export function remember (request: object, handshake: SpanContext): void {
   if ((handshake.traceFlags & TraceFlags.SAMPLED) === 0) handshakes.delete(request)
   else handshakes.set(request, handshake)

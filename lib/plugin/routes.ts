@@ -122,7 +122,7 @@ function handleRequest (state: ServerState, table: RouteTable, request: Decided,
     }
     case 'upgrade-raw':
     case 'upgrade':
-      upgrade(state, table.upstreamsOf(decision.target), { request, reply, decision, front: frontOf(request.raw) as Front }) // the decision has checked that there is one
+      upgrade(state, table.upstreamsOf(decision.target), { request, reply, decision, front: frontOf(request.raw) as Front }) // the decision checks it
       return
     case 'refuse':
       refuse(table, request, reply, decision)

@@ -1,6 +1,6 @@
 /**
- * The metric families, each a pure function of a snapshot. Labels are routes, balancers and members, as they were configured, and
- * the plugin's own words: never what a client sent, nor what an `upstream` function returned. Units are seconds and bytes.
+ * The metric families, each a pure function of a snapshot. Labels are routes, balancers and members as configured, and the plugin's own
+ * words: never text of a client, nor the result of an `upstream` function. Units are seconds and bytes.
  */
 import type { BalancerMetrics, Histogram, MemberInfo, MemberState, MetricsSnapshot, RouteMetrics } from '../index.ts'
 
@@ -10,21 +10,21 @@ export type Labels = Readonly<Record<string, string | number>>
 export interface Sample {
   readonly labels: Labels
   readonly value: number
-  /** What follows the family's name: `_bucket`, `_sum` or `_count` of a histogram. */
+  /** The suffix of the family's name: `_bucket`, `_sum` or `_count` of a histogram. */
   readonly suffix?: string
 }
 
 export interface Family {
-  /** Without the prefix. */
+  /** The name without the prefix. */
   readonly name: string
   readonly help: string
   readonly type: 'counter' | 'gauge' | 'histogram'
-  /** How the workers of a cluster add up. */
+  /** The way in which the values of a cluster's workers are combined. */
   readonly aggregator: 'sum' | 'max' | 'min'
   readonly samples: (snapshot: MetricsSnapshot) => Sample[]
 }
 
-/** In the order in which a member is likely to pass through them. */
+/** The states, in the order in which a member usually passes through them. */
 const memberStates: readonly MemberState[] = ['up', 'error', 'unhealthy', 'draining', 'disabled', 'stopped']
 
 export const families: readonly Family[] = [

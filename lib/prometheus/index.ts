@@ -7,19 +7,19 @@ import { Scrape } from './scrape.ts'
 
 const InvalidOptionsError = createError('FST_WSTUNNEL_INVALID_OPTIONS', '%s', 500)
 
-/** What is needed of a registry: that of prom-client, of @prometheus-io/client, or `app.metrics.client.register` of fastify-metrics. */
+/** The parts of a registry that `collect()` uses: of prom-client, of @prometheus-io/client, or `app.metrics.client.register` of fastify-metrics. */
 export interface MetricsRegistry {
-  /** Says whether it writes OpenMetrics, where counters are named without `_total`. Default: the Prometheus text format. */
+  /** The registry's format. In OpenMetrics, counters are named without `_total`. Default: the Prometheus text format. */
   readonly contentType?: string
-  /** Takes a metric; throws for a name that it has already. */
+  /** Adds a metric; throws if the registry has one of this name. */
   registerMetric (metric: never): void
-  /** Takes it out again, when the server closes. Without it the metrics stay, and show the last values. */
+  /** Removes a metric, when the server closes. Without it the metrics stay, with their last values. */
   removeSingleMetric? (name: string): void
 }
 
-/** Options of `collect()`. */
+/** The options of `collect()`. */
 export interface CollectOptions {
-  /** What all names begin with. Default: `'wstunnel_'`. */
+  /** The prefix of all names. Default: `'wstunnel_'`. */
   prefix?: string
 }
 
@@ -31,18 +31,17 @@ interface Collected {
   values: Array<{ metricName?: string, labels: Labels, value: number }>
 }
 
-/** A metric as registries know it. They change its name when they write OpenMetrics. */
+/** A metric, as registries know it. They change its name when they write OpenMetrics. */
 interface Metric extends Omit<Collected, 'values'> {
   get (): Promise<Collected>
   reset (): void
 }
 
 /**
- * Puts the metrics of the whole server into a registry. They are read when the registry is: one snapshot for each scrape. When the
- * server closes, they leave the registry.
- * @param app an instance that has, or is going to have, `app.wstunnel`
- * @throws FST_WSTUNNEL_INVALID_OPTIONS for a prefix that no metric's name may have
- * @throws what the registry throws for a name that it has already
+ * Adds the metrics of the whole server to a registry, with one snapshot for each scrape. When the server closes, it removes them.
+ * @param app an instance that has, or will have, `app.wstunnel`
+ * @throws FST_WSTUNNEL_INVALID_OPTIONS if the prefix cannot begin a metric's name
+ * @throws the registry's error for a name that it has already
  */
 export function collect (app: FastifyInstance, registry: MetricsRegistry, { prefix = 'wstunnel_' }: CollectOptions = {}): void {
   if (!/^(?:[A-Za-z_:][\w:]*)?$/.test(prefix)) {
@@ -75,14 +74,14 @@ function metricOf (family: Family, name: string, registry: MetricsRegistry, scra
     type,
     aggregator,
     async get () {
-      // OpenMetrics: the family has the name without `_total`, and registries add it to each sample.
+      // OpenMetrics: the family's name has no `_total`, and registries add it to each sample.
       const shown = type === 'counter' && isOpenMetrics(registry) ? name.replace(/_total$/, '') : name
       const values = samples(await scrape.for(family)).map(({ labels, value, suffix }) => (
         suffix === undefined ? { labels, value } : { metricName: shown + suffix, labels, value }
       ))
       return { name: shown, help, type, aggregator, values }
     },
-    /** What is counted is the plugin's, and goes on. */
+    /** Does nothing: the counters belong to the plugin, and go on. */
     reset () {}
   }
 }
@@ -96,7 +95,7 @@ function decorated (app: FastifyInstance): FastifyInstance['wstunnel'] {
   throw new InvalidOptionsError('collect(): this instance has no `app.wstunnel`: register fastify-wstunnel on it, or on one around it; without routes is enough')
 }
 
-/** A server that has started takes no hooks any more: its metrics then stay in the registry. */
+/** Adds hooks, unless the server has started: it accepts none then, and the metrics stay in the registry after its close. */
 function whileStarting (addHooks: () => void): void {
   try {
     addHooks()

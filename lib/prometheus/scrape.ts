@@ -1,7 +1,7 @@
-/** One snapshot for each scrape, although a registry asks every family for itself. */
+/** One snapshot for each scrape, although a registry collects every family separately. */
 import type { MetricsSnapshot } from '../index.ts'
 
-/** How old a snapshot may be for a family that has not had it yet, in milliseconds: a scrape takes less than that. */
+/** The maximum age in milliseconds of a snapshot that another family has taken: a scrape is shorter. */
 const maxAge = 1000
 
 export class Scrape<Key> {
@@ -9,13 +9,13 @@ export class Scrape<Key> {
   readonly #size: number
   #current: { readonly snapshot: Promise<MetricsSnapshot>, readonly takenAt: number, readonly served: Set<Key> } | undefined = undefined
 
-  /** @param size how many families ask in one scrape; after the last the snapshot is let go */
+  /** @param size the number of families of a scrape; after the last one the snapshot is released */
   constructor (take: () => Promise<MetricsSnapshot>, size: number) {
     this.#take = take
     this.#size = size
   }
 
-  /** A family that asks again begins a new scrape. */
+  /** Returns the snapshot of the current scrape. A family that asks again begins a new scrape. */
   for (family: Key): Promise<MetricsSnapshot> {
     const now = performance.now()
     let current = this.#current

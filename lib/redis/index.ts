@@ -4,21 +4,24 @@ import type { Duration, LeaseStore } from '../index.ts'
 
 const InvalidOptionsError = createError('FST_WSTUNNEL_INVALID_OPTIONS', '%s', 500)
 
-/** What is needed of a client: `eval`, of ioredis (also of its Cluster) or of node-redis. */
+/** The part of a client that `redisLeases()` uses: `eval` of ioredis (also of its Cluster) or of node-redis. */
 export interface RedisClient {
-  /** Runs a script: its text, the number of keys, keys and arguments; or, of node-redis, its text and an object of both. */
+  /** Runs a script. Arguments: its text, the number of keys, keys and arguments; for node-redis, its text and an object of keys and arguments. */
   eval (script: string, ...args: never[]): Promise<unknown>
 }
 
-/** Options of `redisLeases()`. */
+/** The options of `redisLeases()`. */
 export interface RedisLeasesOptions {
-  /** What all keys begin with. Default: `'wstunnel:'`. */
+  /** The prefix of all keys. Default: `'wstunnel:'`. */
   prefix?: string
-  /** How long a place stays taken after its instance has died; leases are renewed each third of it. Default: 30s. At most 24 days; 0 is an error. */
+  /**
+   * How long a place stays taken after its instance has died; every third of it, the instance renews its leases. 0, and more than 24 days,
+   * are errors. Default: 30s.
+   */
   ttl?: Duration
 }
 
-// One sorted set for each client: a lease is a member, the time at which it runs out its score, by the clock of Redis.
+// One sorted set for each client: its members are leases, their scores the times at which they expire, by the clock of Redis.
 const now = "local time = redis.call('TIME') local now = time[1] * 1000 + math.floor(time[2] / 1000) "
 const expire = "if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end "
 
@@ -29,7 +32,7 @@ redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[2])
 ${expire}
 return 1`
 
-// Adds what is missing: Redis may have been flushed, or have had no answer when the tunnel was opened.
+// Adds missing leases: Redis may have been flushed, or may not have answered when the tunnel was opened.
 const renewScript = `${now}
 for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[i]) end
 ${expire}
@@ -37,12 +40,12 @@ return 1`
 
 const releaseScript = "return redis.call('ZREM', KEYS[1], ARGV[1])"
 
-/** How many leases one call renews. */
+/** The maximum number of leases that one call renews. */
 const batch = 500
 
 /**
- * A store for `limits.store`. Each call of a script has one key: Redis Cluster will do.
- * @throws FST_WSTUNNEL_INVALID_OPTIONS where `ttl` is no duration above 0, `prefix` no string, or the client has no `eval`
+ * Returns a store for `limits.store`. Each call of a script uses one key, so Redis Cluster works, too.
+ * @throws FST_WSTUNNEL_INVALID_OPTIONS if `ttl` is no duration above 0, `prefix` is no string, or the client has no `eval`
  */
 export function redisLeases (client: RedisClient, { prefix = 'wstunnel:', ttl = '30s' }: RedisLeasesOptions = {}): LeaseStore {
   const ms = milliseconds(ttl)
@@ -68,7 +71,7 @@ export function redisLeases (client: RedisClient, { prefix = 'wstunnel:', ttl = 
 
 type Run = (script: string, key: string, args: Array<string | number>) => Promise<unknown>
 
-/** The two libraries take the same things in other forms. */
+/** Returns a function that runs a script: the two libraries take its arguments in different forms. */
 function runner (client: RedisClient): Run {
   const call = client.eval.bind(client) as (script: string, ...args: unknown[]) => Promise<unknown>
   const isIoredis = typeof (client as { defineCommand?: unknown }).defineCommand === 'function'
@@ -79,13 +82,13 @@ function runner (client: RedisClient): Run {
   }
 }
 
-/** The longest delay of Node's timers, by which leases are renewed: some 24 days. */
+/** The longest delay of Node's timers, which renew the leases: some 24 days. */
 const longest = 2 ** 31 - 1
 
 const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 
 function milliseconds (value: Duration): number | undefined {
   const [, count, unit] = typeof value === 'number' ? ['', String(value), 'ms'] : /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(value) ?? []
-  const ms = Math.ceil(Number(count) * (units[unit ?? ''] ?? NaN)) // Redis takes whole ones
+  const ms = Math.ceil(Number(count) * (units[unit ?? ''] ?? NaN)) // Redis takes whole milliseconds
   return ms > 0 && ms <= longest ? ms : undefined
 }

@@ -1,9 +1,9 @@
-/** What the page may change: members of balancers, and live tunnels. */
+/** The actions of the page: changes of balancer members, and closing of live tunnels. */
 import type { FastifyInstance } from 'fastify'
 import type { BalancerControl } from '../index.ts'
 import { BadRequestError, NotFoundError } from './errors.ts'
 
-/** As the page sends it. */
+/** An action, as the page sends it. */
 export type Action =
   | { readonly action: 'drain' | 'disable' | 'enable', readonly balancer: string, readonly member: string }
   | { readonly action: 'weight', readonly balancer: string, readonly member: string, readonly loadFactor: number }
@@ -13,7 +13,10 @@ export type Action =
 const leastWeight = 1
 const mostWeight = 100
 
-/** @throws BadRequestError */
+/**
+ * Parses an action.
+ * @throws BadRequestError
+ */
 export function parseAction (body: unknown): Action {
   if (typeof body !== 'object' || body === null) throw new BadRequestError('expected an action')
   const { action, balancer, member, loadFactor, tunnel } = body as Record<string, unknown>
@@ -36,8 +39,8 @@ function text (name: string, value: unknown): string {
 }
 
 /**
- * Does it.
- * @throws NotFoundError where there is no such balancer, member or tunnel
+ * Performs an action.
+ * @throws NotFoundError if the balancer, member or tunnel does not exist
  */
 export function perform ({ wstunnel }: FastifyInstance, action: Action): void {
   if (action.action === 'close') {
@@ -53,7 +56,7 @@ export function perform ({ wstunnel }: FastifyInstance, action: Action): void {
   if (!control.members().some(({ url }) => url === member)) throw new NotFoundError('no such member')
   switch (action.action) {
     case 'drain':
-      void control.drain(member) // over at once: no tunnel is asked to go
+      void control.drain(member) // returns at once: no tunnel is closed
       break
     case 'disable':
       control.disable(member)

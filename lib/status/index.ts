@@ -1,4 +1,4 @@
-/** `fastify-wstunnel/status`: a page that shows what the server carries, and the same as JSON. */
+/** `fastify-wstunnel/status`: a page with the state of the server, and the same as JSON. */
 import type { FastifyInstance, FastifyRequest, onRequestHookHandler, preHandlerHookHandler, preValidationHookHandler, RegisterOptions } from 'fastify'
 import type {} from '../index.ts'
 import { parseAction, perform } from './actions.ts'
@@ -8,36 +8,36 @@ import { securityPolicy, writePage } from './page.ts'
 import { Report } from './report.ts'
 import { parseTunnelQuery } from './tunnel-list.ts'
 
-/** Options of the status page's registration. */
+/** The options of the status page. */
 export interface StatusOptions extends RegisterOptions {
-  /** Where the page is: `GET {prefix}/`, and `GET {prefix}/status.json`. Default: the scope's own. */
+  /** The path of the page: `GET {prefix}/`, and `GET {prefix}/status.json`. Default: the scope's own. */
   prefix?: string
   /**
-   * Whether the page can drain, disable and enable members, change their weight, and close tunnels. It needs a hook in these
-   * options that says who may. Default: false.
+   * Lets the page drain, disable and enable members, change their weight, and close tunnels. It requires a hook in these options that
+   * authorises the user. Default: false.
    */
   actions?: boolean
-  /** Runs before everything here; with `actions`, one of the hooks has to say who may do that. Default: none. */
+  /** Hooks that run first; with `actions`, one of the hooks must authorise the user. Default: none. */
   onRequest?: onRequestHookHandler | onRequestHookHandler[]
-  /** Runs after `onRequest`. Default: none. */
+  /** Hooks that run after `onRequest`. Default: none. */
   preValidation?: preValidationHookHandler | preValidationHookHandler[]
-  /** Runs after `preValidation`. Default: none. */
+  /** Hooks that run after `preValidation`. Default: none. */
   preHandler?: preHandlerHookHandler | preHandlerHookHandler[]
 }
 
 const hookNames = ['onRequest', 'preValidation', 'preHandler'] as const
 
-/** What Fastify itself takes of a registration's options. */
+/** The options of Fastify's `register`. */
 const registerNames = ['prefix', 'logLevel', 'logSerializers']
 
-/** The longest body of an action, in bytes. */
+/** The maximum size of an action's body, in bytes. */
 const longestAction = 8192
 
-/** The registration: `app.register(status, { prefix: '/wstunnel' })`. It is encapsulated, and leaves nothing on `app`. */
+/** The plugin for `app.register(status, { prefix: '/wstunnel' })`. It is encapsulated, and adds nothing to `app`. */
 async function status (app: FastifyInstance, options: StatusOptions): Promise<void> {
   const { actions = false } = options
   checkOptions(options)
-  // First the user's hooks: nobody learns more than they let them.
+  // The user's hooks come first: before they pass, a client learns nothing.
   for (const name of hookNames) {
     for (const hook of [options[name] ?? []].flat()) app.addHook(name as 'onRequest', hook as onRequestHookHandler)
   }
@@ -70,7 +70,7 @@ const common = {
 }
 
 function actionRoute (app: FastifyInstance, report: Report, nonce: string): void {
-  // JSON only: what a form can send is never read.
+  // JSON only: the plugin never reads what a form can send.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'string', bodyLimit: longestAction }, app.getDefaultJsonParser('error', 'error'))
   const onlyOurPage = (request: FastifyRequest): void => {

@@ -1,18 +1,18 @@
-/** What all viewers are shown: one snapshot for a second, taken when somebody asks, and let go when that second is over. */
+/** The report that all viewers share: one snapshot per second, taken on request, and released after that second. */
 import type { FastifyInstance } from 'fastify'
 import { summaryOf } from './summary.ts'
 import { listTunnels, type TunnelQuery } from './tunnel-list.ts'
 import { Queue } from './turn.ts'
 
-/** Milliseconds. */
+/** The lifetime of a snapshot in milliseconds. */
 const lifetime = 1000
 
-/** How many different lists of tunnels are kept for that long. */
+/** The maximum number of different tunnel lists kept in that time. */
 const mostLists = 50
 
 interface Kept {
   readonly summary: Promise<string>
-  /** By their query. */
+  /** The lists by their query. */
   readonly lists: Map<string, Promise<string>>
 }
 
@@ -26,14 +26,14 @@ export class Report {
     this.#app = app
   }
 
-  /** The whole answer, as JSON. */
+  /** Returns the whole response, as JSON. */
   async for (query: TunnelQuery): Promise<string> {
     const kept = this.#kept ??= this.#begin()
     const [summary, live] = await Promise.all([kept.summary, this.#list(kept, query)])
     return `{${summary},"live":${live}}`
   }
 
-  /** The next who asks sees what is new. */
+  /** Drops the snapshot: the next viewer sees a new one. */
   forget (): void {
     clearTimeout(this.#timer)
     this.#kept = undefined

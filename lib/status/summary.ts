@@ -1,32 +1,32 @@
-/** The status as JSON, without the tunnels: the snapshot, with what each route and upstream carries in one line. */
+/** The status as JSON, without the tunnels: the snapshot, with the numbers of each route and upstream in one line. */
 import type { ForwardMetrics, MetricsSnapshot, TunnelMetrics } from '../index.ts'
 import type { Turn } from './turn.ts'
 
-/** What a route or an upstream carries and has carried. */
+/** The current and past work of a route or an upstream. */
 export interface Work {
-  /** Live tunnels. */
+  /** The number of live tunnels. */
   open: number
-  /** Of these: quiet, their request completed. */
+  /** The number of live tunnels that are quiet, with their request completed. */
   suspended: number
-  /** Tunnels, since the start. */
+  /** The number of tunnels opened since the start. */
   opened: number
-  /** Upgrades that became no tunnel. */
+  /** The number of upgrades that became no tunnel. */
   refused: number
-  /** Plain requests that are not finished. */
+  /** The number of forwards in flight. */
   inFlight: number
-  /** Plain requests that are. */
+  /** The number of finished forwards. */
   requests: number
   aborted: number
   failed: number
-  /** Of tunnels and bodies. */
+  /** Bytes from clients, of tunnels and bodies. */
   bytesFromClient: number
-  /** Of tunnels and bodies. */
+  /** Bytes from upstreams, of tunnels and bodies. */
   bytesFromUpstream: number
 }
 
 /**
- * The members of a JSON object, without its braces, made over several turns: one upstream or member at a time.
- * @param at milliseconds since the epoch
+ * Returns the members of a JSON object, without its braces, built over several turns: one upstream or member at a time.
+ * @param at the time in milliseconds since the epoch
  */
 export async function summaryOf (snapshot: MetricsSnapshot, at: number, turn: Turn): Promise<string> {
   const { draining, uptime, tunnels, forwards, routes, balancers } = snapshot
@@ -52,7 +52,7 @@ export async function summaryOf (snapshot: MetricsSnapshot, at: number, turn: Tu
   return parts.join('')
 }
 
-/** An object that goes on. */
+/** Returns the JSON of an object without its closing brace. */
 function open (object: object): string {
   return JSON.stringify(object).slice(0, -1)
 }

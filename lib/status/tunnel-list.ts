@@ -1,33 +1,33 @@
-/** The longest and the busiest tunnels: the first few by one measure, out of any number. */
+/** The longest and the busiest tunnels: the first few by one measure, of any number. */
 import type { TunnelInfo } from '../index.ts'
 import type { Turn } from './turn.ts'
 
-/** What tunnels are ordered by, the largest first. */
+/** The measures by which tunnels are sorted, the largest first. */
 const measures = {
-  /** How long they have lived. */
+  /** The time since the switch. */
   age: ({ age }: TunnelInfo): number => age,
-  /** Bytes both ways. */
+  /** The bytes in both directions. */
   bytes: ({ bytesFromClient, bytesFromUpstream }: TunnelInfo): number => bytesFromClient + bytesFromUpstream,
-  /** Bytes both ways in each second of their life. */
+  /** The bytes in both directions per second of their life. */
   rate: ({ bytesFromClient, bytesFromUpstream, age }: TunnelInfo): number => (bytesFromClient + bytesFromUpstream) / Math.max(age, 1)
 }
 
 export type Sort = keyof typeof measures
 
-/** Which tunnels are asked for. */
+/** The query for tunnels. */
 export interface TunnelQuery {
   readonly sort: Sort
-  /** What the client's address begins with. */
+  /** The beginning of the client's address. */
   readonly client: string
   readonly limit: number
 }
 
-/** The most that one answer has. */
+/** The maximum number of tunnels in one response. */
 export const mostTunnels = 500
 
 const byDefault: TunnelQuery = { sort: 'age', client: '', limit: 50 }
 
-/** A query string's. A larger `limit` than the most is the most. Returns the name of a bad value instead, if there is one. */
+/** Parses a query string. A `limit` above the maximum becomes the maximum. Returns the name of a bad value instead, if there is one. */
 export function parseTunnelQuery (query: Readonly<Record<string, unknown>>): TunnelQuery | keyof TunnelQuery {
   const { sort = byDefault.sort, client = byDefault.client, limit = String(byDefault.limit) } = query
   if (typeof sort !== 'string' || !Object.hasOwn(measures, sort)) return 'sort'
@@ -36,7 +36,7 @@ export function parseTunnelQuery (query: Readonly<Record<string, unknown>>): Tun
   return { sort: sort as Sort, client: client.trim(), limit: Math.min(Number(limit), mostTunnels) }
 }
 
-/** The tunnels of a query, as JSON, made over several turns: tunnels may come and go between them. */
+/** Returns the tunnels of a query as JSON, built over several turns: tunnels may open and close meanwhile. */
 export async function listTunnels (tunnels: Iterable<TunnelInfo>, { sort, client, limit }: TunnelQuery, turn: Turn): Promise<string> {
   const measure = measures[sort]
   let total = 0
