@@ -30,7 +30,7 @@ export function followTunnels (): void {
     try {
       end(handshake, tunnel, outcome)
     } catch (error) {
-      diag.error('fastify-wstunnel: the end of a tunnel is not recorded', error) // an error of a span processor, for example: thrown on a channel, it would end the process
+      diag.error('fastify-wstunnel: the end of a tunnel is not recorded', error) // e.g. of a span processor: it would end the process
     }
   })
 }
