@@ -1,6 +1,4 @@
-/**
- * fastify-wstunnel: what mod_proxy_wstunnel and the parts of mod_proxy it stands on do for httpd, as a Fastify plugin.
- */
+/** fastify-wstunnel: a Fastify plugin that does the work of httpd's mod_proxy_wstunnel, and of the parts of mod_proxy that it stands on. */
 export type {
   BalancerControl, BalancerMetrics, BalancerOptions, DnsMembers, HealthCheckOptions, LbFunction, LbMethod, MemberChanges, MemberInfo,
   MemberLookup, MemberOptions, MemberState, MemberStateChange, MemberStateMessage

@@ -1,4 +1,4 @@
-/** `<Proxy balancer://name>` as the plugin's balancers. */
+/** Translates `<Proxy balancer://name>` to the plugin's balancers. */
 import type { BalancerOptions, HealthCheckOptions, MemberOptions, StickyCookie } from '../index.ts'
 import type { Balancer, Member, RouteCookie } from './model.ts'
 import { shorten, type Notes, type Place } from './notes.ts'
@@ -21,7 +21,7 @@ export function readRouteCookie (words: readonly string[], { line, directive }: 
   return { line, directive, cookie: match[1] ?? '', attributes }
 }
 
-/** A balancer's options; `undefined` where no member is left. */
+/** Returns a balancer's options; `undefined` if no member is left. */
 export function balancerOptions (balancer: Balancer, cookies: readonly RouteCookie[], notes: Notes): BalancerOptions | undefined {
   const { parameters } = balancer
   const members = uniqueMembers(balancer, notes)
@@ -49,7 +49,7 @@ export function balancerOptions (balancer: Balancer, cookies: readonly RouteCook
   return options
 }
 
-/** Members with different URLs, all of them ws and wss, or all of them http and https. */
+/** Returns members with different URLs, all of them ws and wss, or all of them http and https. */
 function uniqueMembers ({ members }: Balancer, notes: Notes): Member[] {
   const kept: Member[] = []
   const [urls, routes] = [new Set<string>(), new Set<string>()]
@@ -68,7 +68,7 @@ function uniqueMembers ({ members }: Balancer, notes: Notes): Member[] {
   return kept
 }
 
-/** `http://a` and `http://a/` are one. */
+/** Returns a URL in one form: `http://a` and `http://a/` are equal. */
 function canonical (url: string): string {
   return url.replace(/^(unix:[^|]*\|)?(.*)$/s, (_, socket: string | undefined, rest: string) => `${socket ?? ''}${new URL(rest).href}`)
 }
@@ -100,7 +100,7 @@ function memberOptions (member: Member, notes: Notes): MemberOptions {
   }
   const status = parameters.get('status')
   if (status !== undefined) {
-    const letters = status.replace(/[+-]?[EeCc]/g, '') // set by httpd itself
+    const letters = status.replace(/[+-]?[EeCc]/g, '') // httpd sets these itself
     if (/^([+-]?[DSIRHN])*$/i.test(letters)) options.status = letters
     else notes.error(member, `not translated: status=${shorten(status)}`)
   }
@@ -123,7 +123,7 @@ function setTimeouts (member: Member, options: MemberOptions, notes: Notes): voi
   if (ms !== undefined) options.connectTimeout = duration(ms)
 }
 
-/** A redirect names the route of another member. */
+/** Drops redirects, unless they name the route of another member. */
 function dropRedirects (members: readonly Member[], options: BalancerOptions, notes: Notes): void {
   const list = options.members as MemberOptions[]
   list.forEach((member, i) => {
@@ -133,7 +133,7 @@ function dropRedirects (members: readonly Member[], options: BalancerOptions, no
   })
 }
 
-/** In httpd each member has its own; here the balancer has one. */
+/** Sets the balancer's `retry`: in httpd each member has its own, here the balancer has one. */
 function setRetry (balancer: Balancer, members: readonly Member[], options: BalancerOptions, notes: Notes): void {
   const texts = new Set(members.map(({ parameters }) => parameters.get('retry')))
   const [first] = texts

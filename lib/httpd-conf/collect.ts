@@ -1,4 +1,4 @@
-/** Walks the tree, and sorts what it finds by server and place. */
+/** Walks the tree of a configuration, and sorts its directives by server and place. */
 import { readRouteCookie } from './balancers.ts'
 import { resolveConditional } from './conditional.ts'
 import { isContainer, isGuard, noteContainer, noteGuards, noteOther } from './directives.ts'
@@ -12,7 +12,7 @@ import type { Node } from './sections.ts'
 import { isSetting, readSetting } from './settings.ts'
 import { Workers } from './workers.ts'
 
-/** What a whole configuration holds. */
+/** The contents of a whole configuration. */
 export interface Collected {
   readonly main: Server
   readonly virtualHosts: Server[]
@@ -43,7 +43,7 @@ export function newServer (place: Place, addresses: readonly string[] = []): Ser
   }
 }
 
-/** Goes through the tree once. */
+/** Collects the directives in one walk through the tree. */
 export class Collector {
   readonly #notes: Notes
   readonly #collected: Collected = { main: newServer({ line: 1, directive: '' }), virtualHosts: [], listen: [], listenLines: [] }
@@ -103,7 +103,7 @@ export class Collector {
     }
   }
 
-  /** Sections for files say nothing of what is proxied, unless they do. */
+  /** Sections for files do not affect what is proxied, unless they contain such a directive. */
   #files (node: Node, children: readonly Node[]): void {
     const rewrites = resolveConditional(children, this.#notes).find(({ name, words }) => /^(rewriterule|proxypass|proxypassmatch|sethandler)$/.test(name) && !/^none$/i.test(words[0] ?? ''))
     if (rewrites === undefined) this.#notes.info(node, 'files are not served here; use @fastify/static')

@@ -1,14 +1,14 @@
-/** `<IfModule>` and `<IfVersion>`: their content stands in their place, or is left out. */
+/** `<IfModule>` and `<IfVersion>`: their content takes their place, or is left out. */
 import type { Notes } from './notes.ts'
 import type { Node } from './sections.ts'
 
-/** The version whose behaviour is translated. */
+/** The version of httpd whose behaviour is translated. */
 const version = '2.4.71'
 
 const modules = new RegExp('^(mod_)?(ssl|proxy\\w*|rewrite|headers|lbmethod_\\w+|slotmem_shm|authz_\\w+|authn_\\w+|setenvif|log_config|http2|access_compat|alias|env|dir|' +
   'mime|unixd|mpm_\\w+|version|socache_\\w+|deflate|expires|filter|md|remoteip)(_module|\\.c)?$', 'i')
 
-/** The nodes with what holds of conditional sections in their place. */
+/** Returns the nodes, with conditional sections replaced by their content if they hold. */
 export function resolveConditional (nodes: readonly Node[], notes: Notes): Node[] {
   return nodes.flatMap((node) => {
     const { name, children, words: [word = ''] } = node

@@ -1,4 +1,4 @@
-/** Directives that become no option: which of them need nothing, and which are said aloud. All names in lower case. */
+/** Directives that become no option: those that need nothing, and those with a note. All names in lower case. */
 import { resolveConditional } from './conditional.ts'
 import type { Notes } from './notes.ts'
 import { shorten } from './notes.ts'
@@ -8,7 +8,7 @@ function words (text: string): ReadonlySet<string> {
   return new Set(text.trim().split(/\s+/))
 }
 
-/** How httpd runs, logs and serves files: not what it sends where. */
+/** The directives by which httpd runs, logs and serves files: they do not affect what is sent where. */
 const harmless = words(`
   acceptfilter acceptmutex acceptpathinfo addcharset addencoding addicon addiconbyencoding addiconbytype addlanguage addtype allowoverride
   browsermatch browsermatchnocase bufferedlogs coredumpdirectory customlog defaulticon defaultlanguage defaultruntimedir defaulttype directoryindex
@@ -44,7 +44,7 @@ const without: Readonly<Record<string, string>> = {
   unsetenv: 'has no effect here'
 }
 
-/** They change what a client gets, though not from where. */
+/** The directives that change a response, but not its source. */
 const answers: Readonly<Record<string, string>> = {
   errordocument: 'error pages are not translated; set an error handler',
   proxyerroroverride: "an upstream's own error responses are always relayed here",
@@ -66,10 +66,10 @@ const guards = words(`
   authformprovider authmerging satisfy allow deny order sslverifyclient sslrequire sslrequiressl sslusername authnprovideralias
 `)
 
-/** Directives of TLS towards the client. */
+/** Matches directives of TLS to the client. */
 const front = /^ssl(?!proxy|require|verifyclient|username)|^md[a-z]+$/
 
-/** Says what has to be said of a directive that no translation takes. */
+/** Notes a directive that no translation takes. */
 export function noteOther (node: Node, notes: Notes): void {
   const { name } = node
   if (harmless.has(name)) return
@@ -84,7 +84,8 @@ export function noteOther (node: Node, notes: Notes): void {
 }
 
 /**
- * Access rules of a section. `Require all granted` and `Order` with `Allow from all` let everybody in, and need nothing; all others are errors.
+ * Notes the access rules of a section. `Require all granted` and `Order` with `Allow from all` admit every client, and need nothing; all
+ * others are errors.
  */
 export function noteGuards (nodes: readonly Node[], notes: Notes): void {
   const order = nodes.findLast(({ name }) => name === 'order')
@@ -105,7 +106,7 @@ export function isContainer ({ name, children }: Node): boolean {
   return children !== undefined && containers.has(name)
 }
 
-/** The same of `<RequireAll>` and its like, however deep: they are only harmless where nothing but `all granted` stands in them. */
+/** Notes `<RequireAll>` and similar sections, however deep: they are harmless only if they contain nothing but `all granted`. */
 export function noteContainer (container: Node, notes: Notes): void {
   const children = resolveConditional(container.children ?? [], notes)
   noteGuards(children, notes)

@@ -1,4 +1,4 @@
-/** From who takes what to the table's entries: options that send the same requests to the same places. */
+/** Makes the table's entries from the outcomes of a site: options that send the same requests to the same places. */
 import type { RouteOptions } from '../index.ts'
 import { HeaderFunctions } from './header-functions.ts'
 import type { Rule, Settings } from './model.ts'
@@ -13,7 +13,7 @@ export type EntryOptions = RouteOptions & { path: string }
 
 export interface Entry {
   readonly options: EntryOptions
-  /** The lines that it comes from. */
+  /** The lines from which the entry was made. */
   readonly lines: readonly number[]
 }
 
@@ -24,7 +24,7 @@ interface Draft {
   readonly lines: readonly number[]
 }
 
-/** Makes the table of a site. Longer prefixes come first, so that the first entry that covers a path is the one that decides. */
+/** Makes the table of a site. Longer prefixes come first, so that the first entry that covers a path decides. */
 export class TableMaker {
   readonly #site: Site
   readonly #judge: Judge
@@ -50,7 +50,7 @@ export class TableMaker {
       drafts.set(path, own)
       if (!isSame(own, parent ?? [], path)) kept.push(...own)
     }
-    kept.sort((a, b) => b.path.length - a.path.length) // stable: two of one path stay in order
+    kept.sort((a, b) => b.path.length - a.path.length) // stable: two entries with one path stay in order
     this.#reverses.noteUnused()
     return kept.map(({ path, target, options, lines }) => ({ lines, options: { path, upstream: target === false ? false : urlOf(target), ...options } }))
   }
@@ -66,11 +66,11 @@ export class TableMaker {
     const drafts = takesPlain && takesWebSocket
       ? this.#both(path, plain, webSocket, settings)
       : takesWebSocket ? this.#webSocketOnly(path, webSocket, settings) : takesPlain ? this.#plainOnly(path, plain, outcome, settings) : []
-    // What nothing takes here must not go to an entry for a shorter prefix.
+    // Requests that no rule takes here must not go to an entry for a shorter prefix.
     return !takesPlain && parent.some(({ target }) => target !== false) ? [...drafts, excluded] : drafts.length === 0 && parent.length > 0 ? [excluded] : drafts
   }
 
-  /** Whether there is such a balancer. */
+  /** Returns true if the target's balancer exists. */
   #exists ({ target, rule }: Hit): boolean {
     if (target === false || target.scheme !== 'balancer' || (this.#site.balancers.get(target.authority)?.members.length ?? 0) > 0) return true
     this.#notes.error(rule, `not translated: there is no balancer ${target.authority} with members`)
@@ -89,7 +89,7 @@ export class TableMaker {
     return [...this.#webSocketOnly(path, webSocket, settings), ...this.#plainOnly(path, plain, { plain, webSocket }, settings)]
   }
 
-  /** An entry that takes upgrades and lets all else go on to the next. */
+  /** Returns an entry that takes upgrades and leaves all other requests to the next one. */
   #webSocketOnly (path: string, hit: Hit, settings: Settings): Draft[] {
     const target = hit.target as Target
     const upgrade = upgradeOf(hit, this.#site, this.#notes)
@@ -114,14 +114,14 @@ export class TableMaker {
     return /^(unix:[^|]*\|)?wss?:/.test(this.#site.balancers.get(target.authority)?.members[0]?.url ?? '')
   }
 
-  /** What has to be said of the protocols, where the scheme does not say it. */
+  /** Returns the option `upgrade`, if the scheme does not imply it. */
   #written (target: Target, upgrade: Upgrade | undefined): { upgrade?: string | string[] } {
     if (upgrade === undefined) return {}
     const text = written(upgrade)
     return text === 'websocket' && this.#isWebSocket(target) ? {} : { upgrade: text }
   }
 
-  /** Everything but where to and which protocols. */
+  /** Returns the options of an entry without its target and protocols. */
   #options (plain: Hit | undefined, webSocket: Hit | undefined, settings: Settings, upgrades: boolean): Draft['options'] {
     const hit = plain ?? webSocket as Hit
     const target = hit.target as Target
@@ -154,7 +154,7 @@ function asWebSocket (target: Target): Target {
   return target.scheme === 'balancer' ? target : { ...target, scheme: isSecure(target) ? 'wss' : 'ws' }
 }
 
-/** Whether the entries of a shorter prefix do the same below this one. */
+/** Returns true if the entries of a shorter prefix do the same below this one. */
 function isSame (own: readonly Draft[], parent: readonly Draft[], path: string): boolean {
   return own.length === parent.length && own.every((draft, i) => {
     const outer = parent[i] as Draft
@@ -166,7 +166,7 @@ function isSame (own: readonly Draft[], parent: readonly Draft[], path: string):
 const numbers = new WeakMap<object, number>()
 let numbersCount = 0
 
-/** Options as a text; functions by which they are. */
+/** Returns options as a text for comparison; functions by identity. */
 function keyOf ({ options }: Draft): string {
   return JSON.stringify(options, (_, value: unknown) => {
     if (typeof value !== 'function') return value

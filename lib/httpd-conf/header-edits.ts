@@ -1,19 +1,19 @@
-/** RequestHeader and Header: what they change, as functions and as the source of these functions. */
+/** RequestHeader and Header: their changes, as functions and as the source of these functions. */
 import type { CommonOptions, HeaderMap } from '../index.ts'
 import { shorten, type Notes, type Place } from './notes.ts'
 
 type Rewrite = NonNullable<CommonOptions['rewriteRequestHeaders']>
 type Request = Parameters<Rewrite>[0]
 
-/** One directive. */
+/** One RequestHeader or Header directive. */
 export interface HeaderEdit extends Place {
   readonly action: 'set' | 'setifempty' | 'add' | 'append' | 'merge' | 'unset'
-  /** In lower case. */
+  /** The field's name, in lower case. */
   readonly name: string
   readonly value: string | Variable
 }
 
-/** A value that the request gives. */
+/** A value that comes from the request. */
 type Variable = { readonly source: string, readonly of: (request: Request) => string }
 
 const variables: Readonly<Record<string, Variable>> = {
@@ -25,7 +25,7 @@ const variables: Readonly<Record<string, Variable>> = {
 
 const actions: ReadonlySet<string> = new Set(['set', 'setifempty', 'add', 'append', 'merge', 'unset'])
 
-/** Reads the words of a directive; `undefined` where it is refused, or needs nothing. */
+/** Reads the words of a directive; returns `undefined` if it is refused, or needs nothing. */
 export function readEdit (words: readonly string[], side: 'request' | 'response', place: Place, notes: Notes): HeaderEdit | undefined {
   const refuse = (why: string): undefined => notes.error(place, `not translated: ${why}`) as undefined
   const [first = '', ...others] = words
@@ -51,7 +51,7 @@ export function readEdit (words: readonly string[], side: 'request' | 'response'
   return { ...place, action: kind as HeaderEdit['action'], name, value }
 }
 
-/** A value without format specifiers but `%%`, or one of the variables. */
+/** Returns a value without format specifiers other than `%%`, or one of the variables. */
 function valueOf (text: string): string | Variable | undefined {
   const variable = /^(?:expr=%\{(\w+)\}|%\{(\w+)\}[se])$/.exec(text)
   const name = (variable?.[1] ?? variable?.[2] ?? '').toUpperCase()
@@ -83,7 +83,7 @@ function list (value: string | string[] | undefined): string[] {
   return value === undefined ? [] : [value].flat().join(',').split(',').map((item) => item.trim())
 }
 
-/** The statements that do the same. */
+/** Returns the statements that do the same. */
 export function sourceOf (edits: readonly HeaderEdit[]): string[] {
   return edits.map(statementOf)
 }
@@ -102,7 +102,7 @@ function statementOf ({ action, name, value }: HeaderEdit): string {
   }
 }
 
-/** A string as a literal of JavaScript, in single quotes. */
+/** Returns a string as a JavaScript literal, in single quotes. */
 export function quote (text: string): string {
   const inner = JSON.stringify(text).slice(1, -1).replaceAll('\\"', '"').replaceAll("'", "\\'")
   return `'${inner.replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029')}'`

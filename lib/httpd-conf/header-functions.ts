@@ -1,4 +1,4 @@
-/** Functions for RequestHeader and Header: the same for the same directives, and with their source. */
+/** The functions for RequestHeader and Header: the same function for the same directives, with its source. */
 import type { CommonOptions } from '../index.ts'
 import { apply, sourceOf, type HeaderEdit } from './header-edits.ts'
 import type { Settings } from './model.ts'
@@ -7,7 +7,7 @@ type Functions = Pick<CommonOptions, 'rewriteRequestHeaders' | 'rewriteHeaders'>
 
 const sources = new WeakMap<object, string[]>()
 
-/** The statements of a function that was made here. */
+/** Returns the statements of a function that was made here. */
 export function statementsOf (made: object): readonly string[] | undefined {
   return sources.get(made)
 }

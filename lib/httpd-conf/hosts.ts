@@ -1,4 +1,4 @@
-/** Virtual hosts: which names lead to which, as httpd decides it and as one server for all of its ports can. */
+/** Virtual hosts: finds the host for each name, as httpd decides it and as one server for all of its ports can. */
 import type { Entry } from './entries.ts'
 import type { Balancer, Server } from './model.ts'
 import { shorten, type Notes } from './notes.ts'
@@ -9,9 +9,9 @@ export interface Host {
   readonly server: Server
   readonly entries: readonly Entry[]
   readonly balancers: ReadonlyMap<string, Balancer>
-  /** Whether its clients come over TLS. */
+  /** True if its clients use TLS. */
   readonly secure: boolean
-  /** Patterns with `*` and `?`, in lower case. Those that another host has are taken away. */
+  /** The name patterns, with `*` and `?`, in lower case, without those that another host has. */
   readonly names: Set<string>
 }
 
@@ -26,17 +26,17 @@ export function hostOf ({ server, balancers }: Site, entries: readonly Entry[], 
   return { server, entries, balancers, names, secure: server.secure || server.addresses.some((address) => address.endsWith(':443')) }
 }
 
-/** `_default_` is another word for `*`. */
+/** Returns the addresses of a server: `_default_` is another word for `*`. */
 function addressesOf ({ addresses }: Server): string[] {
   return addresses.map((address) => address.toLowerCase().replace(/^_default_(?=:|$)/, '*'))
 }
 
-/** Those of TLS first: of two addresses they have the names that both have, by a wildcard too. */
+/** Returns the hosts, those with TLS first: they get the names that both of two addresses have, by a wildcard too. */
 export function inOrder (hosts: readonly Host[]): Host[] {
   return [...hosts.filter(({ secure }) => secure), ...hosts.filter(({ secure }) => !secure)]
 }
 
-/** Says of names that httpd leads elsewhere on another address, where nobody has them. Before names are shared out. */
+/** Notes names that httpd leads elsewhere on another address, if no host there has them. Call it before names are shared out. */
 export function noteOtherAddresses (hosts: readonly Host[], isEqual: (a: Host, b: Host) => boolean, notes: Notes): void {
   const byAddress = new Map<string, { first: Host, names: Set<string> }>()
   for (const host of hosts) {
@@ -57,7 +57,7 @@ export function noteOtherAddresses (hosts: readonly Host[], isEqual: (a: Host, b
   }
 }
 
-/** Leaves each name to one host: to the first of an address; of two addresses to that of TLS. */
+/** Leaves each name to one host: to the first of an address; of two addresses, to the one with TLS. */
 export function shareNames (hosts: readonly Host[], isEqual: (a: Host, b: Host) => boolean, notes: Notes): void {
   const owners = new Map<string, Host>()
   for (const host of hosts) {
@@ -80,7 +80,7 @@ export function shareNames (hosts: readonly Host[], isEqual: (a: Host, b: Host) 
   }
 }
 
-/** Who serves the hosts that nobody has a name for: the first of the addresses with TLS, else the first. */
+/** Returns the host for unknown names: the first of the addresses with TLS, else the first. */
 export function defaultHost (hosts: readonly Host[], isEqual: (a: Host, b: Host) => boolean, notes: Notes): Host | undefined {
   const firsts = new Set<Host>()
   const addresses = new Set<string>()
@@ -107,8 +107,8 @@ export function defaultHost (hosts: readonly Host[], isEqual: (a: Host, b: Host)
 }
 
 /**
- * A host's names as an expression for the Host header: in any case, with or without a port. As in httpd, a host that stands earlier has the names
- * that both have by a wildcard.
+ * Returns a host's names as an expression for the Host header: in any case, with or without a port. As in httpd, an earlier host gets the
+ * names that both match by a wildcard.
  */
 export function namesExpression (host: Host, earlier: readonly Host[]): RegExp {
   const isWild = (name: string): boolean => /[*?]/.test(name)
@@ -117,7 +117,7 @@ export function namesExpression (host: Host, earlier: readonly Host[]): RegExp {
   return new RegExp(`^${exclusion(taken)}(?:${alternatives([...host.names])})\\.?(?::\\d+)?$`, 'i')
 }
 
-/** Every host but these; `undefined` where all are meant. */
+/** Returns an expression for every host except these; `undefined` if it would match all. */
 export function otherNamesExpression (hosts: readonly Host[]): RegExp | undefined {
   const names = hosts.flatMap(({ names }) => [...names])
   return names.length === 0 ? undefined : new RegExp(`^${exclusion(names)}`, 'i')

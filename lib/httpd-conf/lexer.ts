@@ -1,19 +1,19 @@
-/** The lines of httpd.conf, as httpd reads them: continued lines joined, comments left out, words without their quotes. */
+/** Splits httpd.conf into lines as httpd reads them: continued lines joined, comments left out, words without their quotes. */
 import type { Notes } from './notes.ts'
 
 export interface DirectiveLine {
-  /** Where it begins; counted from 1. */
+  /** The line on which it begins; counted from 1. */
   readonly line: number
-  /** The first word, as it was written. */
+  /** The first word, as written. */
   readonly directive: string
-  /** What follows it, not yet taken apart. */
+  /** The text after it, not split yet. */
   readonly rest: string
 }
 
-/** Longer lines are none that a person wrote. */
+/** The maximum length of a line; no person writes a longer one. */
 const maxLineLength = 65_536
 
-/** Splits a configuration into lines. In time linear to its length. */
+/** Splits a configuration into lines, in time linear to its length. */
 export function readLines (text: string, notes: Notes): DirectiveLine[] {
   const lines: DirectiveLine[] = []
   let line = 0

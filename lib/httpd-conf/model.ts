@@ -1,4 +1,4 @@
-/** What a configuration says, before it becomes options: the servers, and of each the rules that choose a target. */
+/** The model of a configuration, before it becomes options: the servers, and for each the rules that choose a target. */
 import type { StickyCookie } from '../index.ts'
 import type { HeaderEdit } from './header-edits.ts'
 import type { Place } from './notes.ts'
@@ -6,24 +6,24 @@ import type { Parameters } from './parameters.ts'
 import type { Target } from './target.ts'
 import type { Workers } from './workers.ts'
 
-/** A line that chooses a target. httpd looks at rewrite rules first, then at the `<Location>` sections, last at ProxyPass. */
+/** A line that chooses a target. httpd tries rewrite rules first, then the `<Location>` sections, then ProxyPass. */
 export interface Rule extends Place {
   readonly kind: 'rewrite' | 'location' | 'pass'
-  /** The prefix under which it holds. */
+  /** The prefix below which the rule applies. */
   readonly at: string
-  /** The prefix that the target's path takes the place of; it covers `at`. */
+  /** The prefix that the target's path replaces; it covers `at`. */
   readonly from: string
-  /** Prefixes under which it does not hold. */
+  /** The prefixes below which the rule does not apply. */
   readonly except: readonly string[]
-  /** `false`: not proxied. `'last'`: no further rewrite rule is looked at. */
+  /** The target; `false`: not proxied. `'last'`: httpd tries no further rewrite rule. */
   readonly target: Target | false | 'last'
-  /** Requests without an Upgrade, and WebSocket handshakes. */
+  /** The kinds of requests that the rule takes: requests without an Upgrade, and WebSocket handshakes. */
   readonly takes: { readonly plain: boolean, readonly webSocket: boolean }
-  /** `mapping=encoded`: looked at before everything else. */
+  /** True for `mapping=encoded`: httpd tries the rule before all others. */
   readonly first: boolean
 }
 
-/** Directives that may differ from one `<Location>` to the next. Seconds and milliseconds as their names say. */
+/** The directives that may differ from one `<Location>` to the next. The names say if a number is in seconds or milliseconds. */
 export interface Settings {
   preserveHost?: boolean
   addHeaders?: boolean
@@ -42,7 +42,7 @@ export interface Settings {
   responseEdits?: HeaderEdit[]
 }
 
-/** Settings of a place. */
+/** The settings of a place. */
 export interface Scope {
   /** The prefix; `/` for a server. */
   readonly path: string
@@ -52,11 +52,11 @@ export interface Scope {
 /** A ProxyPassReverse line or one of its cookie directives. */
 export interface Reverse extends Place {
   readonly kind: 'location' | 'cookiePath' | 'cookieDomain'
-  /** Of a location: the prefix. Of a cookie: what it becomes. */
+  /** For a location: the prefix. For a cookie: the new value. */
   readonly outside: string
-  /** Of a location: the URL. Of a cookie: what it was. */
+  /** For a location: the URL. For a cookie: the old value. */
   readonly inside: string
-  /** Where it holds: the path of a `<Location>`, else `/`. */
+  /** The path of the `<Location>` around it, else `/`. */
   readonly within: string
 }
 

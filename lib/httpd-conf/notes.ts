@@ -1,21 +1,21 @@
-/** What a translation has to say about the lines it read. */
+/** The notes of a translation about the lines that it read. */
 
-/** `error`: not translated. `check`: translated, but look at it. `info`: nothing to do. */
+/** The level of a note. `error`: not translated. `check`: translated, but check it. `info`: nothing to do. */
 export type NoteLevel = 'error' | 'check' | 'info'
 
-/** What is said of one line. */
+/** A note about one line. */
 export interface HttpdNote {
-  /** Counted from 1. */
+  /** The number of the line, counted from 1. */
   readonly line: number
-  /** `error`: not translated. `check`: translated, but look at it. `info`: nothing to do. */
+  /** The level. `error`: not translated. `check`: translated, but check it. `info`: nothing to do. */
   readonly level: NoteLevel
-  /** The directive, as it was written. */
+  /** The directive, as written. */
   readonly directive: string
-  /** A sentence for who reads the configuration. */
+  /** The text, for the reader of the configuration. */
   readonly text: string
 }
 
-/** Where a note belongs. */
+/** The place of a note. */
 export interface Place {
   readonly line: number
   readonly directive: string
@@ -37,7 +37,7 @@ export class Notes {
     this.#add('info', place, text)
   }
 
-  /** In the order of the lines. */
+  /** Returns the notes in the order of the lines. */
   sorted (): HttpdNote[] {
     return [...this.#notes.values()].sort((a, b) => a.line - b.line)
   }
@@ -48,7 +48,7 @@ export class Notes {
   }
 }
 
-/** A value as a note shows it: printable, and of bounded length. */
+/** Returns a value for a note: printable, and of bounded length. */
 export function shorten (text: string): string {
   const shown = text.length > 80 ? `${text.slice(0, 77)}...` : text
   return shown.replace(/[^\x20-\x7e]/g, '?')

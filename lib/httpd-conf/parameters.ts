@@ -6,7 +6,7 @@ import { shorten } from './notes.ts'
 /** Parameters by key, in lower case. A keyword without a value has an empty one. */
 export type Parameters = ReadonlyMap<string, string>
 
-/** They concern connections that are made otherwise here, or need nothing. */
+/** The parameters without effect here: they concern connections that the plugin makes in another way, or need nothing. */
 const withoutEffect: ReadonlySet<string> = new Set([
   'retry', 'keepalive', 'nocanon', 'noquery', 'smax', 'min', 'ttl', 'flushpackets', 'flushwait', 'iobuffersize', 'receivebuffersize', 'addressttl',
   'acquire', 'ping', 'enablereuse', 'scolonpathdelim', 'nonce', 'growth', 'mapping'
@@ -22,12 +22,12 @@ const member: ReadonlySet<string> = new Set([
   ...worker, 'loadfactor', 'route', 'redirect', 'lbset', 'status', 'hcmethod', 'hcpasses', 'hcfails', 'hcinterval', 'hcuri', 'hcexpr', 'hctemplate'
 ])
 
-/** What the parameters are of. */
+/** The owner of the parameters. */
 type Owner = 'worker' | 'balancer' | 'member'
 
 const known: Readonly<Record<Owner, ReadonlySet<string>>> = { worker, balancer, member }
 
-/** Reads parameters, and says of each one that is not translated what becomes of it. */
+/** Reads parameters, and notes each one that is not translated. */
 export function readParameters (words: readonly string[], kind: Owner, place: Place, notes: Notes): Map<string, string> {
   const parameters = new Map<string, string>()
   for (const word of words) {
@@ -44,7 +44,7 @@ export function readParameters (words: readonly string[], kind: Owner, place: Pl
   return parameters
 }
 
-/** Whole seconds, as `atoi` reads them; whatever unit stands behind is ignored, as httpd does. */
+/** Parses whole seconds, as `atoi` does; like httpd, it ignores a unit. */
 export function wholeSeconds (text: string, name: string, place: Place, notes: Notes): number | undefined {
   const match = /^\s*(\d{1,7})/.exec(text)
   if (match === null || Number(match[1]) === 0) {
@@ -57,18 +57,18 @@ export function wholeSeconds (text: string, name: string, place: Place, notes: N
 
 const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, mi: 60_000, h: 3_600_000 }
 
-/** A time with its unit, `ms`, `s`, `mi` or `h`; in `byDefault` without one. Milliseconds. */
+/** Parses a time with a unit, `ms`, `s`, `mi` or `h`; without one the unit is `byDefault`. Returns milliseconds. */
 export function timeWithUnit (text: string, byDefault: 's' | 'ms', name: string, place: Place, notes: Notes): number | undefined {
   const match = /^(-?\d{1,9})(ms|s|mi|m|h)?$/i.exec(text)
   const unit = match?.[2]?.toLowerCase() ?? byDefault
   const ms = match === null ? NaN : Number(match[1]) * (units[unit === 'm' ? 'mi' : unit] ?? NaN)
   if (ms >= 0 && ms < 2 ** 31) return ms
-  if (ms < 0) return 0 // httpd's word for "without end"
+  if (ms < 0) return 0 // httpd's value for "no limit"
   notes.error(place, `not translated: ${name} ${shorten(text)}, which is no time such as 30, 500ms, 5mi or 1h`)
   return undefined
 }
 
-/** A duration as a person writes it. */
+/** Returns a duration in the form that a person would write. */
 export function duration (ms: number): Duration {
   if (ms === 0) return 0
   const whole = BigInt(ms)
@@ -77,7 +77,7 @@ export function duration (ms: number): Duration {
   return whole % 1000n === 0n ? `${whole / 1000n}s` : `${whole}ms`
 }
 
-/** `On` or `Off`. */
+/** Parses `On` or `Off`. */
 export function onOff (text: string | undefined): boolean | undefined {
   const word = text?.toLowerCase()
   return word === 'on' ? true : word === 'off' ? false : undefined

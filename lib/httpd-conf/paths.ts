@@ -1,11 +1,11 @@
-/** Path prefixes on segment boundaries, as ProxyPass and `<Location>` have them. */
+/** Path prefixes on segment boundaries, as in ProxyPass and `<Location>`. */
 
-/** `/a` covers `/a` and `/a/b`, not `/ab`; `/a/` covers `/a/b`, not `/a`; `/` covers everything. */
+/** Returns true if a prefix covers a path: `/a` covers `/a` and `/a/b`, not `/ab`; `/a/` covers `/a/b`, not `/a`; `/` covers every path. */
 export function covers (prefix: string, path: string): boolean {
   return path === prefix || path.startsWith(prefix.endsWith('/') ? prefix : `${prefix}/`)
 }
 
-/** Every prefix that covers the path, the path itself included. */
+/** Returns every prefix that covers the path, the path itself included. */
 export function coveringPrefixes (path: string): string[] {
   const prefixes = ['/']
   for (let at = path.indexOf('/', 1); at !== -1; at = path.indexOf('/', at + 1)) prefixes.push(path.slice(0, at), path.slice(0, at + 1))
@@ -13,12 +13,12 @@ export function coveringPrefixes (path: string): string[] {
   return prefixes
 }
 
-/** The longer of two prefixes where one covers the other. */
+/** Returns the longer of two prefixes if one covers the other. */
 export function meet (a: string, b: string): string | undefined {
   return covers(a, b) ? b : covers(b, a) ? a : undefined
 }
 
-/** What the plugin takes as a path: visible ASCII, no wildcard, query, escape, dot segment or double slash. */
+/** Returns true if the plugin takes a text as a path: visible ASCII, no wildcard, query, escape, dot segment or double slash. */
 export function isPlainPath (path: string): boolean {
   return path.length <= 1024 && /^\/[\x21-\x7e]*$/.test(path) && !/[?#*\\()%:]|\/\/|\/\.{1,2}(\/|$)/.test(path)
 }

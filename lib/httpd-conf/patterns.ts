@@ -1,43 +1,43 @@
 /**
- * Regular expressions of RewriteRule, RewriteCond and ProxyPassMatch that are a prefix in disguise: literal text, and behind it everything.
- * Others are not translated. Nothing here runs an expression of the configuration.
+ * Regular expressions of RewriteRule, RewriteCond and ProxyPassMatch that amount to a prefix: literal text, then anything. Others are not
+ * translated. This file never runs an expression of the configuration.
  */
 
 /** A pattern as a prefix. */
 export interface PathPattern {
   readonly path: string
-  /** Where httpd matches more: what to look at. */
+  /** The cases in which httpd matches more paths: texts for notes. */
   readonly cautions: readonly string[]
 }
 
-/** A pattern with its substitution: `target` takes the place of `path`. */
+/** A pattern with its substitution: `target` replaces `path`. */
 export interface PathMapping extends PathPattern {
   readonly target: string
 }
 
 interface Shape {
-  /** Literal text before the group, from the path's beginning. */
+  /** The literal text before the group, from the path's beginning. */
   readonly before: string
-  /** Literal text at the beginning of the group; `undefined` without a group. */
+  /** The literal text at the beginning of the group; `undefined` without a group. */
   readonly inGroup: string | undefined
-  /** `before` ends with a slash that may be missing. */
+  /** True if `before` ends with an optional slash. */
   readonly slashMayMiss: boolean
-  /** Only whole segments match: `(/.*)?$` or `(/|$)`. */
+  /** True if only whole segments match: `(/.*)?$` or `(/|$)`. */
   readonly boundary: boolean
   readonly cautions: string[]
 }
 
 const unsupported = 'a pattern other than a literal prefix and (.*)'
 
-/** Takes a pattern for a prefix; a text says why it is none. */
+/** Returns a pattern as a prefix, or a text with the reason why it is none. */
 export function asPrefix (pattern: string): PathPattern | string {
   const shape = readShape(pattern)
   return typeof shape === 'string' ? shape : { path: pathOf(shape), cautions: cautionsOf(shape) }
 }
 
 /**
- * Takes a pattern and its substitution for a prefix and a target; a text says why they are not one.
- * @param appendsUri whether a substitution that takes nothing from the pattern gets the request's path behind it
+ * Returns a pattern and its substitution as a prefix and a target, or a text with the reason why they are none.
+ * @param appendsUri true if httpd appends the request's path to a substitution that uses nothing of the pattern
  */
 export function asMapping (pattern: string, substitution: string, appendsUri: boolean): PathMapping | string {
   if (/^[a-z]+:\/\/[^/]*[$%](?!1$|0$|\{REQUEST_URI\}$)/i.test(substitution)) return 'a host or port that a request chooses: a client could reach any server through it'
@@ -69,7 +69,7 @@ function cautionsOf (shape: Shape): string[] {
   return [...shape.cautions, `httpd takes ${path}x as well, and here only ${path} and what is below ${path}/`]
 }
 
-/** Reads `^`, literal text, a group of literal text and `.*`, and `$`. */
+/** Parses `^`, literal text, a group of literal text and `.*`, and `$`. */
 function readShape (pattern: string): Shape | string {
   const cautions: string[] = []
   const everything = /^\(?\.\*/.test(pattern)
@@ -99,13 +99,13 @@ function readShape (pattern: string): Shape | string {
   return { before: text, inGroup, slashMayMiss: slashMark !== '', boundary, cautions }
 }
 
-/** The literal text of a group that ends with `.*`; `null` where it is another. */
+/** Returns the literal text of a group that ends with `.*`; `null` for any other group. */
 function groupText (group: string): { text: string, dots: boolean } | null {
   const match = /^(?:\?<\w+>|\?:)?(.*?)\.\*$/s.exec(group)
   return match === null ? null : literal(match[1] ?? '') ?? null
 }
 
-/** Literal text without its escapes; a dot counts as itself. */
+/** Returns literal text without its escapes; a dot stands for itself. */
 function literal (source: string): { text: string, dots: boolean } | undefined {
   const text = source.replace(/\\([^0-9a-z])/gi, '$1')
   const bare = source.replace(/\\[^0-9a-z]/gi, '')

@@ -1,12 +1,12 @@
-/** A translation as the source of a Fastify plugin that does the same. */
+/** Prints a translation as the source of an equivalent Fastify plugin. */
 import { quote } from './header-edits.ts'
 import { statementsOf } from './header-functions.ts'
 import type { HttpdNote } from './notes.ts'
 import { originOf, type HttpdTranslation } from './translate.ts'
 
 /**
- * Prints an ES module whose default export is a Fastify plugin. Each entry says which lines it comes from.
- * @param more.status where the module has the status page; left out: none
+ * Prints an ES module whose default export is a Fastify plugin. A comment at each entry names its lines.
+ * @param more.status the path of the status page in the module; without it there is none
  */
 export function toModule ({ registrations, notes, listen, filename = 'httpd.conf' }: HttpdTranslation, { status }: { status?: string } = {}): string {
   const lines = [
@@ -51,7 +51,7 @@ function print (value: unknown, indent: string, key: string | undefined): string
   return short.length < 120 && !short.includes('\n') ? short : `{\n${fields.map((field) => deeper + field).join(',\n')}\n${indent}}`
 }
 
-/** The lines that an entry comes from. */
+/** Returns the comment with the lines of an entry. */
 function comment (item: unknown, indent: string): string {
   const lines = typeof item === 'object' && item !== null ? originOf(item) : []
   return lines.length === 0 ? '' : `${indent}// ${lines.length === 1 ? 'line' : 'lines'} ${lines.join(', ')}\n`

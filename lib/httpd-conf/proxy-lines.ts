@@ -7,14 +7,14 @@ import { asMapping } from './patterns.ts'
 import type { Node } from './sections.ts'
 import { joinCautions, parseTarget, urlOf, type Target } from './target.ts'
 
-/** A section that a line stands in. */
+/** The section around a line. */
 export interface Within {
-  /** As written: a prefix, or an expression. */
+  /** The section's text: a prefix, or an expression. */
   readonly text: string
   readonly isExpression: boolean
 }
 
-/** Reads ProxyPass or ProxyPassMatch. `undefined` where it is refused. */
+/** Reads ProxyPass or ProxyPassMatch; returns `undefined` if it is refused. */
 export function readProxyPass (node: Node, within: Within | undefined, server: Server, notes: Notes): Rule | undefined {
   const refuse = (why: string): undefined => notes.error(node, `not translated: ${why}`) as undefined
   const [source = '', url = '', ...words] = within === undefined ? node.words : [within.text, ...node.words]
@@ -50,12 +50,12 @@ export function readProxyPass (node: Node, within: Within | undefined, server: S
   return { ...common, at: mapping.path, from: mapping.path, target, first }
 }
 
-/** Whether httpd takes the text of a section around ProxyPass for a pattern. */
+/** Returns true if httpd takes the text of a section around ProxyPass for a pattern. */
 function hasWildcard (text: string): boolean {
   return /[*?]|\[.*\]/.test(text.replace(/\\./g, ''))
 }
 
-/** The parameters go to the target's worker, or to its balancer. */
+/** Stores the parameters with the target's worker, or its balancer. */
 function register (target: Target, parameters: Map<string, string>, node: Node, server: Server, notes: Notes): void {
   if (target.scheme !== 'balancer') {
     server.workers.add(urlOf(target), parameters, node, notes)
@@ -73,7 +73,7 @@ export function balancerOf (name: string, server: Server, { line, directive }: N
   return balancer
 }
 
-/** Reads BalancerMember; without a section around it the balancer is named first. */
+/** Reads BalancerMember; without a section around it, its first argument is the balancer. */
 export function readMember (node: Node, within: string | undefined, server: Server, notes: Notes): void {
   const words = within === undefined ? node.words : [within, ...node.words]
   const [balancer = '', url = '', ...rest] = words
@@ -110,7 +110,7 @@ const kinds: Readonly<Record<string, Reverse['kind']>> = {
   proxypassreverse: 'location', proxypassreversecookiepath: 'cookiePath', proxypassreversecookiedomain: 'cookieDomain'
 }
 
-/** Takes ProxyPassReverse and its relatives; whether it was one of these. */
+/** Reads ProxyPassReverse and its cookie directives. Returns true if the node was one of these. */
 export function readReverse (node: Node, within: Within | undefined, server: Server, notes: Notes): boolean {
   const kind = Object.hasOwn(kinds, node.name) ? kinds[node.name] : undefined
   if (kind === undefined) return false

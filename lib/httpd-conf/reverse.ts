@@ -1,4 +1,4 @@
-/** ProxyPassReverse and its cookie directives, as the option `reverse` of the entries that they are for. */
+/** Translates ProxyPassReverse and its cookie directives to the option `reverse` of the entries that they apply to. */
 import type { Reverse } from './model.ts'
 import type { Notes } from './notes.ts'
 import { covers } from './paths.ts'
@@ -22,7 +22,7 @@ export class Reverses {
     })
   }
 
-  /** What holds for an entry. httpd leaves a Location without an authority as it is. */
+  /** Returns the option of an entry. httpd does not change a Location without an authority. */
   of (path: string, target: Target): ReverseOption {
     const found = { location: false, cookiePath: false, cookieDomain: false }
     for (const { reverse, target: url } of this.#lines) {
@@ -43,7 +43,7 @@ export class Reverses {
     return outside.startsWith(path) && isEqual(mapPath(path, target.path, outside), url.path)
   }
 
-  /** Says of the lines that are for none of the entries. */
+  /** Notes the lines that apply to no entry. */
   noteUnused (): void {
     const { serverName, names } = this.#site.server
     const own = [serverName, ...names].map((name) => name?.toLowerCase())

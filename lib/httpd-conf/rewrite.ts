@@ -1,4 +1,4 @@
-/** RewriteCond and RewriteRule: which requests a rule takes, and where it sends them. */
+/** RewriteCond and RewriteRule: the requests that a rule takes, and their target. */
 import type { Node } from './sections.ts'
 import type { Rule } from './model.ts'
 import { shorten, type Notes } from './notes.ts'
@@ -6,11 +6,11 @@ import { covers, isPlainPath, meet } from './paths.ts'
 import { asMapping, asPrefix, type PathPattern } from './patterns.ts'
 import { joinCautions, parseTarget, type Target } from './target.ts'
 
-/** What a rule's conditions leave of the requests. */
+/** The requests that a rule's conditions leave. */
 interface Restriction {
   plain: boolean
   webSocket: boolean
-  /** Prefixes that all have to cover the path. */
+  /** The prefixes that must all cover the path. */
   readonly within: string[]
   readonly except: string[]
   readonly cautions: string[]
@@ -18,7 +18,7 @@ interface Restriction {
 
 const harmlessFlags = /^(p|proxy|l|last|qsa|qsappend|ne|noescape|end|b|bnp|bctls|qsl|unsafeallow3f|unsafeprefixstat|uncpath)$|^(b|ne)=/
 
-/** Translates a rule with the conditions before it; an empty list where it has no effect or is refused. */
+/** Translates a rule with its conditions; returns an empty list if it has no effect or is refused. */
 export function readRule (node: Node, conditions: readonly Node[], notes: Notes): Rule[] {
   const [pattern = '', substitution = '', flagText = ''] = node.words
   const flags = flagText.replace(/^\[|\]$/g, '').split(',').map((flag) => flag.trim()).filter((flag) => flag !== '')
@@ -47,7 +47,7 @@ export function readRule (node: Node, conditions: readonly Node[], notes: Notes)
     notes.check(node, 'takes no request: its conditions and its pattern exclude each other')
     return []
   }
-  // Where a condition holds for a longer prefix, the pattern's own boundary does not matter.
+  // If a condition limits the rule to a longer prefix, the pattern's own boundary does not matter.
   const own = at === mapping.path ? mapping.cautions : []
   const joins = typeof target === 'string' ? [] : joinCautions(mapping.path, target)
   for (const caution of [...own, ...cautions, ...joins]) notes.check(node, caution)
@@ -57,7 +57,7 @@ export function readRule (node: Node, conditions: readonly Node[], notes: Notes)
   return [{ line: node.line, directive: node.directive, kind: 'rewrite', at, from: mapping.path, except, target: target as Target | 'last', takes: { plain, webSocket }, first: false }]
 }
 
-/** A rule that sends nothing to an upstream. */
+/** Translates a rule that sends nothing to an upstream. */
 function withoutProxy (node: Node, substitution: string, flags: readonly string[], notes: Notes): Rule[] {
   if (flags.some((flag) => /^(f|forbidden|g|gone)$/.test(flag))) notes.error(node, 'not translated: a rule that refuses requests; use a hook')
   else if (flags.some((flag) => /^(r|redirect)(=|$)/.test(flag)) || /^[a-z]+:/i.test(substitution)) notes.error(node, 'not translated: a redirect; use a route of your own')
@@ -104,7 +104,7 @@ function readPathCondition (text: string, caseless: boolean, restriction: Restri
   return undefined
 }
 
-/** socket.io's way to say that a WebSocket is meant. */
+/** Reads a condition on the query, by which socket.io marks a WebSocket. */
 function readQueryCondition (pattern: string, caseless: boolean, restriction: Restriction): string | undefined {
   const test = tester(pattern, caseless)
   if (typeof test === 'string') return test
@@ -114,7 +114,7 @@ function readQueryCondition (pattern: string, caseless: boolean, restriction: Re
   return undefined
 }
 
-// What clients send: the first as browsers do, the others may be judged otherwise.
+// The fields that clients send: the first as browsers do; others may get another result.
 const handshakes = [{ upgrade: 'websocket', connection: 'Upgrade' }, { upgrade: 'websocket', connection: 'keep-alive, Upgrade' }, { upgrade: 'WebSocket', connection: 'Upgrade' }]
 const requests = [{ upgrade: '', connection: 'keep-alive' }, { upgrade: '', connection: 'close' }, { upgrade: '', connection: '' }]
 
@@ -131,7 +131,7 @@ function readFieldCondition (variable: string, pattern: string, caseless: boolea
   return undefined
 }
 
-/** A CondPattern as a function; a text says why it is not translated. Only short texts of our own are given to it. */
+/** Returns a CondPattern as a function, or a text with the reason why it is not translated. It is called only with short texts of this file. */
 function tester (text: string, caseless: boolean): ((value: string) => boolean) | string {
   const negated = text.startsWith('!')
   const pattern = negated ? text.slice(1) : text
@@ -140,7 +140,7 @@ function tester (text: string, caseless: boolean): ((value: string) => boolean) 
     return (value) => (fold(value, caseless) === wanted) !== negated
   }
   if (/^[<>]|^-[a-z]/i.test(pattern)) return `the test ${shorten(pattern)}`
-  // A repetition within a repetition may take long, even with short texts.
+  // A repetition within a repetition may take long, even on short texts.
   if (pattern.length > 100 || /[*+?}][^)]*\)[*+{]/.test(pattern)) return `the expression ${shorten(pattern)}`
   try {
     const expression = new RegExp(pattern.replace(/^(\^?)\(\?i\)/, '$1'), caseless || /^\^?\(\?i\)/.test(pattern) ? 'i' : '')

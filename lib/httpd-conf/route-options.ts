@@ -7,10 +7,10 @@ import type { Hit, Site } from './site.ts'
 import { isWebSocket } from './target.ts'
 import { noParameters } from './workers.ts'
 
-/** Which protocols: as the option `upgrade` has it. */
+/** The protocols, in the form of the option `upgrade`. */
 export type Upgrade = 'ANY' | 'NONE' | readonly string[]
 
-/** Which protocols a hit upgrades to; `undefined`: none. */
+/** Returns the protocols that a hit upgrades to; `undefined` for none. */
 export function upgradeOf ({ target, worker, rule }: Hit, site: Site, notes: Notes): Upgrade | undefined {
   if (target === false) return undefined
   if (target.scheme !== 'balancer') return readUpgrade(worker?.parameters.get('upgrade'), worker ?? rule, notes) ?? (isWebSocket(target) ? ['websocket'] : undefined)
@@ -37,8 +37,8 @@ function readUpgrade (text: string | undefined, place: Place, notes: Notes): Upg
 }
 
 /**
- * `timeout` for forwards, `idleTimeout` for tunnels. In httpd one value serves for both, and a tunnel ends after the longer of `Timeout` and the
- * upstream's; in the legacy mode it never does.
+ * Returns `timeout` for forwards, and `idleTimeout` for tunnels. In httpd one value serves for both, and a tunnel ends after the longer of
+ * `Timeout` and the upstream's; in the legacy mode it never does.
  */
 export function timeoutOptions (plain: Hit | undefined, webSocket: Hit | undefined, settings: Settings, tunnels: boolean, notes: Notes): CommonOptions {
   const { proxyTimeoutSeconds, timeoutSeconds, idleTimeoutMs, async, asyncDelayMs, fallbackToHttp } = settings
@@ -61,7 +61,7 @@ export function timeoutOptions (plain: Hit | undefined, webSocket: Hit | undefin
 
 const noPlace: Place = { line: 1, directive: '' }
 
-/** What concerns the connection and the head of a request. */
+/** Returns the options for the connection and the head of a request. */
 export function connectionOptions ({ worker }: Hit, { preserveHost, addHeaders, via }: Settings, notes: Notes): CommonOptions {
   const options: CommonOptions = {}
   if (preserveHost === true) options.preserveHost = true
@@ -88,7 +88,7 @@ export function wholeNumber (text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,9}$/.test(text) && Number(text) > 0 ? Number(text) : undefined
 }
 
-/** TLS towards an upstream: verified, unless the configuration says that it is not to be. */
+/** Returns the TLS options of an upstream: it is verified, unless the configuration disables that. */
 export function tlsOptions (rules: readonly Rule[], { tlsEngine, tlsVerify, tlsCheckName, tlsMinVersion }: Settings, notes: Notes): CommonOptions {
   for (const rule of rules) {
     if (tlsEngine !== true) notes.check(rule, 'httpd answers 500 here, since SSLProxyEngine is not On; this translation proxies')

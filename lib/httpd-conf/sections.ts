@@ -1,4 +1,4 @@
-/** The tree of sections: `<VirtualHost>`, `<Location>` and the like with what stands in them. */
+/** The tree of sections: `<VirtualHost>`, `<Location>` and others, with their content. */
 import { splitWords, type DirectiveLine } from './lexer.ts'
 import { shorten, type Notes, type Place } from './notes.ts'
 
@@ -7,17 +7,17 @@ export interface Node extends Place {
   /** The directive's or the section's name in lower case, without brackets. */
   readonly name: string
   readonly words: readonly string[]
-  /** What stands in a section; `undefined` for a directive. */
+  /** The content of a section; `undefined` for a directive. */
   readonly children: Node[] | undefined
 }
 
 const maxDepth = 32
 
-/** Builds the tree. Sections that do not close, or close what was not opened, are errors; what they hold is kept. */
+/** Builds the tree. A section without an end, or an end without a section, is an error; the content is kept. */
 export function buildTree (lines: readonly DirectiveLine[], notes: Notes): Node[] {
   const root: Node[] = []
   const open: Node[] = []
-  let skipped = 0 // sections open within one that is nested too deep
+  let skipped = 0 // open sections within one that is nested too deep
   for (const { line, directive, rest } of lines) {
     const place = { line, directive }
     if (directive.startsWith('</')) {

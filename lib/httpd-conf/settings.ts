@@ -1,4 +1,4 @@
-/** Directives that set how requests are proxied, for a server or a `<Location>`. */
+/** The directives that set how requests are proxied, for a server or a `<Location>`. */
 import { readEdit } from './header-edits.ts'
 import type { Settings } from './model.ts'
 import { shorten, type Notes } from './notes.ts'
@@ -7,7 +7,7 @@ import type { Node } from './sections.ts'
 
 type Reader = (node: Node, settings: Settings, notes: Notes) => void
 
-/** A directive of `On` and `Off`. */
+/** Returns a reader of a directive with the values `On` and `Off`. */
 function flag (set: (settings: Settings, on: boolean) => void): Reader {
   return (node, settings, notes) => {
     const on = onOff(node.words[0])
@@ -82,14 +82,14 @@ export function isSetting ({ name }: Node): boolean {
   return Object.hasOwn(readers, name)
 }
 
-/** Takes a directive; whether it was one of these. */
+/** Reads a directive. Returns true if it was one of these. */
 export function readSetting (node: Node, settings: Settings, notes: Notes): boolean {
   const reader = Object.hasOwn(readers, node.name) ? readers[node.name] : undefined
   reader?.(node, settings, notes)
   return reader !== undefined
 }
 
-/** The settings of a place within another: single values replace, edits of headers add up. */
+/** Returns the settings of a place within another: single values replace the outer ones, edits of headers are appended. */
 export function mergeSettings (outer: Settings, inner: Settings): Settings {
   const merged = { ...outer, ...inner }
   if (outer.requestEdits !== undefined) merged.requestEdits = [...outer.requestEdits, ...inner.requestEdits ?? []]

@@ -1,4 +1,4 @@
-/** A server as it serves: a virtual host with what it inherits from the main server, its rules in the order that httpd looks at them. */
+/** A server as it serves: a virtual host with what it inherits from the main server, and its rules in the order in which httpd tries them. */
 import { mergeSettings } from './settings.ts'
 import type { Balancer, Reverse, Rule, Scope, Server, Settings } from './model.ts'
 import { shorten, type Notes } from './notes.ts'
@@ -10,28 +10,28 @@ export interface Site {
   readonly server: Server
   readonly settings: Settings
   readonly scopes: readonly Scope[]
-  /** The first that takes a request decides. */
+  /** The rules; the first that takes a request decides. */
   readonly rules: readonly Rule[]
   readonly reverses: readonly Reverse[]
   readonly balancers: ReadonlyMap<string, Balancer>
   readonly workers: Workers
 }
 
-/** A rule, and where it sends what is below a prefix. */
+/** A rule, and its target for the paths below a prefix. */
 export interface Hit {
   readonly rule: Rule
-  /** `false`: it is not proxied. */
+  /** The target; `false`: not proxied. */
   readonly target: Target | false
   readonly worker: Worker | undefined
 }
 
-/** Who takes the requests below a prefix. */
+/** The rules that take the requests below a prefix. */
 export interface Outcome {
   readonly plain: Hit | undefined
   readonly webSocket: Hit | undefined
 }
 
-/** Of two balancers of one name, that of the main server. */
+/** Merges the balancers; of two with one name, the main server's stays. */
 function mergeBalancers (main: Server, server: Server, notes: Notes): Map<string, Balancer> {
   const merged = new Map([...server.balancers, ...[...main.balancers].filter(([, { members }]) => members.length > 0)])
   for (const balancer of server.balancers.values()) {
@@ -60,7 +60,7 @@ export function siteOf (main: Server, server: Server, notes: Notes): Site {
   }
 }
 
-/** Says who takes what, prefix by prefix, without going through all rules each time. */
+/** Finds the outcome for each prefix, without trying all rules each time. */
 export class Judge {
   readonly #site: Site
   readonly #rules = new Map<string, { rule: Rule, order: number }[]>()
@@ -72,12 +72,12 @@ export class Judge {
     site.scopes.forEach(({ path, settings }, order) => push(this.#scopes, path, { settings, order }))
   }
 
-  /** What is set for requests below a prefix. */
+  /** Returns the settings for requests below a prefix. */
   settingsAt (path: string): Settings {
     return this.#covering(this.#scopes, path).reduce((outer, { settings }) => mergeSettings(outer, settings), this.#site.settings)
   }
 
-  /** Who takes requests below a prefix, but for those below a longer one of `cutPoints`. */
+  /** Returns the outcome for requests below a prefix, except those below a longer one of `cutPoints`. */
   outcomeAt (path: string): Outcome {
     const skipsPlain = this.settingsAt(path).fallbackToHttp === false
     let plain: Hit | undefined
@@ -92,7 +92,7 @@ export class Judge {
         webSocketStopped ||= takes.webSocket
         continue
       }
-      // Without fallback such a target takes no plain request. The next line of ProxyPass may; behind a rewrite rule nobody does.
+      // Without fallback such a target takes no plain request. The next line of ProxyPass may take it; after a rewrite rule, no line does.
       const skipped = skipsPlain && target !== false && isWebSocket(target)
       if (plain === undefined && takes.plain && !(skipped && kind !== 'rewrite') && !(plainStopped && kind === 'rewrite')) {
         plain = this.#hit(rule, skipped ? false : target, path)
@@ -121,12 +121,12 @@ function push<T> (map: Map<string, T[]>, key: string, value: T): void {
   else list.push(value)
 }
 
-/** What a longer prefix becomes where `from` becomes `to`. */
+/** Returns a longer prefix with its beginning `from` replaced by `to`. */
 export function mapPath (from: string, to: string, path: string): string {
   return (to === '' && from.endsWith('/') ? '/' : to) + path.slice(from.length)
 }
 
-/** The prefixes at which something may change: those of rules, exceptions and settings, and those that a worker's URL stands for. */
+/** Returns the prefixes at which the outcome may change: those of rules, exceptions and settings, and those that belong to a worker's URL. */
 export function cutPoints (site: Site, notes: Notes): string[] {
   const points = new Set<string>()
   for (const { at, except } of site.rules) for (const path of [at, ...except]) points.add(path)

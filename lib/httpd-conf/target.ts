@@ -1,20 +1,20 @@
-/** Where a ProxyPass line, a rewrite rule or a member leads. */
+/** The target of a ProxyPass line, a rewrite rule or a member. */
 
 export type Scheme = 'http' | 'https' | 'ws' | 'wss' | 'balancer'
 
 export interface Target {
   readonly scheme: Scheme
-  /** `host` or `host:port`, or a balancer's name. */
+  /** The authority: `host` or `host:port`, or a balancer's name. */
   readonly authority: string
-  /** A unix socket that is dialled instead. */
+  /** The path of a unix socket, which replaces the authority for the dial. */
   readonly socketPath: string | undefined
-  /** What takes the place of the prefix. Empty where the URL has none. */
+  /** The path that replaces the prefix. Empty if the URL has none. */
   readonly path: string
 }
 
 const targetUrl = /^(?:unix:([^|\s]+)\|)?(https?|wss?|balancer):\/\/([^/?#\s]*)([^?#]*)$/i
 
-/** Takes a URL apart; a text says why it is none that can be served here. */
+/** Parses a URL; returns a text with the reason if this plugin cannot use it. */
 export function parseTarget (url: string): Target | string {
   const match = url.length > 2048 ? null : targetUrl.exec(url)
   if (match === null) {
@@ -43,7 +43,7 @@ export function isSecure ({ scheme }: Target): boolean {
   return scheme === 'https' || scheme === 'wss'
 }
 
-/** Whether both are the same server, http and ws being two ways to speak to it. */
+/** Returns true if both are the same server; http and ws count as equal. */
 export function isSameServer (a: Target, b: Target): boolean {
   return withPort(a) === withPort(b) && a.socketPath === b.socketPath && isSecure(a) === isSecure(b) &&
     (a.scheme === 'balancer') === (b.scheme === 'balancer')
@@ -55,7 +55,7 @@ function withPort (target: Target): string {
   return `${authority.replace(/:$/, '')}:${isSecure(target) ? 443 : 80}`
 }
 
-/** Where httpd joins a prefix's rest to the target's path in a way that this plugin does not. */
+/** Returns notes about paths for which httpd joins the rest of the path to the target in another way than this plugin. */
 export function joinCautions (from: string, { path, authority, scheme }: Target): string[] {
   const url = `${scheme}://${authority}${path}`
   if (path === '' && from.endsWith('/')) return [`httpd puts what follows ${from} directly behind ${url}, and answers 500; here there is a slash between them`]

@@ -1,4 +1,4 @@
-/** httpd.conf as options of the plugin. */
+/** Translates httpd.conf to options of the plugin. */
 import type { BalancerOptions, WstunnelOptions } from '../index.ts'
 import { balancerOptions } from './balancers.ts'
 import { Collector, type Collected } from './collect.ts'
@@ -12,33 +12,33 @@ import { covers } from './paths.ts'
 import { buildTree } from './sections.ts'
 import { siteOf, type Site } from './site.ts'
 
-/** What one virtual host became. */
+/** The registration that one virtual host became. */
 export interface HttpdRegistration {
-  /** For `app.register(wstunnel, options)`. */
+  /** The options for `app.register(wstunnel, options)`. */
   readonly options: WstunnelOptions
-  /** The same as `options.constraints`. */
+  /** The constraints, the same as `options.constraints`. Absent if the registration serves all hosts. */
   readonly constraints?: { readonly host: string | RegExp }
-  /** Where the virtual host begins; 1 for what stands in none. */
+  /** The line on which the virtual host begins; 1 for directives outside of any. */
   readonly line: number
 }
 
-/** A configuration of httpd as options of this plugin. */
+/** The translation of a configuration of httpd. */
 export interface HttpdTranslation {
-  /** To be registered in this order. */
+  /** The registrations, in the order in which to register them. */
   readonly registrations: readonly HttpdRegistration[]
-  /** What has to be said, in the order of the lines. */
+  /** The notes, in the order of the lines. */
   readonly notes: readonly HttpdNote[]
-  /** Where httpd listens. */
+  /** The addresses and ports on which httpd listens. */
   readonly listen: ReadonlyArray<{ readonly host?: string, readonly port: number }>
-  /** As it was given. */
+  /** The `filename` that was given to `fromHttpdConf()`. */
   readonly filename?: string
 }
 
-/** More lines than that in one server are none that a person wrote. */
+/** The maximum number of rules of one server; no person writes more. */
 const maxRules = 2000
 const maxEvaluations = 20_000
 
-/** Which lines an entry comes from. */
+/** The lines from which an entry was made. */
 const origins = new WeakMap<object, readonly number[]>()
 
 export function originOf (entry: object): readonly number[] {
@@ -46,10 +46,11 @@ export function originOf (entry: object): readonly number[] {
 }
 
 /**
- * Translates a configuration of httpd: `for (const { options } of fromHttpdConf(text).registrations) await app.register(wstunnel, options)`.
- * Every line is translated, needs nothing, or is in the notes.
- * @param options.filename is only handed on, for `toModule()`
- * @throws TypeError where `text` is no string
+ * Translates a configuration of httpd: `for (const { options } of fromHttpdConf(text).registrations) await app.register(wstunnel,
+ * options)`.
+ * Every line is translated, needs nothing, or has a note.
+ * @param options.filename the name of the file, kept for `toModule()`
+ * @throws TypeError if `text` is no string
  */
 export function fromHttpdConf (text: string, { filename }: { filename?: string } = {}): HttpdTranslation {
   if (typeof text !== 'string') throw new TypeError('fromHttpdConf: expected the text of a configuration')
@@ -101,11 +102,11 @@ function noteDead ({ main, virtualHosts }: Collected, used: ReadonlySet<Rule>, n
   }
 }
 
-/** Where httpd listens on a port that is no virtual host's, the main server serves it, and that has no place beside virtual hosts here. */
+/** Notes that httpd serves the main server on a port without a virtual host: it has no place beside virtual hosts here. */
 function noteMainServer ({ main, virtualHosts, listenLines }: Collected, notes: Notes): void {
   if (virtualHosts.length === 0 || main.passes.length + main.locations.length + main.rewrites.length === 0) return
   const ports = virtualHosts.flatMap(({ addresses }) => addresses.map((address) => /:(\d+)$/.exec(address)?.[1]))
-  if (ports.includes(undefined)) return // on every port
+  if (ports.includes(undefined)) return // a virtual host without a port covers all ports
   for (const { place, port } of listenLines) {
     if (!ports.includes(String(port))) notes.check(place, 'in httpd the lines outside of all virtual hosts serve this port; here they serve only within virtual hosts')
   }
@@ -140,17 +141,18 @@ function registrationsOf (listed: readonly Host[], main: Server, notes: Notes): 
     }
     if (host.entries.length === 0) notes.check(host.server, 'there is nothing in this virtual host that is proxied')
   })
-  // Without constraints it would take what another host does not, and a longer path of its own before a shorter one of theirs.
+  // Without constraints it would take requests that another host does not take, and its own longer paths before shorter ones of other
+  // hosts.
   if (fallback !== undefined && fallback.entries.length > 0) defaults.add(register(fallback, otherNamesExpression(hosts.filter((host) => host !== fallback))))
   return registrations
 }
 
-/** How much room there is in find-my-way, which has one bit for each of the routes that constraints tell apart. */
+/** The room in find-my-way, which has one bit for each of the routes that constraints tell apart. */
 class Router {
   static readonly most: number = 31
   readonly #routes = new Map<string, number>()
 
-  /** Whether a host's routes find room; if so they take it. */
+  /** Returns true, and takes the room, if a host's routes fit. */
   takes ({ entries }: Host): boolean {
     const own = new Map<string, number>()
     for (const { options: { path } } of entries) own.set(path, entries.filter(({ options }) => covers(options.path, path)).length)
@@ -162,17 +164,17 @@ class Router {
 
 const defaults = new WeakSet<HttpdRegistration>()
 
-/** Whether a registration is the one for the hosts that no other has a name for. */
+/** Returns true if a registration serves the hosts that no other registration names. */
 export function isDefault (registration: HttpdRegistration): boolean {
   return defaults.has(registration)
 }
 
-/** Options as a text, to compare them; functions by what they do. */
+/** Returns options as a text for comparison; functions by their statements. */
 function textOf (value: unknown): string {
   return JSON.stringify(value, (_, part: unknown) => typeof part === 'function' ? statementsOf(part) : part)
 }
 
-/** What a host does, as a text: its entries, and the balancers that they lead to. */
+/** Returns the behaviour of a host as a text: its entries, and the balancers that they use. */
 function signatureOf ({ server, entries, balancers }: Host): string {
   const used = entries.flatMap(({ options: { upstream } }) => balancers.get(balancerName(upstream) ?? '') ?? [])
   const members = used.map(({ members, parameters }) => [[...parameters], members.map(({ url, parameters }) => [url, [...parameters]])])
@@ -184,7 +186,7 @@ function balancerName (upstream: unknown): string | undefined {
   return typeof upstream === 'string' ? /^balancer:\/\/([^/]+)/.exec(upstream)?.[1] : undefined
 }
 
-/** The balancers of all registrations: a name stands for the whole server. */
+/** The balancers of all registrations: a name is unique on the whole server. */
 class Balancers {
   readonly #notes: Notes
   readonly #main: Server | undefined
@@ -195,7 +197,7 @@ class Balancers {
     this.#main = main
   }
 
-  /** Those that a host's entries lead to, and what their names become. */
+  /** Returns the balancers that a host's entries use, and the new names of those balancers. */
   of ({ server, entries, balancers }: Host): { own: Record<string, BalancerOptions>, names: Map<string, string> } {
     const own: Record<string, BalancerOptions> = {}
     const names = new Map<string, string>()
@@ -217,7 +219,7 @@ class Balancers {
 
 const ownOfEntries: ReadonlySet<string> = new Set(['path', 'upstream', 'upgrade', 'fallbackToHttp'])
 
-/** A registration's options: what all entries have in common stands at the top. */
+/** Returns a registration's options: those that all entries share are at the top. */
 function optionsOf (host: Host, constraints: { host: RegExp } | undefined, balancers: Balancers): WstunnelOptions {
   const { own, names } = balancers.of(host)
   const proxied = host.entries.filter(({ options }) => options.upstream !== false)

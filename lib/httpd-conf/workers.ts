@@ -1,6 +1,6 @@
 /**
- * Workers: what httpd keeps the parameters of a target under. Each has a URL, and a request belongs to the one with the longest URL that its own
- * begins with, as text, whichever ProxyPass line it came by.
+ * Workers: httpd keeps the parameters of targets by them. Each has a URL; a request belongs to the worker with the longest URL that the
+ * request's URL begins with, as text, whichever ProxyPass line chose the target.
  */
 import type { Notes, Place } from './notes.ts'
 import type { Parameters } from './parameters.ts'
@@ -12,16 +12,16 @@ export interface Worker extends Place {
 
 export const noParameters: Parameters = new Map()
 
-/** As many as a server's lines are translated. */
+/** The maximum number of workers: as many as a server's lines are translated. */
 const maxWorkers = 2000
 
-/** The workers of a server, found by their URLs. */
+/** The workers of a server, by their URLs. */
 export class Workers {
   readonly #byUrl = new Map<string, Worker>()
 
-  /** A target's worker. One whose URL the new one begins with is shared, and the new parameters are ignored. */
+  /** Adds a target's worker. If a worker has a URL with which the new one begins, the two share it, and the new parameters are ignored. */
   add (url: string, parameters: Parameters, place: Place, notes: Notes): void {
-    if (this.#byUrl.size >= maxWorkers) return // the lines that would use it are left out as well
+    if (this.#byUrl.size >= maxWorkers) return // the translation also leaves out the lines that would use it
     const shared = this.find(url)
     if (shared === undefined) {
       this.#byUrl.set(url, { ...place, url, parameters })
@@ -33,12 +33,12 @@ export class Workers {
     }
   }
 
-  /** Sets parameters of a worker of exactly this URL, as a `<Proxy>` section does. */
+  /** Sets the parameters of a worker of exactly this URL, as a `<Proxy>` section does. */
   set (url: string, parameters: Parameters, place: Place): void {
     this.#byUrl.set(url, { ...place, url, parameters: new Map([...this.#byUrl.get(url)?.parameters ?? [], ...parameters]) })
   }
 
-  /** The worker of a request for this URL. */
+  /** Returns the worker of a request for this URL. */
   find (url: string): Worker | undefined {
     for (let end = url.length; end > 0; end--) {
       const found = this.#byUrl.get(url.slice(0, end))
@@ -51,7 +51,7 @@ export class Workers {
     return this.#byUrl.values()
   }
 
-  /** Of two of one URL, that of the main server. */
+  /** Merges workers; of two with one URL, the main server's stays. */
   static merged (base: Workers, own: Workers): Workers {
     const both = new Workers()
     for (const worker of [...base, ...own]) if (!both.#byUrl.has(worker.url)) both.#byUrl.set(worker.url, worker)

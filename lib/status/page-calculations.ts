@@ -1,6 +1,6 @@
 /**
- * The part of the page's script that knows no document: numbers as text, the history that this page keeps, rates, quantiles and
- * the lines of charts. JavaScript, checked by its JSDoc types in the tests, which also run it.
+ * The part of the page's script that does not use the document: numbers as text, the page's history, rates, quantiles and the lines of
+ * charts. JavaScript; the tests check its JSDoc types and run it.
  */
 export const calculations: string = String.raw`
 /** How far back charts go, in milliseconds. */

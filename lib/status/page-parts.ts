@@ -1,4 +1,4 @@
-/** The parts of the page that its script makes: elements, rows, bars, and tiles with their charts. JavaScript. */
+/** The script's functions for parts of the page: elements, rows, bars, and tiles with their charts. JavaScript. */
 export const parts: string = String.raw`
 const SVG = 'http://www.w3.org/2000/svg'
 const WIDTH = 300

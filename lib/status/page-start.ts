@@ -1,4 +1,4 @@
-/** The end of the page's script: what the user may change, and the beginning. JavaScript. */
+/** The end of the page's script: the user's actions, and the start. JavaScript. */
 export const start: string = String.raw`
 const dialog = /** @type {HTMLDialogElement} */ (byId('change'))
 const weight = /** @type {HTMLInputElement} */ (byId('weight'))

@@ -1,4 +1,4 @@
-/** The page's looks: light and dark, wide and narrow. On a narrow screen each row of a table is a small card. */
+/** The styles of the page: light and dark, wide and narrow. On a narrow screen each row of a table is a small card. */
 export const style: string = `
 :root {
   --bg: #f5f7f6; --card: #fff; --ink: #17211e; --soft: #5a6864; --line: #dfe6e3; --tint: #e6f2ef; --accent: #0b6b5d; --on: #fff;

@@ -1,4 +1,4 @@
-/** The part of the page's script that asks the server and fills the page. JavaScript. */
+/** The part of the page's script that polls the server and fills the page. JavaScript. */
 export const view: string = String.raw`
 /** Between two questions, and for an answer, in milliseconds. */
 const POLL = 2000

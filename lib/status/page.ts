@@ -7,10 +7,10 @@ import { start } from './page-start.ts'
 import { style } from './page-style.ts'
 import { view } from './page-view.ts'
 
-/** The script as it is sent: the calculations, which know no document, the parts of the page, what fills them, and what begins. */
+/** The script as it is sent: the calculations, which do not use the document, the parts of the page, the view, and the start. */
 export const script: string = `(function () {\n'use strict'\n${calculations}${parts}${view}${start}})()\n`
 
-/** By hashes, so that no other script or style runs; Trusted Types, so that ours cannot write markup. */
+/** The policy allows scripts and styles by hash, so that no others run; Trusted Types keep our script from writing markup. */
 export const securityPolicy: string = [
   "default-src 'none'",
   `script-src '${hashOf(script)}'`,
@@ -28,7 +28,10 @@ function hashOf (text: string): string {
   return `sha256-${createHash('sha256').update(text).digest('base64')}`
 }
 
-/** @param nonce what the page sends with its actions; `undefined` where it has none */
+/**
+ * Returns the page.
+ * @param nonce the nonce of the page's actions; `undefined` for a page without actions
+ */
 export function writePage (nonce: string | undefined): string {
   const meta = nonce === undefined ? '' : `<meta name="wstunnel-nonce" content="${nonce}">\n`
   return `<!doctype html>
