@@ -38,7 +38,6 @@ const answered: Record<string, string> = {
   'balancer/options.ts': 'types and their documentation, no code',
   'balancer/resolve-options.ts': 'one pass over one shape, members by hand and by DNS',
   'errors.ts': 'every error of the plugin with its status, and the one map from causes to them',
-  'proxy/pooled-request.ts': 'one request at a pool, from its turn to its end, which undici calls back at every step of',
   'proxy/forward.ts': 'one exchange from its beginning to its one end; recorders will take its counters',
   'proxy/upgrade.ts': 'one machine: the phases of an upgrade in their order, with the one place that writes the phase'
 }

@@ -1,6 +1,6 @@
 /**
- * A selection: the candidates for one exchange, the chosen member, and the next one after a failure. httpd:
- * `ap_proxy_balancer_get_best_worker`, `find_session_route`.
+ * A selection: the candidates for one exchange, the chosen member, and the next one after a failure.
+ * httpd: `ap_proxy_balancer_get_best_worker`, `find_session_route`.
  */
 import type { FastifyRequest } from 'fastify'
 import { whenRejected } from '../config/user-function.ts'

@@ -170,8 +170,8 @@ export interface CommonOptions {
   /** Ends a tunnel after this time without a byte in either direction. Default: 0, never. httpd: ProxyWebsocketIdleTimeout. */
   idleTimeout?: Duration
   /**
-   * How long the plugin waits for a connection to the upstream, TLS included; then the exchange is a 504. 0: no limit. Default: 10s. httpd:
-   * `connectiontimeout=`.
+   * How long the plugin waits for a connection to the upstream, TLS included; then the exchange is a 504. 0: no limit. Default: 10s.
+   * httpd: `connectiontimeout=`.
    */
   connectTimeout?: Duration
   /**
@@ -199,8 +199,8 @@ export interface CommonOptions {
   /** The fields that describe the client to the upstream. Default: `'x-forwarded'`. httpd: ProxyAddHeaders. */
   forwarded?: ForwardedMode
   /**
-   * Adds the `Via` field in both directions (RFC 9110, 7.6.3). `'full'` adds the software's name; `'block'` removes the field. Default:
-   * `'off'`. httpd: ProxyVia.
+   * Adds this server to the `Via` field in both directions (RFC 9110, 7.6.3). `'full'` adds a comment, too; `'block'` removes the field;
+   * `'off'` does not change it. Default: `'off'`. httpd: ProxyVia.
    */
   via?: 'off' | 'on' | 'full' | 'block'
   /**

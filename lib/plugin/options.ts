@@ -15,8 +15,8 @@ export interface WstunnelOptions extends RouteOptions {
   limits?: Limits & {
     /**
      * A store that counts `maxTunnelsPerClient` over all instances that share it, such as `redisLeases(client)` of
-     * `fastify-wstunnel/redis`. It is asked after the limits of this instance; without an answer within 250 ms only these apply. Default:
-     * none.
+     * `fastify-wstunnel/redis`. It is asked after the limits of this instance; without an answer within 250 ms only these apply.
+     * Default: none.
      */
     store?: LeaseStore
   }
