@@ -28,7 +28,10 @@ export interface MemberDefaults extends MemberConnection {
   loadFactor?: number
   /** The member's set, 0 to 99. The balancer chooses among the lowest set that has a usable member. Default: 0. httpd: `lbset=`. */
   lbSet?: number
-  /** The maximum number of exchanges at a time, tunnels included; beyond it the balancer chooses another member. Default: none. httpd: `max=`. */
+  /**
+   * The maximum number of exchanges at a time, tunnels included; beyond it the balancer chooses another member, or the exchange is a 503.
+   * 0 is an error. Default: none. httpd: `max=`.
+   */
   max?: number
   /**
    * The initial status, as letters, each with an optional `+`: `D` disabled, `S` stopped, `I` never put in error, `R` spare, `H` hot
@@ -78,9 +81,9 @@ export interface HealthCheckOptions {
   interval?: Duration
   /** How long a whole probe may take, above 0; a longer one fails. Default: 5s. */
   timeout?: Duration
-  /** The number of passes in a row that make a member healthy again. Default: 1. httpd: `hcpasses=`. */
+  /** The number of passes in a row that make a member healthy again, at least 1. Default: 1. httpd: `hcpasses=`. */
   passes?: number
-  /** The number of failures in a row that make a member unhealthy. Default: 1. httpd: `hcfails=`. */
+  /** The number of failures in a row that make a member unhealthy, at least 1. Default: 1. httpd: `hcfails=`. */
   fails?: number
   /** The statuses that pass, as numbers and ranges: `[200, '300-399']`. Default: 200 to 399. */
   status?: ReadonlyArray<number | string>
@@ -111,13 +114,16 @@ export interface BalancerOptions {
   stickyCookie?: StickyCookie
   /** The members, one by one or by DNS. httpd: BalancerMember. */
   members: readonly MemberOptions[] | DnsMembers
-  /** How long a failed member is left out; each failure in a row doubles it, up to eight times. Default: 60s. httpd: `retry=`. */
+  /**
+   * How long a failed member is left out; each failure in a row doubles the time, up to eight times. 0: it takes part again at once.
+   * Default: 60s. httpd: `retry=`.
+   */
   retry?: Duration
   /** The statuses that put a member in error; the client still gets the response. Default: none. httpd: `failonstatus=`. */
   failOnStatus?: readonly number[]
   /** Puts a member in error if its response does not come within `timeout`. Default: false. httpd: `failontimeout=`. */
   failOnTimeout?: boolean
-  /** The maximum number of other members tried for one exchange. Default: all. httpd: `maxattempts=`. */
+  /** The maximum number of other members tried for one exchange; 0: none. Default: all. httpd: `maxattempts=`. */
   maxAttempts?: number
   /** Refuses a session whose member is down (503) instead of choosing another one. Default: false. httpd: `nofailover=`. */
   noFailover?: boolean

@@ -64,23 +64,27 @@ export interface TunnelOutcome {
 
 /** The limits of a server. */
 export interface Limits {
-  /** The maximum number of live tunnels of the whole server; beyond it an upgrade is a 503. Default: 10,000. */
+  /** The maximum number of tunnels and handshakes of the whole server; beyond it an upgrade is a 503. 0: every upgrade is. Default: 10,000. */
   maxTunnels?: number
   /**
-   * The maximum number of live tunnels of one client; beyond it an upgrade is a 429. A client is an IPv4 address, or the /64 of an IPv6
-   * address. Default: none.
+   * The maximum number of tunnels and handshakes of one client; beyond it an upgrade is a 429. A client is an IPv4 address, or the /64 of
+   * an IPv6 address. 0: every upgrade is refused. Default: none.
    */
   maxTunnelsPerClient?: number
-  /** The maximum number of live tunnels of one upstream; beyond it an upgrade is a 503. Default: none. */
+  /**
+   * The maximum number of tunnels and handshakes of one upstream of one entry; beyond it an upgrade is a 503. 0: every upgrade is.
+   * Default: none.
+   */
   maxTunnelsPerUpstream?: number
   /**
    * The maximum number of forwards of the whole server, including those that wait for their turn or a connection; beyond it a forward is a
-   * 503. Default: 10,000.
+   * 503. 0: every forward is. Default: 10,000.
    */
   maxForwards?: number
   /**
    * The maximum number of connections that carry forwards to one upstream of one entry. Beyond it a balancer tries another member; if there
-   * is none, forwards wait in order, at most `timeout`, and then get a 503. Default: 1,024. httpd: `max=`, `acquire=`.
+   * is none, forwards wait in order, at most `timeout`, and then get a 503. 0: every forward waits that long. Default: 1,024.
+   * httpd: `max=`, `acquire=`.
    */
   maxConnectionsPerUpstream?: number
   /**
@@ -95,7 +99,7 @@ export interface Limits {
 
 /** The source of trace spans for attempts at upstreams, such as `tracing()` of `fastify-wstunnel/otel`. */
 export interface Tracing {
-  /** The client's headers that are dropped, by lower-case name: each attempt writes its own. */
+  /** The client's headers that are dropped, by name: each attempt writes its own. */
   readonly fields: readonly string[]
   /**
    * Called when an attempt begins, in the context of its request. An error that it, or the returned attempt, throws is logged and changes
@@ -170,8 +174,8 @@ export interface CommonOptions {
   /** Ends a tunnel after this time without a byte in either direction. Default: 0, never. httpd: ProxyWebsocketIdleTimeout. */
   idleTimeout?: Duration
   /**
-   * How long the plugin waits for a connection to the upstream, TLS included; then the exchange is a 504. 0: no limit. Default: 10s.
-   * httpd: `connectiontimeout=`.
+   * How long the plugin waits for a connection to the upstream, TLS included; then the exchange is a 504.
+   * 0: only the system's limit applies. Default: 10s. httpd: `connectiontimeout=`.
    */
   connectTimeout?: Duration
   /**
