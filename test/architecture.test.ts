@@ -47,6 +47,9 @@ const touched: Record<string, Record<string, string>> = {
   'cli/main.ts': { 'process.exitCode =': 'documented; the process is its own' },
   'compat/node24-upgrade-callback.ts': { 'server.shouldUpgradeCallback =': 'an option of the constructor, which is not ours to call' },
   'downstream/front-http1.ts': { 'response.statusCode =': 'documented' },
+  'http2/extended-connect.ts': { 'Object.defineProperty(request)': 'its method is GET for the router and hooks; its headers still say CONNECT' },
+  'http2/front-http2.ts': { 'response.statusCode =': 'documented' },
+  'http2/no-success.ts': { 'Object.defineProperty(response)': 'whoever answers, a success would open the tunnel' },
   'downstream/upgrade-listener.ts': { 'socket.allowHalfOpen =': 'documented; https and http2 servers have no option for it' },
   'plugin/entry-routes.ts': { 'request.params =': 'the parameters of the entry that decides, where the router found it by a more specific pattern' },
   'plugin/routes.ts': {

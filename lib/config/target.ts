@@ -27,6 +27,8 @@ export interface TunnelInfo {
   readonly client: string
   /** The protocol that was switched to, such as `websocket`. */
   readonly protocol: string
+  /** The version of HTTP by which the client asked for it: `1.1` or `2.0`. */
+  readonly httpVersion: string
   /** Milliseconds since the epoch. */
   readonly openedAt: number
   /** Milliseconds since the switch. */

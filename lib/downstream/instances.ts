@@ -54,6 +54,11 @@ export function isInCharge (peers: readonly Instance[], instance: Instance): boo
   return instance.routing === current?.routing
 }
 
+/** Whether an instance has what comes to its server. */
+export function hasServer (server: Server, instance: Instance): boolean {
+  return isInCharge(instances.get(server)?.peers ?? [], instance)
+}
+
 /** Whether nobody else hears of upgrades. */
 export function isAlone (server: Server): boolean {
   const peers = instances.get(server)?.peers ?? []

@@ -19,6 +19,8 @@ export interface TunnelFacts {
   /** The client's address. */
   readonly client: string
   readonly protocol: string
+  /** Of the client's HTTP. */
+  readonly httpVersion: string
   readonly slot: TunnelSlot
   readonly clientTracker: FrameTracker | undefined
   readonly upstreamTracker: FrameTracker | undefined
@@ -70,6 +72,7 @@ export class TunnelSession implements TunnelInfo, TunnelOwner, Drainable {
   get upstream (): string { return this.#facts.upstream.label }
   get client (): string { return this.#facts.client }
   get protocol (): string { return this.#facts.protocol }
+  get httpVersion (): string { return this.#facts.httpVersion }
   get age (): number { return monotonicNow() - this.#startedAt }
   get state (): 'active' | 'suspended' { return this.#suspended ? 'suspended' : 'active' }
   get bytesFromClient (): number { return this.#tunnel.client.bytes }
@@ -82,8 +85,8 @@ export class TunnelSession implements TunnelInfo, TunnelOwner, Drainable {
 
   /** What is shown where a tunnel is printed or serialised. */
   toJSON (): Record<string, unknown> {
-    const { id, route, upstream, client, protocol, openedAt, age, state, bytesFromClient, bytesFromUpstream } = this
-    return { id, route, upstream, client, protocol, openedAt, age, state, bytesFromClient, bytesFromUpstream }
+    const { id, route, upstream, client, protocol, httpVersion, openedAt, age, state, bytesFromClient, bytesFromUpstream } = this
+    return { id, route, upstream, client, protocol, httpVersion, openedAt, age, state, bytesFromClient, bytesFromUpstream }
   }
 
   /** @internal Begins to copy, the bytes that came too early first. */

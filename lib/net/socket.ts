@@ -1,7 +1,8 @@
 /** What sockets have in common, whoever dialled or accepted them. */
 import type { Socket } from 'node:net'
 import type { EventEmitter } from 'node:events'
-import type { Duplex, Readable } from 'node:stream'
+import type { ServerHttp2Stream } from 'node:http2'
+import { addAbortSignal, type Duplex, type Readable } from 'node:stream'
 
 /** Listens where nobody else does, or not yet: an 'error' without a listener would end the process. */
 export function ignoreErrors (stream: EventEmitter): void {
@@ -12,7 +13,9 @@ function ignore (): void {}
 
 /** Asks for TCP keep-alive, where a connection can have it; 0 is none. */
 export function keepAlive (stream: Duplex, ms: number): void {
-  if (ms > 0) (stream as Partial<Pick<Socket, 'setKeepAlive'>>).setKeepAlive?.(true, ms)
+  if (ms === 0) return
+  const connection = isHttp2Stream(stream) ? stream.session?.socket : stream
+  ;(connection as Partial<Pick<Socket, 'setKeepAlive'>> | undefined)?.setKeepAlive?.(true, ms)
 }
 
 /**
@@ -23,6 +26,25 @@ export function restartReading (stream: Readable): void {
   stream.push('')
 }
 
+/** Whether this is one stream of many on a connection of HTTP/2. */
+export function isHttp2Stream (stream: Duplex): stream is ServerHttp2Stream {
+  return 'rstCode' in stream
+}
+
+/** Whether the other end has reset a stream of HTTP/2. Node tells of some codes by no error, and of our own resets in the same way. */
+export function isStreamReset (stream: Duplex): boolean {
+  return isHttp2Stream(stream) && (stream.rstCode ?? 0) !== 0
+}
+
+const aborted = AbortSignal.abort()
+
+/** Destroys a connection; of a stream of HTTP/2, in a way that its peer does not take for an end. */
+export function destroy (stream: Duplex): void {
+  // RST_STREAM(CANCEL), as RFC 8441, 5 has it. Node's `close(code)` sends END_STREAM before it, and its `destroy()` NO_ERROR.
+  if (isHttp2Stream(stream) && !stream.destroyed) addAbortSignal(aborted, stream)
+  else stream.destroy()
+}
+
 /** Closes a connection with a reset where its outgoing leg is TCP, or TLS over a socket that we dialled; others just so. */
 export function reset (stream: Duplex, transport: Duplex = stream): void {
   try {
@@ -31,5 +53,5 @@ export function reset (stream: Duplex, transport: Duplex = stream): void {
   } catch {
     // a TLS stream or a unix socket: destroyed below
   }
-  stream.destroy()
+  destroy(stream)
 }

@@ -4,6 +4,7 @@ import { balancersSchema } from '../balancer/options-schema.ts'
 import { anyObject, anything, count, duration, flag, func, hook, maybe, oneOf, some, strictObject, text } from '../config/schema.ts'
 import { tlsOptionNames } from '../config/tls-options.ts'
 import { expectedUpstream } from '../config/upstream-url.ts'
+import { http2Schema } from '../http2/options.ts'
 import { durationDefaults, limitDefaults } from './option-defaults.ts'
 
 export const expectedMethods = 'methods that Node parses, in upper case, but not CONNECT and TRACE'
@@ -57,6 +58,7 @@ export const topOnly: Record<string, TSchema> = {
   prefix: text("Fastify's prefix"),
   drainTimeout: duration,
   balancers: balancersSchema,
+  http2: http2Schema,
   healthPath: text("a path such as '/health'"),
   routes: maybe(Type.Array(strictObject(common, 'an object'), { description: 'an array of routes' }))
 }

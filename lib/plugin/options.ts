@@ -2,6 +2,7 @@
 import type { BalancerConfig, BalancerOptions } from '../balancer/options.ts'
 import type { Duration } from '../config/duration.ts'
 import type { CommonOptions, LeaseStore, Limits, Target } from '../config/target.ts'
+import type { Http2Options, Http2Settings } from '../http2/options.ts'
 
 /** One ProxyPass line. */
 export interface RouteOptions extends CommonOptions {
@@ -26,6 +27,8 @@ export interface WstunnelOptions extends RouteOptions {
   balancers?: Readonly<Record<string, BalancerOptions>>
   /** A path that tells, as JSON, whether the server is ready, draining, and how many members are up: 200 or 503. Default: none. */
   healthPath?: string
+  /** WebSockets over HTTP/2 (RFC 8441), on a server with `http2: true`. One for the whole server: registrations that have it say the same. httpd: `H2WebSockets`. Default: none. */
+  http2?: Http2Options
   /** How long `close()` lets tunnels and forwards go on. Default: 10s. */
   drainTimeout?: Duration
 }
@@ -35,6 +38,8 @@ export interface Config {
   readonly targets: readonly Target[]
   readonly balancers: readonly BalancerConfig[]
   readonly healthPath: string | undefined
+  /** `undefined` where the registration does not say. */
+  readonly http2: Http2Settings | undefined
   /** Milliseconds. */
   readonly drainTimeout: number
   /** What is allowed but hardly meant: for the log. */

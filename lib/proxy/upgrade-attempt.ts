@@ -1,6 +1,8 @@
 /** One attempt of an upgrade at one upstream: counted there as pending, traced, and timed. */
+import { randomBytes } from 'node:crypto'
 import type { TracedAttempt } from '../config/target.ts'
-import { fieldValue } from '../http/header-list.ts'
+import { fieldValue, type HeaderList } from '../http/header-list.ts'
+import { isHttp2 } from '../http/version.ts'
 import { monotonicNow } from '../net/clock.ts'
 import { Http1Exchange, type Http1ExchangeOwner } from '../upstream/http1-exchange.ts'
 import type { Choice, Upstream } from '../upstream/upstream.ts'
@@ -37,7 +39,8 @@ export class UpgradeAttempt {
     const { upstream } = this
     const method = request.raw.method as string
     this.#traced = target.tracing?.start(request, { kind: 'upgrade', route: target.route, upstream: upstream.label, resend })
-    const { path, headers } = buildUpstreamRequest(request, target, this.choice, matched, false, false, this.#traced)
+    const { path, headers: built } = buildUpstreamRequest(request, target, this.choice, matched, false, false, this.#traced)
+    const headers = token === 'websocket' && isHttp2(request.raw) ? withOwnKey(built) : built
     this.#exchange = new Http1Exchange({
       dialOptions: upstream.dialOptions,
       head: serialiseUpgrade(method, path, headers, token),
@@ -78,4 +81,10 @@ export class UpgradeAttempt {
     if (this.#isPending) this.upstream.counters.pending--
     this.#isPending = false
   }
+}
+
+/** A client of HTTP/2 has no key (RFC 8441, 5.1): the upstream is asked with one of ours, and proves that it has understood. */
+function withOwnKey (headers: HeaderList): string[] {
+  const others = headers.filter((_, i) => (headers[i - i % 2] as string).toLowerCase() !== 'sec-websocket-key')
+  return [...others, 'Sec-WebSocket-Key', randomBytes(16).toString('base64')]
 }

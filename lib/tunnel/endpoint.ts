@@ -7,6 +7,7 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { releaseOnceWritten, type Written } from '../net/buffer-release.ts'
+import { isStreamReset } from '../net/socket.ts'
 import { nobody, onReadReaderOf, type Reader } from '../net/onread-reader.ts'
 
 export type EndpointName = 'client' | 'upstream'
@@ -152,8 +153,12 @@ function onError (this: Stream, error: Error): void {
 
 function onClose (this: Stream): void {
   const side = this[kEndpoint]
-  if (side?.closed === false) side.tunnel.endpointClosed(side)
+  if (side?.closed !== false) return
+  if (isStreamReset(this)) side.tunnel.endpointFailed(side, streamReset)
+  side.tunnel.endpointClosed(side)
 }
+
+const streamReset: NodeJS.ErrnoException = Object.assign(new Error('the stream was reset'), { code: 'ECONNRESET' })
 
 /** Whether bytes wait for this side, and none of them was drained for `stall` milliseconds, as far as calls like this one could see. */
 export function isStalled (side: TunnelEndpoint, stall: number, now: number): boolean {

@@ -5,7 +5,7 @@
 import type { Duplex } from 'node:stream'
 import type { Written } from '../net/buffer-release.ts'
 import { monotonicNow } from '../net/clock.ts'
-import { keepAlive, reset } from '../net/socket.ts'
+import { destroy, isHttp2Stream, keepAlive, reset } from '../net/socket.ts'
 import { passUntilBoundary, requestClose } from './close-injection.ts'
 import {
   attach, detach, type EndpointName, type EndpointOwner, isStalled, pass, stopReading, type Tracker, TunnelEndpoint
@@ -123,8 +123,8 @@ export class Tunnel implements EndpointOwner {
   /** Ends the tunnel at once. Nothing that waits to be written is waited for. */
   kill (reason: Exclude<TunnelReason, `${EndpointName}_${string}` | 'error'>, error?: Error): void {
     this.#end({ reason, by: 'proxy', error })
-    destroy(this.client)
-    destroy(this.upstream)
+    destroy(this.client.stream)
+    destroy(this.upstream.stream)
   }
 
   /**
@@ -163,12 +163,13 @@ export class Tunnel implements EndpointOwner {
     this.#firstEnd ??= side.name
     this.#beginHalfClose()
     side.peer.stream.end()
+    if (side === this.upstream && this.client.tracker?.closing === true && this.upstream.tracker?.closing === true) finish(this.client.stream)
   }
 
   /** @internal */
   endpointFailed (side: TunnelEndpoint, error: NodeJS.ErrnoException): void {
     // After one side has ended in good order, a reset is only how the rest of it went away.
-    const reset = error.code === 'ECONNRESET' || error.code === 'EPIPE' || error.code === 'ECONNABORTED'
+    const reset = resets.has(error.code)
     if (reset && this.#firstEnd !== undefined) this.#end({ reason: `${this.#firstEnd}_close`, by: this.#firstEnd, error: undefined })
     else if (reset) this.#end({ reason: `${side.name}_reset`, by: side.name, error: undefined })
     else this.#end({ reason: 'error', by: side.name, error })
@@ -176,7 +177,7 @@ export class Tunnel implements EndpointOwner {
     // What had arrived before the error, and waited for the other side to take more. Node 26 gives it piece by piece.
     stopReading(side)
     for (let rest: Buffer | null = side.stream.read(); rest !== null; rest = side.stream.read()) this.endpointRead(side, rest)
-    destroy(side)
+    destroy(side.stream)
     dismiss(side.peer, reset ? 'reset' : 'destroy')
   }
 
@@ -212,7 +213,7 @@ function dismiss (side: TunnelEndpoint, how: 'reset' | 'destroy'): void {
   side.pendingClose = how
   side.discarding = true
   const { stream } = side
-  const leave = (): void => how === 'reset' ? reset(side.stream, side.transport) : destroy(side)
+  const leave = (): void => how === 'reset' ? reset(side.stream, side.transport) : destroy(side.stream)
   if (stream.writableLength === 0 || stream.destroyed) leave()
   else if (stream.writableEnded) stream.once('finish', leave)
   else stream.write(nothing, leave) // not at 'drain', which comes only after more than a high-water mark
@@ -220,6 +221,15 @@ function dismiss (side: TunnelEndpoint, how: 'reset' | 'destroy'): void {
 
 const nothing = Buffer.alloc(0)
 
-function destroy (side: TunnelEndpoint): void {
-  side.stream.destroy()
+/** How Node tells of a connection that was reset, and of a stream of HTTP/2, by the other end or by us. */
+const resets: ReadonlySet<string | undefined> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ERR_HTTP2_STREAM_ERROR', 'ABORT_ERR'])
+
+/**
+ * Both sides of a WebSocket have said their last. Firefox then leaves its half of a stream of HTTP/2 open for ever: RST_STREAM(NO_ERROR), behind our own
+ * end, closes it (RFC 9113, 8.1).
+ */
+function finish (stream: Duplex): void {
+  if (!isHttp2Stream(stream)) return
+  if (stream.writableFinished) stream.close()
+  else stream.once('finish', () => stream.close())
 }
