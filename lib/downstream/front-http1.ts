@@ -20,6 +20,7 @@ type Stream = Duplex & { [kFront]?: Http1Front | undefined }
 /** The client's socket: early bytes are kept up to a limit, and its leaving is noticed. */
 export class Http1Front implements Front {
   readonly stream: Stream
+  readonly transport: Duplex
   readonly status: 101 = 101
   #watcher: FrontWatcher | undefined = undefined
   #limit = 0
@@ -29,6 +30,7 @@ export class Http1Front implements Front {
   /** @param head bytes behind the request's head, read by Node's parser */
   constructor (stream: Duplex, head: Buffer) {
     this.stream = stream
+    this.transport = stream
     this.#early = head.length > 0 ? [head] : [] // an empty one is a part of all that was read with the request, and would keep that
     this.#size = head.length
   }

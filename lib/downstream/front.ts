@@ -15,6 +15,8 @@ export interface FrontWatcher {
 export interface Front {
   /** What the tunnel copies. */
   readonly stream: Duplex
+  /** The connection under it, shared with other streams where that is HTTP/2; `undefined` where nothing is known of it. */
+  readonly transport: Duplex | undefined
   /** The status that the request completes with after the switch. */
   readonly status: 101 | 200
   /**

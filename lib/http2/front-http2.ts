@@ -1,13 +1,14 @@
 /** The front of an upgrade over HTTP/2: one stream, which becomes the tunnel when it is answered with 200 (RFC 8441, 5). */
 import type { FastifyReply } from 'fastify'
 import type { Http2ServerResponse, ServerHttp2Stream } from 'node:http2'
+import type { Duplex } from 'node:stream'
 import { dropFront, type Front, type FrontWatcher, withReplyHeaders } from '../downstream/front.ts'
 import { ClientGoneError, InvalidHeaderError } from '../errors.ts'
 import { type HeaderList, isField } from '../http/header-list.ts'
 import { isFraming } from '../http/hop-by-hop.ts'
 import type { ResponseHead } from '../http/response-head.ts'
 import { destroy } from '../net/socket.ts'
-import { keepSession } from './session-timeout.ts'
+import { connectionOf, keepSession } from './sessions.ts'
 
 const nothing = Buffer.alloc(0)
 
@@ -18,11 +19,13 @@ type Stream = ServerHttp2Stream & { [kFront]?: Http2Front | undefined }
 /** The client's stream. Early bytes stay in it: its window bounds them. */
 export class Http2Front implements Front {
   readonly stream: Stream
+  readonly transport: Duplex | undefined
   readonly status: 200 = 200
   #watcher: FrontWatcher | undefined = undefined
 
   constructor (stream: ServerHttp2Stream) {
     this.stream = stream
+    this.transport = connectionOf(stream)
   }
 
   watch (watcher: FrontWatcher): void {

@@ -13,9 +13,7 @@ function ignore (): void {}
 
 /** Asks for TCP keep-alive, where a connection can have it; 0 is none. */
 export function keepAlive (stream: Duplex, ms: number): void {
-  if (ms === 0) return
-  const connection = isHttp2Stream(stream) ? stream.session?.socket : stream
-  ;(connection as Partial<Pick<Socket, 'setKeepAlive'>> | undefined)?.setKeepAlive?.(true, ms)
+  if (ms > 0) (stream as Partial<Pick<Socket, 'setKeepAlive'>>).setKeepAlive?.(true, ms)
 }
 
 /**
@@ -45,11 +43,11 @@ export function destroy (stream: Duplex): void {
   else stream.destroy()
 }
 
-/** Closes a connection with a reset where its outgoing leg is TCP, or TLS over a socket that we dialled; others just so. */
+/** Closes a connection with a reset where its outgoing leg is TCP, or TLS over a socket that we dialled; others just so. Of HTTP/2 only the one stream. */
 export function reset (stream: Duplex, transport: Duplex = stream): void {
   try {
     // Not after our FIN: libuv cannot reset a socket that is being shut down, and Node then forgets to close it.
-    if (!stream.writableEnded) (transport as Partial<Pick<Socket, 'resetAndDestroy'>>).resetAndDestroy?.()
+    if (!stream.writableEnded && !isHttp2Stream(stream)) (transport as Partial<Pick<Socket, 'resetAndDestroy'>>).resetAndDestroy?.()
   } catch {
     // a TLS stream or a unix socket: destroyed below
   }

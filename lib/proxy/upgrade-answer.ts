@@ -51,7 +51,7 @@ export function openTunnel (
   const upstreamTracker = isWebSocket ? new FrameTracker(false) : undefined
   const onEnd = closeReporter(request.log, target)
   const tunnel = registry.open(
-    { client: front.stream, upstream: answer.stream, upstreamTransport: answer.transport, clientTracker, upstreamTracker },
+    { client: front.stream, clientTransport: front.transport, upstream: answer.stream, upstreamTransport: answer.transport, clientTracker, upstreamTracker },
     { target, upstream, client: request.ip ?? '', protocol: token, httpVersion: request.raw.httpVersion, slot, clientTracker, upstreamTracker, onEnd },
     complete
   )

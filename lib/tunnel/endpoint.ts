@@ -42,7 +42,7 @@ type Stream = Duplex & { [kEndpoint]?: TunnelEndpoint | undefined }
 export class TunnelEndpoint implements Reader {
   readonly name: EndpointName
   readonly stream: Stream
-  /** The TCP socket to reset: differs from `stream` for TLS over a socket that we dialled. */
+  /** The connection that is kept alive, and reset: differs from `stream` for TLS over a socket that we dialled, and for a stream of HTTP/2. */
   readonly transport: Duplex
   readonly tunnel: EndpointOwner
   readonly tracker: Tracker | undefined
@@ -154,11 +154,13 @@ function onError (this: Stream, error: Error): void {
 function onClose (this: Stream): void {
   const side = this[kEndpoint]
   if (side?.closed !== false) return
-  if (isStreamReset(this)) side.tunnel.endpointFailed(side, streamReset)
+  if (isStreamReset(this)) side.tunnel.endpointFailed(side, new StreamResetError('the stream was reset'))
   side.tunnel.endpointClosed(side)
 }
 
-const streamReset: NodeJS.ErrnoException = Object.assign(new Error('the stream was reset'), { code: 'ECONNRESET' })
+class StreamResetError extends Error {
+  readonly code = 'ECONNRESET'
+}
 
 /** Whether bytes wait for this side, and none of them was drained for `stall` milliseconds, as far as calls like this one could see. */
 export function isStalled (side: TunnelEndpoint, stall: number, now: number): boolean {

@@ -52,6 +52,8 @@ export interface TunnelOwner {
 export interface TunnelEnds {
   readonly client: Duplex
   readonly upstream: Duplex
+  /** The connection under `client`, where that is a stream of HTTP/2. */
+  readonly clientTransport?: Duplex | undefined
   /** The TCP socket under `upstream`, where that is a TLS stream over it. */
   readonly upstreamTransport?: Duplex | undefined
   readonly clientTracker?: Tracker | undefined
@@ -75,7 +77,7 @@ export class Tunnel implements EndpointOwner {
 
   /** @param now milliseconds of the clock that `sweep` is called with */
   constructor (ends: TunnelEnds, timers: TunnelTimers, owner: TunnelOwner, now: number) {
-    this.client = new TunnelEndpoint('client', ends.client, ends.client, this, ends.clientTracker)
+    this.client = new TunnelEndpoint('client', ends.client, ends.clientTransport ?? ends.client, this, ends.clientTracker)
     this.upstream = new TunnelEndpoint('upstream', ends.upstream, ends.upstreamTransport ?? ends.upstream, this, ends.upstreamTracker)
     this.client.peer = this.upstream
     this.upstream.peer = this.client
