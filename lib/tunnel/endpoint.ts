@@ -53,6 +53,8 @@ export class TunnelEndpoint implements Reader {
   alone = false
   ended = false
   closed = false
+  /** Whether the tunnel has destroyed it, or reset it. */
+  brokenOff = false
   paused = false
   /** Bytes of this side are dropped: a last frame has been put in after the ones before. */
   discarding = false
@@ -143,18 +145,21 @@ function onDrain (this: Stream): void {
 
 function onEnd (this: Stream): void {
   const side = this[kEndpoint]
-  side?.tunnel.endpointEnded(side)
+  if (side === undefined) return
+  if (!isStreamReset(this)) side.tunnel.endpointEnded(side)
+  else if (!side.brokenOff) side.tunnel.endpointFailed(side, new StreamResetError('the stream was reset'))
 }
 
 function onError (this: Stream, error: Error): void {
   const side = this[kEndpoint]
-  side?.tunnel.endpointFailed(side, error)
+  if (side === undefined || (side.brokenOff && error.name === 'AbortError')) return // our own, of a stream of HTTP/2
+  side.tunnel.endpointFailed(side, error)
 }
 
 function onClose (this: Stream): void {
   const side = this[kEndpoint]
   if (side?.closed !== false) return
-  if (isStreamReset(this)) side.tunnel.endpointFailed(side, new StreamResetError('the stream was reset'))
+  if (!side.brokenOff && isStreamReset(this)) side.tunnel.endpointFailed(side, new StreamResetError('the stream was reset'))
   side.tunnel.endpointClosed(side)
 }
 

@@ -125,8 +125,8 @@ export class Tunnel implements EndpointOwner {
   /** Ends the tunnel at once. Nothing that waits to be written is waited for. */
   kill (reason: Exclude<TunnelReason, `${EndpointName}_${string}` | 'error'>, error?: Error): void {
     this.#end({ reason, by: 'proxy', error })
-    destroy(this.client.stream)
-    destroy(this.upstream.stream)
+    breakOff(this.client)
+    breakOff(this.upstream)
   }
 
   /**
@@ -179,7 +179,7 @@ export class Tunnel implements EndpointOwner {
     // What had arrived before the error, and waited for the other side to take more. Node 26 gives it piece by piece.
     stopReading(side)
     for (let rest: Buffer | null = side.stream.read(); rest !== null; rest = side.stream.read()) this.endpointRead(side, rest)
-    destroy(side.stream)
+    breakOff(side)
     dismiss(side.peer, reset ? 'reset' : 'destroy')
   }
 
@@ -215,13 +215,19 @@ function dismiss (side: TunnelEndpoint, how: 'reset' | 'destroy'): void {
   side.pendingClose = how
   side.discarding = true
   const { stream } = side
-  const leave = (): void => how === 'reset' ? reset(side.stream, side.transport) : destroy(side.stream)
+  const leave = (): void => breakOff(side, how)
   if (stream.writableLength === 0 || stream.destroyed) leave()
   else if (stream.writableEnded) stream.once('finish', leave)
   else stream.write(nothing, leave) // not at 'drain', which comes only after more than a high-water mark
 }
 
 const nothing = Buffer.alloc(0)
+
+function breakOff (side: TunnelEndpoint, how: 'reset' | 'destroy' = 'destroy'): void {
+  side.brokenOff = true
+  if (how === 'reset') reset(side.stream, side.transport)
+  else destroy(side.stream)
+}
 
 /** How Node tells of a connection that was reset, and of a stream of HTTP/2, by the other end or by us. */
 const resets: ReadonlySet<string | undefined> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ERR_HTTP2_STREAM_ERROR', 'ABORT_ERR'])
