@@ -216,7 +216,7 @@ test('an upstream that trickles its head is a 504 after handshakeTimeout', async
   await Promise.all([trickling, stop.promise])
 })
 
-test('after a failed handshake the connection of the client closes', async (t) => {
+test('after a failed handshake the connection of the client closes', http1Only('other streams go on'), async (t) => {
   const { client, response } = await answered(t, 'garbage\r\n\r\n')
   assert.deepEqual([response.status, response.headers['connection']], [502, ['close']])
   await client.ended
