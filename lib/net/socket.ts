@@ -29,9 +29,12 @@ export function isHttp2Stream (stream: Duplex): stream is ServerHttp2Stream {
   return 'rstCode' in stream
 }
 
-/** Whether the other end has reset a stream of HTTP/2. Node tells of some codes by no error, and of our own resets in the same way. */
+/**
+ * Whether the other end has reset a stream of HTTP/2. Node tells of some codes by no error, of NO_ERROR as of an end, and of our own resets in the
+ * same way.
+ */
 export function isStreamReset (stream: Duplex): boolean {
-  return isHttp2Stream(stream) && (stream.rstCode ?? 0) !== 0
+  return isHttp2Stream(stream) && (stream.aborted || (stream.rstCode ?? 0) !== 0)
 }
 
 const aborted = AbortSignal.abort()

@@ -1,6 +1,7 @@
 /** What becomes of an upstream's answer to an upgrade: a tunnel, or a response that the client is sent. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Front } from '../downstream/front.ts'
+import { truncateResponse } from '../downstream/response-completion.ts'
 import { InvalidResponseError } from '../errors.ts'
 import type { Framing } from '../http/body-reader.ts'
 import { fieldValue, type HeaderList } from '../http/header-list.ts'
@@ -80,6 +81,7 @@ export function relayOf ({ request, reply, decision: { kind, target }, front }: 
   const takeBack = relayRaw === undefined ? applyResponseHead(request, reply, target, head, origin) : undefined
   const body = new RawResponseBody({ stream, transport, framing, rest: received.subarray(headEnd), timeout, raw: relayRaw !== undefined })
   body.once('error', (error) => logFailure(request.log, 'body', target, label, error))
+  if (front.status === 200) body.once('error', () => truncateResponse(reply.raw))
   keepAlive(transport, target.keepAlive)
   return {
     body,
