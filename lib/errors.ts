@@ -63,6 +63,10 @@ export const TooManyHeadersError: WstunnelErrorConstructor =
 export const UpgradeRequiredError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_UPGRADE_REQUIRED', 'Upgrade required', 426, 'client')
 
+/** An extended CONNECT of HTTP/2 for a protocol that its path does not tunnel (RFC 9220, 3). */
+export const ProtocolError: WstunnelErrorConstructor =
+  define('FST_WSTUNNEL_PROTOCOL', 'Protocol not supported', 501, 'client')
+
 /** The `Origin` of a WebSocket handshake is not in `allowedOrigins` (RFC 6455, 10.2). */
 export const OriginRefusedError: WstunnelErrorConstructor =
   define('FST_WSTUNNEL_ORIGIN_REFUSED', 'Origin not allowed', 403, 'client')

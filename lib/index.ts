@@ -10,6 +10,7 @@ export type { CommonOptions, LeaseStore, Limits, ReverseOptions, TracedAttempt, 
 export type { TlsOptions } from './config/tls-options.ts'
 export type { ErrorSource, WstunnelError } from './errors.ts'
 export type { HeaderMap } from './http/header-map.ts'
+export type { Http2Options } from './http2/options.ts'
 export type { TunnelCloseMessage, TunnelOpenMessage, TunnelRefusedMessage } from './observability/channels.ts'
 export type { ForwardMetrics, MetricsSnapshot, RouteMetrics, TunnelMetrics, UpstreamMetrics } from './observability/metrics.ts'
 export type { RouteOptions, WstunnelOptions } from './plugin/options.ts'

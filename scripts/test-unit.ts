@@ -21,7 +21,8 @@ const apart = ['test/conformance/', 'test/soak/', 'test/recipes/']
 
 // Whole applications, servers and browsers, and long lists of inputs: `npm test` is to be short enough to be run often.
 const apps = [
-  'test/cli/run', 'test/httpd-conf/bad-input', 'test/integration/example', 'test/integration/reverse-apps', 'test/prometheus/server', 'test/regressions/truncated-for-others', 'test/status/browser'
+  'test/cli/run', 'test/http2/browser', 'test/httpd-conf/bad-input', 'test/integration/example', 'test/integration/reverse-apps', 'test/prometheus/server',
+  'test/regressions/truncated-for-others', 'test/status/browser'
 ]
 
 // These measure memory or time, or change what belongs to their process: each has one of its own. They are also the longest,

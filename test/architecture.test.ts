@@ -8,7 +8,7 @@ import ts from 'typescript'
 // Which folder of lib/ may import which, even a type. A file also imports what it likes of its own folder, but not in a circle.
 // Each folder names only folders below it, and nobody but index.ts names plugin/.
 const allowed: Record<string, string[]> = {
-  'index.ts': ['plugin', 'observability', 'balancer', 'upstream', 'config', 'tunnel', 'http', 'errors.ts'],
+  'index.ts': ['plugin', 'http2', 'observability', 'balancer', 'upstream', 'config', 'tunnel', 'http', 'errors.ts'],
   plugin: ['compat', 'http2', 'proxy', 'downstream', 'routing', 'observability', 'balancer', 'lifecycle', 'upstream', 'config', 'http', 'errors.ts', 'net'],
   compat: ['downstream', 'routing'],
   http2: ['downstream', 'routing', 'config', 'http', 'errors.ts', 'net'],
@@ -47,6 +47,9 @@ const touched: Record<string, Record<string, string>> = {
   'cli/main.ts': { 'process.exitCode =': 'documented; the process is its own' },
   'compat/node24-upgrade-callback.ts': { 'server.shouldUpgradeCallback =': 'an option of the constructor, which is not ours to call' },
   'downstream/front-http1.ts': { 'response.statusCode =': 'documented' },
+  'http2/extended-connect.ts': { 'Object.defineProperty(request)': 'its method is GET for the router and hooks; its headers still say CONNECT' },
+  'http2/front-http2.ts': { 'response.statusCode =': 'documented' },
+  'http2/no-success.ts': { 'Object.defineProperty(response)': 'any success would open the tunnel' },
   'downstream/upgrade-listener.ts': { 'each.allowHalfOpen =': 'documented; https and http2 servers have no option for it' },
   'plugin/entry-routes.ts': { 'request.params =': 'the parameters of the entry that decides, where the router found it by a more specific pattern' },
   'plugin/routes.ts': {

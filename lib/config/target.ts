@@ -28,6 +28,8 @@ export interface TunnelInfo {
   readonly client: string
   /** The protocol of the tunnel, such as `websocket`. */
   readonly protocol: string
+  /** The version of HTTP of the client's request: `1.1` or `2.0`. */
+  readonly httpVersion: string
   /** The time of the switch, in milliseconds since the epoch. */
   readonly openedAt: number
   /** The milliseconds since the switch. */

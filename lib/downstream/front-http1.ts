@@ -21,6 +21,7 @@ type Stream = Duplex & { [kFront]?: Http1Front | undefined }
 /** The client's socket. The front keeps early bytes up to a limit, and notices that the client leaves. */
 export class Http1Front implements Front {
   readonly stream: Stream
+  readonly transport: Duplex
   readonly status: 101 = 101
   #watcher: FrontWatcher | undefined = undefined
   #limit = 0
@@ -35,6 +36,7 @@ export class Http1Front implements Front {
    */
   constructor (stream: Duplex, head: Buffer, behind?: Duplex) {
     this.stream = stream
+    this.transport = stream
     this.#behind = behind
     this.#early = head.length > 0 ? [head] : [] // an empty head is a slice of everything read with the request, and would keep it alive
     this.#size = head.length

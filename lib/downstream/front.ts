@@ -16,6 +16,8 @@ export interface FrontWatcher {
 export interface Front {
   /** The stream that the tunnel copies. */
   readonly stream: Duplex
+  /** The connection under `stream`, which other streams of HTTP/2 share; `undefined` if it is not known. */
+  readonly transport: Duplex | undefined
   /** The status with which the request completes after the switch. */
   readonly status: 101 | 200
   /**

@@ -57,6 +57,11 @@ export function isInCharge (peers: readonly Instance[], instance: Instance): boo
   return instance.routing === current?.routing
 }
 
+/** Returns true if an instance handles the requests of its server. */
+export function hasServer (server: Server, instance: Instance): boolean {
+  return isInCharge(instances.get(server)?.peers ?? [], instance)
+}
+
 /** Returns true if no other code listens for upgrades. */
 export function isAlone (server: Server): boolean {
   const peers = instances.get(server)?.peers ?? []

@@ -20,6 +20,8 @@ export interface TunnelFacts {
   /** The client's address. */
   readonly client: string
   readonly protocol: string
+  /** Of the client's HTTP. */
+  readonly httpVersion: string
   readonly slot: TunnelSlot
   readonly clientTracker: FrameTracker | undefined
   readonly upstreamTracker: FrameTracker | undefined
@@ -66,6 +68,7 @@ export class TunnelSession implements TunnelInfo, TunnelOwner, Drainable {
   get upstream (): string { return this.#facts.upstream.label }
   get client (): string { return this.#facts.client }
   get protocol (): string { return this.#facts.protocol }
+  get httpVersion (): string { return this.#facts.httpVersion }
   get age (): number { return this.#recorder.age }
   get state (): 'active' | 'suspended' { return this.#recorder.state }
   get bytesFromClient (): number { return this.#tunnel.client.bytes }
@@ -78,8 +81,8 @@ export class TunnelSession implements TunnelInfo, TunnelOwner, Drainable {
 
   /** Returns the properties that `console.log` and `JSON.stringify` show. */
   toJSON (): Record<string, unknown> {
-    const { id, route, upstream, client, protocol, openedAt, age, state, bytesFromClient, bytesFromUpstream } = this
-    return { id, route, upstream, client, protocol, openedAt, age, state, bytesFromClient, bytesFromUpstream }
+    const { id, route, upstream, client, protocol, httpVersion, openedAt, age, state, bytesFromClient, bytesFromUpstream } = this
+    return { id, route, upstream, client, protocol, httpVersion, openedAt, age, state, bytesFromClient, bytesFromUpstream }
   }
 
   /** @internal Starts copying, the early bytes first. */

@@ -1,7 +1,8 @@
 /** Functions for sockets of either side, dialled or accepted. */
 import type { Socket } from 'node:net'
 import type { EventEmitter } from 'node:events'
-import type { Duplex, Readable } from 'node:stream'
+import type { ServerHttp2Stream } from 'node:http2'
+import { addAbortSignal, type Duplex, type Readable } from 'node:stream'
 
 /** Listens for `'error'` while no other code does: without a listener the event would end the process. */
 export function ignoreErrors (stream: EventEmitter): void {
@@ -23,13 +24,37 @@ export function restartReading (stream: Readable): void {
   stream.push('')
 }
 
-/** Closes a connection: with a reset if its transport is TCP, or TLS over a socket that this server dialled; any other is just destroyed. */
+/** Returns true if a stream is one of many on a connection of HTTP/2. */
+export function isHttp2Stream (stream: Duplex): stream is ServerHttp2Stream {
+  return 'rstCode' in stream
+}
+
+/**
+ * Returns true if a stream of HTTP/2 was reset, by its peer or by this server. Node emits no error for some codes, and reports NO_ERROR as an end.
+ */
+export function isStreamReset (stream: Duplex): boolean {
+  return isHttp2Stream(stream) && (stream.aborted || (stream.rstCode ?? 0) !== 0)
+}
+
+const aborted = AbortSignal.abort()
+
+/** Destroys a connection. A stream of HTTP/2 is reset, so that its peer does not take it for an end. */
+export function destroy (stream: Duplex): void {
+  // RST_STREAM(CANCEL) (RFC 8441, 5). Node's `close(code)` sends END_STREAM first, and its `destroy()` sends NO_ERROR.
+  if (isHttp2Stream(stream) && !stream.destroyed) addAbortSignal(aborted, stream)
+  else stream.destroy()
+}
+
+/**
+ * Closes a connection: with a reset if its transport is TCP, or TLS over a socket that this server dialled; any other is just destroyed. Of a
+ * connection of HTTP/2 it closes the one stream.
+ */
 export function reset (stream: Duplex, transport: Duplex = stream): void {
   try {
     // Not after our FIN: libuv cannot reset a socket that is shutting down, and Node then forgets to close it.
-    if (!stream.writableEnded) (transport as Partial<Pick<Socket, 'resetAndDestroy'>>).resetAndDestroy?.()
+    if (!stream.writableEnded && !isHttp2Stream(stream)) (transport as Partial<Pick<Socket, 'resetAndDestroy'>>).resetAndDestroy?.()
   } catch {
     // a TLS stream or a unix socket: destroyed below
   }
-  stream.destroy()
+  destroy(stream)
 }

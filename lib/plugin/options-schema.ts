@@ -5,6 +5,7 @@ import { anyObject, anything, count, duration, flag, func, hinting, hook, maybe,
 import { forUpgrade, forUpstream } from '../config/suggestions.ts'
 import { tlsOptionNames } from '../config/tls-options.ts'
 import { expectedUpstream, isUpstream } from '../config/upstream-url.ts'
+import { http2Schema } from '../http2/options.ts'
 import { durationDefaults, limitDefaults } from './option-defaults.ts'
 
 export const expectedMethods = 'methods that Node parses, in upper case, but not CONNECT and TRACE'
@@ -63,6 +64,7 @@ export const topOnly: Record<string, TSchema> = {
   prefix: text("a path prefix such as '/ws'"),
   drainTimeout: duration,
   balancers: balancersSchema,
+  http2: http2Schema,
   healthPath: text("a path such as '/health'"),
   routes: maybe(Type.Array(strictObject(common, 'an object'), { description: 'an array of routes' }))
 }

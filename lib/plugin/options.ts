@@ -2,6 +2,7 @@
 import type { BalancerConfig, BalancerOptions } from '../balancer/options.ts'
 import type { Duration } from '../config/duration.ts'
 import type { CommonOptions, LeaseStore, Limits, Target } from '../config/target.ts'
+import type { Http2Options, Http2Settings } from '../http2/options.ts'
 
 /** The options of one entry. httpd: a ProxyPass line. */
 export interface RouteOptions extends CommonOptions {
@@ -31,6 +32,11 @@ export interface WstunnelOptions extends RouteOptions {
    * Default: none.
    */
   healthPath?: string
+  /**
+   * WebSockets over HTTP/2 (RFC 8441), on a server with `http2: true`. It holds for the whole server: all registrations that set it must set the
+   * same. httpd: `H2WebSockets`. Default: none.
+   */
+  http2?: Http2Options
   /** How long `close()` lets tunnels and forwards go on; 0 ends them at once. Default: 10s. */
   drainTimeout?: Duration
 }
@@ -40,6 +46,8 @@ export interface Config {
   readonly targets: readonly Target[]
   readonly balancers: readonly BalancerConfig[]
   readonly healthPath: string | undefined
+  /** `undefined` if the registration does not set it. */
+  readonly http2: Http2Settings | undefined
   /** The drain timeout in milliseconds. */
   readonly drainTimeout: number
   /** The findings about values that are allowed, but most likely a mistake: for the log. */

@@ -8,6 +8,9 @@ import { type Duration, parseDuration } from '../config/duration.ts'
 import type { TunnelInfo } from '../config/target.ts'
 import { listen } from '../downstream/upgrade-listener.ts'
 import { InvalidOptionsError, RuntimeError } from '../errors.ts'
+import { announce, isHttp2Server } from '../http2/announcement.ts'
+import { listenForConnects } from '../http2/extended-connect.ts'
+import type { Http2Settings } from '../http2/options.ts'
 import type { MetricsSnapshot } from '../observability/metrics.ts'
 import type { WstunnelOptions } from './options.ts'
 import { resolveOptions } from './resolve-options.ts'
@@ -56,6 +59,7 @@ async function wstunnel (app: FastifyInstance, options: WstunnelOptions): Promis
   if (!app.hasDecorator('wstunnel')) app.decorate('wstunnel', decorator(state))
   for (const warning of config.warnings) app.log.warn(warning)
   const table = state.add(config)
+  if (config.http2 !== undefined) takeHttp2(app, state, config.http2)
   const { healthPath } = config
   if (healthPath !== undefined) await app.register(async function wstunnelHealth (scope) { healthRoute(scope, state, healthPath) }, prefix === undefined ? {} : { prefix })
   if (config.targets.length === 0) return
@@ -93,9 +97,31 @@ function stateOf (app: FastifyInstance): ServerState {
   app.addHook('onClose', async function wstunnelOnClose () {
     close()
     await state.closed()
+    state.http2?.stop()
     listening.stop()
   })
   return state
+}
+
+/** @throws InvalidOptionsError where the server has no HTTP/2, or another registration says something else */
+function takeHttp2 (app: FastifyInstance, state: ServerState, settings: Http2Settings): void {
+  const { server } = app
+  for (const name of Object.keys(settings) as Array<keyof Http2Settings>) {
+    const before = state.http2?.settings[name] ?? settings[name]
+    if (settings[name] !== before) throw new InvalidOptionsError(`http2.${name}: expected ${before}, as in another registration on this server, got ${settings[name]}`)
+  }
+  if (state.http2 !== undefined) return
+  if (!settings.webSockets) {
+    state.http2 = { settings, stop () {} }
+    return
+  }
+  if (!isHttp2Server(server)) throw new InvalidOptionsError('http2.webSockets: expected a server with http2: true, got true on one of HTTP/1.1 alone')
+  const stops = [announce(server, settings, app.initialConfig.http2SessionTimeout ?? 0), listenForConnects(state)]
+  state.http2 = { settings, stop () { for (const stop of stops) stop() } }
+  app.addHook('onListen', function wstunnelOnListen (done) {
+    if (app.addresses().length > 1) app.log.warn('http2.webSockets: only the first address of listen() announces WebSockets over HTTP/2; on the others they come over HTTP/1.1')
+    done()
+  })
 }
 
 function decorator (state: ServerState): WstunnelDecorator {

@@ -6,6 +6,7 @@ import { durationHint, expectedDuration, Issues, soundPart } from '../config/sch
 import { forPath } from '../config/suggestions.ts'
 import type { LeaseStore, Target } from '../config/target.ts'
 import { defaultRules, type RouterRules } from '../http/path-pattern.ts'
+import { http2Defaults } from '../http2/options.ts'
 import { type Placement, placeRoutes } from '../routing/route-placement.ts'
 import { checkPresence, checkPrefixTwice, warnOfEntries } from './likely-mistakes.ts'
 import { drainTimeoutDefault } from './option-defaults.ts'
@@ -30,7 +31,7 @@ export interface Resolved extends Config {
 export function resolveOptions (input: WstunnelOptions, base: string, others: Balancers = new Map(), rules: RouterRules = defaultRules, server: ServerFacts = {}): Resolved {
   const issues = new Issues()
   const sound = soundPart(schema, input, '', issues, places) ?? {}
-  const { routes, prefix, drainTimeout, balancers: own, healthPath, ...defaults } = sound
+  const { routes, prefix, drainTimeout, balancers: own, healthPath, http2, ...defaults } = sound
   const { store } = sound.limits ?? {}
   if (store !== undefined && !isStore(store)) issues.expected('limits.store', 'a store of leases, such as redisLeases() makes', store)
   const balancers = resolveBalancers(own, issues)
@@ -61,9 +62,15 @@ export function resolveOptions (input: WstunnelOptions, base: string, others: Ba
     placements: Object.freeze(list),
     balancers,
     healthPath,
+    http2: http2 === undefined ? undefined : Object.freeze({ ...http2Defaults, ...defined(http2) }),
     drainTimeout: drain as number,
     warnings: Object.freeze(issues.warnings)
   })
+}
+
+/** Returns the options that have a value. */
+function defined<T extends object> (options: T): Partial<T> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<T>
 }
 
 /** Returns the entries of the table that are objects, each with its place. */

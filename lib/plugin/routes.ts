@@ -18,7 +18,7 @@ import { sendError } from '../proxy/client-response.ts'
 import { forward } from '../proxy/forward.ts'
 import { upgrade } from '../proxy/upgrade.ts'
 import { decide, type Decision } from '../routing/decision.ts'
-import { isTruncated, readFacts } from '../routing/request-facts.ts'
+import { asksForProtocol, isTruncated, readFacts } from '../routing/request-facts.ts'
 import { hostOf } from '../routing/route-strategy.ts'
 import type { RouteTable } from '../routing/route-table.ts'
 import { addRoutes } from './entry-routes.ts'
@@ -98,7 +98,7 @@ function preHandlersFor ({ settings }: Target): NonNullable<Target['settings']['
  * HTTP, so it ends with the response. @fastify/websocket reads `request.ws` after the response, to destroy the socket.
  */
 function wstunnelPreHandler (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
-  if (frontOf(request.raw) !== undefined && !UpgradeResponse.is(reply.raw)) {
+  if (frontOf(request.raw) !== undefined && !isHttp2(request.raw) && !UpgradeResponse.is(reply.raw)) {
     markMustClose(request.raw, 'upgrade')
     reply.raw.once('finish', endConnection)
     if ('ws' in request) request.ws = false
@@ -140,7 +140,7 @@ function warnOfOffer ({ raw, log }: FastifyRequest, target: Target): void {
 
 function refuse (table: RouteTable, request: FastifyRequest, reply: FastifyReply, decision: Extract<Decision, { kind: 'refuse' }>): void {
   const { target, error, upgrade: protocols } = decision
-  if (request.raw.headers.upgrade !== undefined) {
+  if (asksForProtocol(request.raw)) {
     countRefusal(target, 'decision', table.upstreamsOf(target).unattributed, error, request)
   }
   const http1 = !isHttp2(request.raw)

@@ -3,6 +3,8 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { type BalancerHealth, Balancers } from '../balancer/balancers.ts'
 import type { ListeningInstance } from '../downstream/upgrade-listener.ts'
 import type { WstunnelError } from '../errors.ts'
+import type { ConnectInstance } from '../http2/extended-connect.ts'
+import type { Http2Settings } from '../http2/options.ts'
 import { LeaseStores } from '../lifecycle/lease-stores.ts'
 import { Registry } from '../lifecycle/registry.ts'
 import { TunnelLimits } from '../lifecycle/tunnel-limits.ts'
@@ -20,7 +22,7 @@ import { RouteTables, rulesOf } from '../routing/route-tables.ts'
 import type { RefusalStage } from '../upstream/counters.ts'
 import type { Config } from './options.ts'
 
-export class ServerState implements UpgradeServer, ListeningInstance {
+export class ServerState implements UpgradeServer, ListeningInstance, ConnectInstance {
   readonly server: FastifyInstance['server']
   /** Routes a request through Fastify. */
   readonly routing: FastifyInstance['routing']
@@ -37,6 +39,8 @@ export class ServerState implements UpgradeServer, ListeningInstance {
   #closing: Promise<void> | undefined = undefined
   /** True if the application is ready for requests. */
   isReady = false
+  /** What registrations say of HTTP/2; `undefined` until one does. */
+  http2: { readonly settings: Http2Settings, stop (): void } | undefined = undefined
 
   constructor (app: FastifyInstance) {
     const rules = rulesOf(app)

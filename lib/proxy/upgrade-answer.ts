@@ -1,6 +1,8 @@
 /** The outcome of an upstream's response to an upgrade: a tunnel, or a response that is relayed to the client. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Front } from '../downstream/front.ts'
+import { truncateResponse } from '../downstream/response-completion.ts'
+import { InvalidResponseError } from '../errors.ts'
 import type { Framing } from '../http/body-reader.ts'
 import { fieldValue, type HeaderList } from '../http/header-list.ts'
 import type { Registry } from '../lifecycle/registry.ts'
@@ -50,8 +52,8 @@ export function openTunnel (
   const upstreamTracker = isWebSocket ? new FrameTracker(false) : undefined
   const onEnd = closeReporter(request.log, target)
   const tunnel = registry.open(
-    { client: front.stream, upstream: answer.stream, upstreamTransport: answer.transport, clientTracker, upstreamTracker },
-    { target, upstream, client: request.ip ?? '', protocol: token, slot, clientTracker, upstreamTracker, onEnd },
+    { client: front.stream, clientTransport: front.transport, upstream: answer.stream, upstreamTransport: answer.transport, clientTracker, upstreamTracker },
+    { target, upstream, client: request.ip ?? '', protocol: token, httpVersion: request.raw.httpVersion, slot, clientTracker, upstreamTracker, onEnd },
     complete
   )
   emitOpen(tunnel, target, request)
@@ -74,9 +76,12 @@ export function relayOf ({ request, reply, decision: { kind, target }, front }: 
   const { head, stream, transport, received, headEnd } = answer
   const relayRaw = kind === 'upgrade-raw' ? front.relayRaw?.bind(front) : undefined
   if (head.status < 300) warnOnce(request.log, target, `the upstream answered an upgrade with ${head.status}: does it take WebSockets at this path?`, label)
+  // Of HTTP/2, any 2xx would open the tunnel (RFC 8441, 4): the client would take the response for what the other protocol says.
+  if (front.status === 200 && head.status < 300) throw new InvalidResponseError({ cause: new Error(`${head.status} instead of the switch`) })
   const takeBack = relayRaw === undefined ? applyResponseHead(request, reply, target, head, origin) : undefined
   const body = new RawResponseBody({ stream, transport, framing, rest: received.subarray(headEnd), timeout, raw: relayRaw !== undefined })
   body.once('error', (error) => logFailure(request.log, 'body', target, label, error))
+  if (front.status === 200) body.once('error', () => truncateResponse(reply.raw))
   keepAlive(transport, target.keepAlive)
   return {
     body,

@@ -1,5 +1,7 @@
 /** One attempt of an upgrade at one upstream: counted there as pending, traced, and timed. */
-import { fieldValue } from '../http/header-list.ts'
+import { randomBytes } from 'node:crypto'
+import { fieldValue, type HeaderList } from '../http/header-list.ts'
+import { isHttp2 } from '../http/version.ts'
 import { Http1Exchange, type Http1ExchangeOwner } from '../upstream/http1-exchange.ts'
 import { AttemptRecorder } from '../upstream/recorders.ts'
 import type { Choice, Upstream } from '../upstream/upstream.ts'
@@ -35,7 +37,8 @@ export class UpgradeAttempt {
   prepare ({ request, decision: { target, matched, token } }: AcceptedUpgrade, body: Buffer | undefined, resend: number, owner: Http1ExchangeOwner): void {
     const { upstream } = this
     const method = request.raw.method as string
-    const { path, headers } = buildUpstreamRequest(request, target, this.choice, matched, body !== undefined)
+    const { path, headers: built } = buildUpstreamRequest(request, target, this.choice, matched, body !== undefined)
+    const headers = token === 'websocket' && isHttp2(request.raw) ? withOwnKey(built) : built
     const trace = this.#trace = AttemptTrace.begin(request, target, { kind: 'upgrade', choice: this.choice, matched, resend })
     const head = serialiseUpgrade(method, path, trace === undefined ? headers : trace.inject(headers), token)
     this.#exchange = new Http1Exchange({
@@ -76,4 +79,10 @@ export class UpgradeAttempt {
     this.#exchange = undefined
     this.#recorder.end()
   }
+}
+
+/** A client of HTTP/2 has no key (RFC 8441, 5.1): the upstream is asked with one of ours, and proves that it has understood. */
+function withOwnKey (headers: HeaderList): string[] {
+  const others = headers.filter((_, i) => (headers[i - i % 2] as string).toLowerCase() !== 'sec-websocket-key')
+  return [...others, 'Sec-WebSocket-Key', randomBytes(16).toString('base64')]
 }

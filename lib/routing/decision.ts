@@ -4,7 +4,7 @@
  */
 import type { Target } from '../config/target.ts'
 import {
-  BadPathError, BadRequestError, OriginRefusedError, TransferCodingError, UpgradeRequiredError, type WstunnelError
+  BadPathError, BadRequestError, OriginRefusedError, ProtocolError, TransferCodingError, UpgradeRequiredError, type WstunnelError
 } from '../errors.ts'
 import { tokens } from '../http/header-list.ts'
 import { isTunnelled } from '../http/hop-by-hop.ts'
@@ -51,6 +51,8 @@ export function decide (targets: readonly Target[], facts: RequestFacts, matched
     if (error !== undefined) return { kind: 'refuse', target, error, isInvalidUpgrade: token !== undefined }
     const legacy = target.webSocket && !target.fallbackToHttp
     if (token !== undefined) return { kind: legacy ? 'upgrade-raw' : 'upgrade', target, matched, token, bodyLength: facts.bodyLength ?? 0 }
+    // An extended CONNECT has no plain request that could be forwarded instead (RFC 9220, 3: 501).
+    if (facts.extended) return { kind: 'refuse', target, error: new ProtocolError() }
     if (target.upgrade === 'NONE') return upgradeRequired(target)
     if (!legacy) return { kind: 'forward', target, matched }
     if (facts.upgrade !== undefined) return upgradeRequired(target)
@@ -60,12 +62,20 @@ export function decide (targets: readonly Target[], facts: RequestFacts, matched
 
 /** Returns the protocol to request from the upstream, or `undefined` if the offer is not accepted. */
 export function acceptedToken (target: Target, facts: RequestFacts): string | undefined {
+  if (facts.extended) return acceptedExtended(target, facts.upgrade as string)
   // RFC 9110, 7.8: a server ignores Upgrade in HTTP/1.0, and Upgrade that Connection does not name.
   if (facts.upgrade === undefined || facts.upgrade === '' || facts.version !== '1.1' || !facts.connectionNamesUpgrade) return undefined
   if (target.upgrade === 'NONE') return 'websocket'
   const offered = tokens(facts.upgrade)
   if (target.upgrade === 'ANY') return offered.find(isTunnelled)
   return offered.find((token) => target.upgrade.includes(token))
+}
+
+/** An extended CONNECT asks for one protocol. The 200 does not name it, so no other may follow: `NONE` allows WebSocket alone. */
+function acceptedExtended ({ upgrade }: Target, protocol: string): string | undefined {
+  const token = protocol.toLowerCase()
+  const accepted = upgrade === 'NONE' ? token === 'websocket' : upgrade === 'ANY' ? isTunnelled(token) : upgrade.includes(token)
+  return accepted ? token : undefined
 }
 
 /** Returns the error of a request that the target would otherwise forward or upgrade. */
@@ -77,14 +87,14 @@ function findFault (target: Target, facts: RequestFacts, token: string | undefin
   if (facts.hasHttp10TransferEncoding) return new BadRequestError('Transfer-Encoding in HTTP/1.0')
   if (facts.hasUnsupportedCoding) return new TransferCodingError()
   if (token === undefined) return undefined
-  if (hosts.length === 0) return new BadRequestError('Host')
+  if (hosts.length === 0 && (!facts.extended || facts.authority === undefined)) return new BadRequestError('Host')
   if (facts.absolute) return new BadPathError()
   // Docker's attach and exec offer `tcp` with a body of `{}`.
   if (facts.body && (token === 'websocket' || (facts.bodyLength ?? Infinity) > target.limits.earlyData)) return new BadRequestError('an upgrade with a body')
   if (token !== 'websocket') return undefined
   // RFC 6455, 4.2.1. The upstream judges the number of the version: it may answer 426 itself.
   if (facts.method !== 'GET') return new BadRequestError('a WebSocket handshake must be a GET')
-  if (facts.keys.length !== 1 || !sixteenBytes.test(facts.keys[0] as string)) return new BadRequestError('Sec-WebSocket-Key')
+  if (!facts.extended && (facts.keys.length !== 1 || !sixteenBytes.test(facts.keys[0] as string))) return new BadRequestError('Sec-WebSocket-Key')
   if (facts.versions.length !== 1) return new BadRequestError('Sec-WebSocket-Version')
   if (target.allowedOrigins !== undefined && !isAllowed(target.allowedOrigins, facts.origins)) return new OriginRefusedError()
   return undefined

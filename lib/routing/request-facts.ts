@@ -18,8 +18,10 @@ export interface RequestFacts {
   readonly authority: string | undefined
   /** The scheme beside that authority. */
   readonly scheme: string | undefined
-  /** The joined value of `Upgrade`; `undefined` if the field is absent. */
+  /** The requested protocol: the joined value of `Upgrade`, or `:protocol` of an extended CONNECT; `undefined` if there is none. */
   readonly upgrade: string | undefined
+  /** True for an extended CONNECT of HTTP/2 (RFC 8441), which has no `Connection` and no key. */
+  readonly extended: boolean
   /** True if `Connection` names `upgrade`. */
   readonly connectionNamesUpgrade: boolean
   /** True if the request has a body, or bytes that claim to be one. */
@@ -59,11 +61,23 @@ export interface RawRequest {
 
 const none: readonly string[] = []
 
+/** `:protocol` of an extended CONNECT (RFC 8441, 4). Node's HTTP/2 refuses it on any other request. */
+export function extendedProtocol (request: RawRequest): string | undefined {
+  const protocol = isHttp2(request) ? request.headers[':protocol'] : undefined
+  return typeof protocol === 'string' ? protocol : undefined
+}
+
+/** Whether a request asks for another protocol, of whatever version it is. */
+export function asksForProtocol (request: RawRequest): boolean {
+  return request.headers.upgrade !== undefined || extendedProtocol(request) !== undefined
+}
+
 export function readFacts (request: RawRequest, rules?: RouterRules): RequestFacts {
   const { headers } = request
   const target = parseTarget(request.url ?? '', rules)
   const pseudo = headers[':authority']
-  const offer = headers.upgrade
+  const protocol = extendedProtocol(request)
+  const offer = protocol ?? headers.upgrade
   const facts = {
     method: request.method ?? 'GET',
     version: versionOf(request),
@@ -72,6 +86,7 @@ export function readFacts (request: RawRequest, rules?: RouterRules): RequestFac
     authority: target?.authority ?? (typeof pseudo === 'string' ? pseudo : undefined),
     scheme: target?.scheme ?? (typeof pseudo === 'string' ? String(headers[':scheme'] ?? '') : undefined),
     upgrade: typeof offer === 'string' ? offer : undefined,
+    extended: protocol !== undefined,
     connectionNamesUpgrade: false,
     body: announcesBody(headers),
     bodyLength: undefined as number | undefined,

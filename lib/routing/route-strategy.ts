@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Target } from '../config/target.ts'
 import { acceptedToken } from './decision.ts'
-import { readFacts } from './request-facts.ts'
+import { asksForProtocol, readFacts } from './request-facts.ts'
 import { type Constraints, skipsSome } from './route-placement.ts'
 
 /** The strategy's name, unique for each copy of this package in the process. find-my-way pastes it into generated code, so it is an identifier. */
@@ -40,11 +40,11 @@ export class Candidate {
 
   takes (request: IncomingMessage): boolean {
     const { constraints } = this.#target
-    const { upgrade } = request.headers
+    const asks = asksForProtocol(request)
     if (constraints?.host instanceof RegExp && !constraints.host.test(hostOf(request))) return false
-    if (upgrade === undefined && skipsSome(this.#target)) return false
+    if (!asks && skipsSome(this.#target)) return false
     return !this.#group.foreign.has(request.method as string) || this.excludes ||
-      (upgrade !== undefined && acceptedToken(this.#target, readFacts(request)) !== undefined)
+      (asks && acceptedToken(this.#target, readFacts(request)) !== undefined)
   }
 
   /** True if the entry is `upstream: false`. */

@@ -5,6 +5,7 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { releaseOnceWritten, type Written } from '../net/buffer-release.ts'
+import { isStreamReset } from '../net/socket.ts'
 import { nobody, onReadReaderOf, type Reader } from '../net/onread-reader.ts'
 
 export type EndpointName = 'client' | 'upstream'
@@ -39,7 +40,7 @@ type Stream = Duplex & { [kEndpoint]?: TunnelEndpoint | undefined }
 export class TunnelEndpoint implements Reader {
   readonly name: EndpointName
   readonly stream: Stream
-  /** The TCP socket that a reset goes to. It differs from `stream` for TLS over a socket that this server dialled. */
+  /** The connection to keep alive and to reset. It differs from `stream` for TLS over a socket that this server dialled, and for a stream of HTTP/2. */
   readonly transport: Duplex
   readonly tunnel: EndpointOwner
   readonly tracker: Tracker | undefined
@@ -50,6 +51,8 @@ export class TunnelEndpoint implements Reader {
   alone = false
   ended = false
   closed = false
+  /** Whether the tunnel has destroyed it, or reset it. */
+  brokenOff = false
   paused = false
   /** True if this side's bytes are dropped, since a last frame has been injected. */
   discarding = false
@@ -143,17 +146,26 @@ function onDrain (this: Stream): void {
 
 function onEnd (this: Stream): void {
   const side = this[kEndpoint]
-  side?.tunnel.endpointEnded(side)
+  if (side === undefined) return
+  if (!isStreamReset(this)) side.tunnel.endpointEnded(side)
+  else if (!side.brokenOff) side.tunnel.endpointFailed(side, new StreamResetError('the stream was reset'))
 }
 
 function onError (this: Stream, error: Error): void {
   const side = this[kEndpoint]
-  side?.tunnel.endpointFailed(side, error)
+  if (side === undefined || (side.brokenOff && error.name === 'AbortError')) return // our own, of a stream of HTTP/2
+  side.tunnel.endpointFailed(side, error)
 }
 
 function onClose (this: Stream): void {
   const side = this[kEndpoint]
-  if (side?.closed === false) side.tunnel.endpointClosed(side)
+  if (side?.closed !== false) return
+  if (!side.brokenOff && isStreamReset(this)) side.tunnel.endpointFailed(side, new StreamResetError('the stream was reset'))
+  side.tunnel.endpointClosed(side)
+}
+
+class StreamResetError extends Error {
+  readonly code = 'ECONNRESET'
 }
 
 /** Returns true if bytes wait for this side and none of them was drained for `stall` milliseconds, as far as the calls of this function can see. */

@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream'
 import type { Written } from '../net/buffer-release.ts'
 import { monotonicNow } from '../net/clock.ts'
 import { emptyBuffer } from '../net/empty-buffer.ts'
-import { keepAlive, reset } from '../net/socket.ts'
+import { destroy, isHttp2Stream, keepAlive, reset } from '../net/socket.ts'
 import { passUntilBoundary, requestClose } from './close-injection.ts'
 import {
   attach, detach, type EndpointName, type EndpointOwner, isStalled, pass, stopReading, type Tracker, TunnelEndpoint
@@ -29,6 +29,8 @@ export interface TunnelOwner {
 export interface TunnelEnds {
   readonly client: Duplex
   readonly upstream: Duplex
+  /** The connection under `client`, if that is a stream of HTTP/2. */
+  readonly clientTransport?: Duplex | undefined
   /** The TCP socket under `upstream`, if that is a TLS stream over it. */
   readonly upstreamTransport?: Duplex | undefined
   readonly clientTracker?: Tracker | undefined
@@ -52,7 +54,7 @@ export class Tunnel implements EndpointOwner {
 
   /** @param now the time in milliseconds, by the clock that `sweep` is called with */
   constructor (ends: TunnelEnds, timers: TunnelTimers, owner: TunnelOwner, now: number) {
-    this.client = new TunnelEndpoint('client', ends.client, ends.client, this, ends.clientTracker)
+    this.client = new TunnelEndpoint('client', ends.client, ends.clientTransport ?? ends.client, this, ends.clientTracker)
     this.upstream = new TunnelEndpoint('upstream', ends.upstream, ends.upstreamTransport ?? ends.upstream, this, ends.upstreamTracker)
     this.client.peer = this.upstream
     this.upstream.peer = this.client
@@ -100,8 +102,8 @@ export class Tunnel implements EndpointOwner {
   /** Ends the tunnel at once, without flushing pending writes. */
   kill (reason: Exclude<TunnelReason, `${EndpointName}_${string}` | 'error'>, error?: Error): void {
     this.#end({ reason, by: 'proxy', error })
-    destroy(this.client)
-    destroy(this.upstream)
+    breakOff(this.client)
+    breakOff(this.upstream)
   }
 
   /**
@@ -140,12 +142,13 @@ export class Tunnel implements EndpointOwner {
     this.#firstEnd ??= side.name
     this.#beginHalfClose()
     side.peer.stream.end()
+    if (side === this.upstream && this.client.tracker?.closing === true && this.upstream.tracker?.closing === true) finish(this.client.stream)
   }
 
   /** @internal */
   endpointFailed (side: TunnelEndpoint, error: NodeJS.ErrnoException): void {
     // After one side has ended in good order, a reset is only the rest of its end.
-    const reset = error.code === 'ECONNRESET' || error.code === 'EPIPE' || error.code === 'ECONNABORTED'
+    const reset = resets.has(error.code)
     if (reset && this.#firstEnd !== undefined) this.#end({ reason: `${this.#firstEnd}_close`, by: this.#firstEnd, error: undefined })
     else if (reset) this.#end({ reason: `${side.name}_reset`, by: side.name, error: undefined })
     else this.#end({ reason: 'error', by: side.name, error })
@@ -153,7 +156,7 @@ export class Tunnel implements EndpointOwner {
     // Pass on the bytes that arrived before the error and waited for the other side. Node 26 yields them piece by piece.
     stopReading(side)
     for (let rest: Buffer | null = side.stream.read(); rest !== null; rest = side.stream.read()) this.endpointRead(side, rest)
-    destroy(side)
+    breakOff(side)
     dismiss(side.peer, reset ? 'reset' : 'destroy')
   }
 
@@ -189,12 +192,27 @@ function dismiss (side: TunnelEndpoint, how: 'reset' | 'destroy'): void {
   side.pendingClose = how
   side.discarding = true
   const { stream } = side
-  const leave = (): void => how === 'reset' ? reset(side.stream, side.transport) : destroy(side)
+  const leave = (): void => breakOff(side, how)
   if (stream.writableLength === 0 || stream.destroyed) leave()
   else if (stream.writableEnded) stream.once('finish', leave)
   else stream.write(emptyBuffer, leave) // not at 'drain', which comes only after more than a high-water mark
 }
 
-function destroy (side: TunnelEndpoint): void {
-  side.stream.destroy()
+function breakOff (side: TunnelEndpoint, how: 'reset' | 'destroy' = 'destroy'): void {
+  side.brokenOff = true
+  if (how === 'reset') reset(side.stream, side.transport)
+  else destroy(side.stream)
+}
+
+/** Codes of a connection that was reset, and of a stream of HTTP/2 that either end has reset. */
+const resets: ReadonlySet<string | undefined> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ERR_HTTP2_STREAM_ERROR', 'ABORT_ERR'])
+
+/**
+ * Ends a stream of HTTP/2 after the whole closing handshake of a WebSocket. Firefox never ends its half: RST_STREAM(NO_ERROR) behind our own end closes
+ * it (RFC 9113, 8.1).
+ */
+function finish (stream: Duplex): void {
+  if (!isHttp2Stream(stream)) return
+  if (stream.writableFinished) stream.close()
+  else stream.once('finish', () => stream.close())
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { answered, dial, over, stage } from '../fixtures/stage.ts'
+import { http1Only } from '../fixtures/front.ts'
 import { rawClient, upgradeHead } from '../fixtures/client.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import { openTunnel, roundTrip } from '../fixtures/tunnel.ts'
@@ -47,7 +48,7 @@ test('Content-Length and Transfer-Encoding of a 101 do not reach the client', as
   assert.deepEqual([response.status, response.headers['content-length'], response.headers['transfer-encoding']], [101, undefined, undefined])
 })
 
-test('the upstream sees the handshake headers of the client', async (t) => {
+test('the upstream sees the handshake headers of the client', http1Only('the key is ours'), async (t) => {
   const key = 'dGhlIHNhbXBsZSBub25jZQ=='
   const { head } = await dial(t, await stage(t), { key, protocol: 'v1, v2', headers: { Origin: 'https://front.example', Cookie: 'a=1; b=2', Authorization: 'Bearer x', 'Sec-WebSocket-Extensions': 'permessage-deflate; client_max_window_bits' } })
   assert.deepEqual(
@@ -75,7 +76,7 @@ test('rewriteRequestHeaders has a say in the handshake', async (t) => {
   assert.equal(headerOf(head, 'x-token'), 'secret')
 })
 
-test('Connection cannot take away what the handshake needs', async (t) => {
+test('Connection cannot take away what the handshake needs', http1Only('there is no Connection'), async (t) => {
   const { head } = await dial(t, await stage(t), { headers: { Connection: 'Upgrade, Sec-WebSocket-Key, Cookie, X-Forwarded-For, X-Mine', Cookie: 'a=1', 'X-Mine': '1' } })
   assert.deepEqual([headerOf(head, 'sec-websocket-key')?.length, headerOf(head, 'cookie'), headerOf(head, 'x-forwarded-for'), headerOf(head, 'x-mine')], [24, 'a=1', '127.0.0.1', undefined])
 })

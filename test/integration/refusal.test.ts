@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { answered, dial, over, stage } from '../fixtures/stage.ts'
+import { http1Only } from '../fixtures/front.ts'
 import { rawClient, requestHead, upgradeHead } from '../fixtures/client.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import type { RawConnection } from '../fixtures/raw.ts'
@@ -29,7 +30,7 @@ const refusals: Array<[status: number, reason: string, header: string]> = [
 
 for (const [status, reason, header] of refusals) {
   for (const [name, send] of framings) {
-    test(`a ${status} of the upstream, framed by ${name}, is relayed with its headers and body`, async (t) => {
+    test(`a ${status} of the upstream, framed by ${name}, is relayed with its headers and body`, status === 200 ? http1Only('a 2xx would open the tunnel') : {}, async (t) => {
       const { response } = await answered(t, (connection) => send(connection, `HTTP/1.1 ${status} ${reason}\r\n${header}\r\n`, 'the reason why'))
       const [field = '', value] = header.split(': ')
       assert.deepEqual([response.status, response.headers[field.toLowerCase()], String(response.body)], [status, [value], 'the reason why'])
@@ -47,7 +48,7 @@ test('several Set-Cookie headers of a refusal stay apart', async (t) => {
   assert.deepEqual(response.headers['set-cookie'], ['a=1', 'b=2'])
 })
 
-test('a 426 of the upstream keeps its Upgrade header', async (t) => {
+test('a 426 of the upstream keeps its Upgrade header', http1Only('there is no Upgrade'), async (t) => {
   const { response } = await answered(t, 'HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n')
   assert.deepEqual([response.status, response.headers['upgrade']], [426, ['websocket']])
 })
@@ -58,7 +59,7 @@ test('hop-by-hop headers of a refusal are not forwarded', async (t) => {
 })
 
 for (const [name, send] of framings.slice(0, 2)) {
-  test(`after a refusal framed by ${name} the connection closes, and what came behind the upgrade is not processed`, async (t) => {
+  test(`after a refusal framed by ${name} the connection closes, and what came behind the upgrade is not processed`, http1Only('other streams go on'), async (t) => {
     const { client, upstream, response } = await answered(t, (connection) => send(connection, 'HTTP/1.1 403 Forbidden\r\n', 'no'))
     assert.deepEqual([response.status, response.headers['connection']], [403, ['close']])
     client.write(upgradeHead('/'))
@@ -78,7 +79,7 @@ test('a refused client that sends on and does not end is dropped two seconds aft
   assert.ok(took > 1500, `${took} ms`)
 })
 
-test('a refusing upstream never sees what the client sends next', async (t) => {
+test('a refusing upstream never sees what the client sends next', http1Only('the next request has a stream of its own'), async (t) => {
   const all = await stage(t)
   const { client, connection, head } = await dial(t, all, {}, requestHead('GET', '/admin', { Connection: 'close' }))
   connection.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
@@ -215,7 +216,7 @@ test('an upstream that trickles its head is a 504 after handshakeTimeout', async
   await Promise.all([trickling, stop.promise])
 })
 
-test('after a failed handshake the connection of the client closes', async (t) => {
+test('after a failed handshake the connection of the client closes', http1Only('other streams go on'), async (t) => {
   const { client, response } = await answered(t, 'garbage\r\n\r\n')
   assert.deepEqual([response.status, response.headers['connection']], [502, ['close']])
   await client.ended

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { dial, hangUp, open, over, stage } from '../fixtures/stage.ts'
+import { http1Only } from '../fixtures/front.ts'
 import { rawClient, requestHead, upgradeHead } from '../fixtures/client.ts'
 import { openTunnel, roundTrip } from '../fixtures/tunnel.ts'
 import { switching } from '../fixtures/upstream.ts'
@@ -91,7 +92,7 @@ test('early bytes are counted', async (t) => {
   assert.deepEqual([bytesFromClient, bytesFromUpstream], [5, 4])
 })
 
-test('bytes on a connection that carried requests before count from the switch', async (t) => {
+test('bytes on a connection that carried requests before count from the switch', http1Only('a stream carries one request'), async (t) => {
   const all = await stage(t)
   const client = await rawClient(t, all.proxy.port)
   client.write(requestHead('GET', '/'))

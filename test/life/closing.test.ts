@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { rawClient, requestHead, upgradeHead } from '../fixtures/client.ts'
+import { http1Only } from '../fixtures/front.ts'
 import { stage } from '../fixtures/stage.ts'
 import { openTunnel, roundTrip } from '../fixtures/tunnel.ts'
 import { until, within } from '../fixtures/wait.ts'
 
-test('during close() an upgrade on a connection that exists is a 503 with Retry-After, and live tunnels go on', async (t) => {
+test('during close() an upgrade on a connection that exists is a 503 with Retry-After, and live tunnels go on', http1Only('a session begins nothing after GOAWAY'), async (t) => {
   const all = await stage(t, { drainTimeout: '60s' })
   const { client, upstream } = await openTunnel(t, all.proxy, all.upstream)
   const late = await rawClient(t, all.proxy.port)

@@ -8,6 +8,8 @@ import wstunnel from '../../lib/index.ts'
 import type { TunnelInfo } from '../../lib/index.ts'
 import { cleanup } from '../fixtures/cleanup.ts'
 import { rawClient, upgradeHead, wsClient } from '../fixtures/client.ts'
+import { isHttp2Front } from '../fixtures/front.ts'
+import { translatingSocket } from '../fixtures/http2.ts'
 import { decodeFrames, encodeFrame } from '../fixtures/frames.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import { open, over } from '../fixtures/stage.ts'
@@ -205,7 +207,7 @@ test('close() with 500 tunnels, dead peers among them, and several registrations
   cleanup(t, 'connections', () => { for (const socket of sockets) socket.destroy() })
   const piece = encodeFrame(2, Buffer.alloc(50_000), { masked: true })
   const openOne = async (i: number): Promise<void> => {
-    const socket = connect({ port: proxy.port, host: '127.0.0.1', allowHalfOpen: true })
+    const socket = isHttp2Front() ? translatingSocket(t, proxy.port) : connect({ port: proxy.port, host: '127.0.0.1', allowHalfOpen: true })
     sockets.push(socket)
     socket.on('error', () => {})
     const answered = deferred<Buffer>()
@@ -231,7 +233,7 @@ test('close() with 500 tunnels, dead peers among them, and several registrations
 test('close() is over in time though a `ws` client never answers its Close', async (t) => {
   const upstream = await startWsUpstream(t)
   const proxy = await startProxy(t, { upstream: upstream.url, drainTimeout: '1s' })
-  const client = new WebSocket(proxy.wsUrl)
+  const client = new WebSocket(proxy.wsUrl, isHttp2Front() ? { createConnection: () => translatingSocket(t, proxy.port) } : {})
   cleanup(t, 'connections', () => client.terminate())
   client.on('error', () => {})
   await event(client, 'open')

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { tunnelReasons } from '../../lib/tunnel/reasons.ts'
@@ -164,8 +165,8 @@ test('a tunnel without a Close has no close code', async (t) => {
 })
 
 test('a refusal is on its channel, and no tunnel on the others', async (t) => {
-  const { app, channels, client } = await scene(t, { limits: { maxTunnels: 1 } })
-  const second = await rawClient(t, client.socket.remotePort as number)
+  const { app, channels } = await scene(t, { limits: { maxTunnels: 1 } })
+  const second = await rawClient(t, (app.server.address() as AddressInfo).port)
   second.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n')
   assert.equal((await second.response()).status, 503)
   assert.deepEqual([channels.open.length, channels.close.length, channels.refused.length], [1, 0, 1])

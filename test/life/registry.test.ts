@@ -28,6 +28,7 @@ function harness (): { registry: Registry, upstream: Upstream, target: TunnelFac
     target,
     upstream,
     client: '127.0.0.1',
+    httpVersion: '1.1',
     protocol: 'test',
     slot: tunnelLimits.acquire('127.0.0.1', target.limits),
     clientTracker: undefined,

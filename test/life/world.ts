@@ -6,6 +6,8 @@ import type { TestContext } from 'node:test'
 import type { FastifyInstance } from 'fastify'
 import { upgradeHead } from '../fixtures/client.ts'
 import { cleanup } from '../fixtures/cleanup.ts'
+import { isHttp2Front } from '../fixtures/front.ts'
+import { translatingSocket } from '../fixtures/http2.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import type { ProxyOptions } from '../fixtures/proxy.ts'
 import { recordTunnels } from '../fixtures/tunnel.ts'
@@ -117,7 +119,7 @@ export async function world (t: TestContext, options: Partial<ProxyOptions> = {}
     return waiting.shift() as Socket
   }
   const client = async (): Promise<{ socket: Socket, peer: Socket }> => {
-    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
+    const socket = isHttp2Front() ? translatingSocket(t, port) : connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
     sockets.push(socket)
     await event(socket, 'connect')
     socket.on('error', () => {})

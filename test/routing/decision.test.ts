@@ -573,6 +573,7 @@ describe('the facts', () => {
       authority: undefined,
       scheme: undefined,
       upgrade: 'websocket',
+      extended: false,
       connectionNamesUpgrade: true,
       body: false,
       bodyLength: undefined,
