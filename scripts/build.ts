@@ -1,10 +1,10 @@
-// Builds dist/: JavaScript without comments, which nobody reads there, and declarations with theirs, which editors show. Of the
-// declarations only those that an export reaches, itself or through others: nobody can import the rest.
+// Builds dist/: JavaScript without comments and indented by tabs, which nobody reads there, and declarations with their comments, which
+// editors show. Of the declarations only those that an export reaches, itself or through others: nobody can import the rest.
 //
 //   npm run build
 
 import { spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
@@ -32,6 +32,17 @@ function reached (): Set<string> {
   return found
 }
 
+/** Indents by tabs, but for the lines of template literals, which are text. */
+function withTabs (code: string): string {
+  const texts: Array<readonly [from: number, to: number]> = []
+  const visit = (node: ts.Node): void => {
+    if (ts.isTemplateLiteralToken(node)) texts.push([node.getStart(), node.getEnd()])
+    ts.forEachChild(node, visit)
+  }
+  visit(ts.createSourceFile('code.js', code, ts.ScriptTarget.ESNext, true))
+  return code.replace(/^(?: {4})+/gm, (spaces, at: number) => texts.some(([from, to]) => from < at && at < to) ? spaces : '\t'.repeat(spaces.length / 4))
+}
+
 rmSync(dist, { recursive: true, force: true })
 tsc('--emitDeclarationOnly')
 tsc('--declaration', 'false', '--isolatedDeclarations', 'false', '--removeComments', '--noCheck')
@@ -39,4 +50,5 @@ const kept = reached()
 for (const name of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
   const file = join(dist, name)
   if (name.endsWith('.d.ts') && !kept.has(file)) rmSync(file)
+  else if (/\.(js|d\.ts)$/.test(name)) writeFileSync(file, withTabs(readFileSync(file, 'utf8')))
 }
