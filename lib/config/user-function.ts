@@ -5,7 +5,7 @@ import { FunctionError } from '../errors.ts'
 const names = ['message', 'stack', 'name', 'constructor', 'code', 'statusCode', 'status', 'headers', 'validation', 'errors', 'cause'] as const
 
 /** The maximum number of causes of an error that a logger follows. */
-const mostCauses = 16
+const maxCauses = 16
 
 /**
  * Returns a thrown value as an Error that can be sent and logged: the value itself if it is a readable error, else FST_WSTUNNEL_FUNCTION.
@@ -23,7 +23,7 @@ export function readable (thrown: unknown): Error {
 function canBeRead (thrown: unknown): boolean {
   try {
     let cause = thrown
-    for (let i = 0; i < mostCauses && typeof cause === 'object' && cause !== null; i++) {
+    for (let i = 0; i < maxCauses && typeof cause === 'object' && cause !== null; i++) {
       const object = cause as Record<string, unknown>
       for (const key in object) void object[key]
       for (const name of names) void object[name]

@@ -31,7 +31,7 @@ const cr = 0x0d
 const lf = 0x0a
 
 /** The maximum size, in bytes, of one chunk's extensions and of all trailers together. The reader skips both and never passes them on. */
-const overhead = 8192
+const maxFramingBytes = 8192
 
 /** Reads one response body from a connection, piece by piece. */
 export class BodyReader {
@@ -144,7 +144,7 @@ export class BodyReader {
 
   #skip (byte: number): void {
     if (byte === lf) throw new Error('a bare line feed in chunked framing')
-    if (++this.#skipped > overhead) throw new Error('too much chunked framing')
+    if (++this.#skipped > maxFramingBytes) throw new Error('too much chunked framing')
   }
 }
 

@@ -9,7 +9,7 @@ import type { EndpointName } from '../tunnel/endpoint.ts'
 const closeSchedule = { client: { from: 0.75, to: 0.82 }, upstream: { from: 0.86, to: 0.9 } } as const
 
 /** The time that ending tunnels takes at the end of the window: milliseconds for each, and at most this part of the window. */
-const breakingOff = { each: 0.2, most: 0.1 }
+const endingTime = { each: 0.2, most: 0.1 }
 
 /** A tunnel, as a drain sees it. */
 export interface Drainable {
@@ -45,8 +45,8 @@ export class DrainPlan {
       this.#at(from, () => this.#spread(timeout * (until - from), (tunnel) => tunnel.requestClose(to)))
     }
     // Thousands of tunnels take a while to end, and must be gone soon after the timeout.
-    this.#at(1 - breakingOff.most, () => {
-      const lead = Math.min(timeout * breakingOff.most, tunnels.size * breakingOff.each)
+    this.#at(1 - endingTime.most, () => {
+      const lead = Math.min(timeout * endingTime.most, tunnels.size * endingTime.each)
       this.#in(this.#left() - lead, () => this.#spread(lead, (tunnel) => tunnel.drained()))
     })
     this.#at(1, () => {

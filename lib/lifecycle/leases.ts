@@ -8,10 +8,10 @@ import { outsideRequests } from '../net/async-context.ts'
 const answerTimeout = 250
 
 /** The milliseconds for which a failed store is not asked again. */
-const pause = 1000
+const failurePauseMs = 1000
 
 /** The maximum number of releases remembered for a failed store: leases also expire by themselves. */
-const mostOwed = 10_000
+const maxOwed = 10_000
 
 /** A place of one client. */
 export interface Lease {
@@ -85,7 +85,7 @@ export class Leases {
 
   /** Remembers a release for later. The client library of an unreachable store would keep each call in memory. */
   #owe (key: string, lease: string): void {
-    if (this.#owed.size < mostOwed) this.#owed.set(lease, key)
+    if (this.#owed.size < maxOwed) this.#owed.set(lease, key)
   }
 
   #forget (lease: string): boolean {
@@ -129,7 +129,7 @@ export class Leases {
   }
 
   #fails (cause: unknown): void {
-    this.#askAgainAt = monotonicNow() + pause
+    this.#askAgainAt = monotonicNow() + failurePauseMs
     if (this.#failing) return
     this.#failing = true
     this.#tell(cause instanceof Error ? cause : new Error('the store of leases failed', { cause }))

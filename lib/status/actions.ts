@@ -10,8 +10,8 @@ export type Action =
   | { readonly action: 'close', readonly tunnel: string }
 
 /** The bounds of a load factor. */
-const leastWeight = 1
-const mostWeight = 100
+const minWeight = 1
+const maxWeight = 100
 
 /**
  * Parses an action.
@@ -25,8 +25,8 @@ export function parseAction (body: unknown): Action {
     return { action, balancer: text('balancer', balancer), member: text('member', member) }
   }
   if (action === 'weight') {
-    if (typeof loadFactor !== 'number' || !(loadFactor >= leastWeight && loadFactor <= mostWeight)) {
-      throw new BadRequestError(`loadFactor: expected a number from ${leastWeight} to ${mostWeight}`)
+    if (typeof loadFactor !== 'number' || !(loadFactor >= minWeight && loadFactor <= maxWeight)) {
+      throw new BadRequestError(`loadFactor: expected a number from ${minWeight} to ${maxWeight}`)
     }
     return { action, balancer: text('balancer', balancer), member: text('member', member), loadFactor }
   }

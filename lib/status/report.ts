@@ -8,7 +8,7 @@ import { Queue } from './turn.ts'
 const lifetime = 1000
 
 /** The maximum number of different tunnel lists kept in that time. */
-const mostLists = 50
+const maxLists = 50
 
 interface Kept {
   readonly summary: Promise<string>
@@ -55,7 +55,7 @@ export class Report {
     const known = lists.get(key)
     if (known !== undefined) return known
     const list = this.#queue.run(async (turn) => await listTunnels(this.#app.wstunnel.tunnels(), query, turn))
-    if (lists.size < mostLists) lists.set(key, list)
+    if (lists.size < maxLists) lists.set(key, list)
     return list
   }
 }
