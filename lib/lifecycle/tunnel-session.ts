@@ -79,7 +79,7 @@ export class TunnelSession implements TunnelInfo, TunnelOwner, Drainable {
     this.#tunnel.kill('killed')
   }
 
-  /** Returns the properties that `console.log` and `JSON.stringify` show. */
+  /** Returns the properties that `JSON.stringify` shows. */
   toJSON (): Record<string, unknown> {
     const { id, route, upstream, client, protocol, httpVersion, openedAt, age, state, bytesFromClient, bytesFromUpstream } = this
     return { id, route, upstream, client, protocol, httpVersion, openedAt, age, state, bytesFromClient, bytesFromUpstream }
