@@ -66,7 +66,7 @@ export function warnOnce (log: FastifyBaseLogger, target: Target, text: string, 
  * The maximum length of a message and of a stack in a line, in characters: a user's error may contain a whole request, and Fastify's own
  * line has it whole.
  */
-const maxLength = { message: 300, stack: 2000 }
+const limits = { message: 300, stack: 2000 }
 
 function beginning (text: string, most: number): string {
   return text.length <= most ? text : `${text.slice(0, most)}…`
@@ -76,8 +76,8 @@ function beginning (text: string, most: number): string {
 export function briefly (error: unknown): unknown {
   if (!(error instanceof Error)) return error
   const { code } = detailsOf(error)
-  const message = beginning(error.message, maxLength.message)
-  const stack = beginning((error.stack ?? '').replace(error.message, () => message), maxLength.stack)
+  const message = beginning(error.message, limits.message)
+  const stack = beginning((error.stack ?? '').replace(error.message, () => message), limits.stack)
   return Object.create(Object.getPrototypeOf(error) as object, {
     message: { value: message },
     stack: { value: stack },
@@ -95,8 +95,8 @@ function detailsOf (error: unknown): Details {
   if (typeof error !== 'object' || error === null) return {}
   const { code, name, message } = error as { code?: unknown, name?: unknown, message?: unknown }
   return {
-    code: typeof code === 'string' ? beginning(code, maxLength.message) : typeof name === 'string' && name !== 'Error' ? beginning(name, maxLength.message) : undefined,
-    message: typeof message === 'string' ? beginning(message, maxLength.message) : ''
+    code: typeof code === 'string' ? beginning(code, limits.message) : typeof name === 'string' && name !== 'Error' ? beginning(name, limits.message) : undefined,
+    message: typeof message === 'string' ? beginning(message, limits.message) : ''
   }
 }
 
@@ -111,7 +111,7 @@ function rootCause (error: unknown): unknown {
   }
   if (inner === error) return error
   const details = detailsOf(inner)
-  return details.code === undefined && details.message === undefined ? { message: beginning(String(inner), maxLength.message) } : { ...details, ...beginningOf(inner) }
+  return details.code === undefined && details.message === undefined ? { message: beginning(String(inner), limits.message) } : { ...details, ...beginningOf(inner) }
 }
 
 /** Returns the kind of bytes that undici could not parse, which it keeps. A TLS record of the type alert or handshake begins with its type and version. */
