@@ -63,7 +63,7 @@ export const UpgradeRequiredError: WstunnelErrorConstructor =
 
 /** An extended CONNECT of HTTP/2 for a protocol that its path does not tunnel (RFC 9220, 3). */
 export const ProtocolError: WstunnelErrorConstructor =
-  define('FST_WSTUNNEL_PROTOCOL', 'Protocol not supported', 501, 'client')
+  define('FST_WSTUNNEL_PROTOCOL', 'Protocol not supported', 501, 'internal')
 
 /** The `Origin` of a WebSocket handshake is not in `allowedOrigins` (RFC 6455, 10.2). */
 export const OriginRefusedError: WstunnelErrorConstructor =

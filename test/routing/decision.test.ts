@@ -568,6 +568,7 @@ describe('the facts', () => {
       authority: undefined,
       scheme: undefined,
       upgrade: 'websocket',
+      extended: false,
       connectionNamesUpgrade: true,
       body: false,
       hasUnsupportedCoding: false,
