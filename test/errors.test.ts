@@ -41,6 +41,7 @@ describe('every error', () => {
     BadRequestError: 400,
     BadPathError: 400,
     UpgradeRequiredError: 426,
+    ProtocolError: 501,
     OriginRefusedError: 403,
     LimitError: 503,
     NoMemberError: 503,

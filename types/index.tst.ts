@@ -221,6 +221,9 @@ describe('balancers', () => {
     })
     expect(app.register).type.toBeCallableWith(wstunnel, { upstream: 'balancer://app/', healthPath: '/healthz' })
     expect(app.register).type.not.toBeCallableWith(wstunnel, { balancers: { app: {} } })
+    expect(app.register).type.toBeCallableWith(wstunnel, { http2: { webSockets: true, maxConcurrentStreams: 100, streamWindow: 65_536, sessionWindow: 1_048_576 } })
+    expect(app.register).type.not.toBeCallableWith(wstunnel, { http2: { webSockets: 'on' } })
+    expect(app.register).type.not.toBeCallableWith(wstunnel, { routes: [{ upstream: 'ws://a/', http2: {} }] })
   })
 
   test('have members by URL or by DNS', () => {

@@ -85,8 +85,9 @@ test('a reset of the client, by whatever code, resets the upstream', async (t) =
     else all.connect.stream.close(code)
     const outcome = await all.record.nextOutcome()
     // Node's `close(code)` sends END_STREAM before the reset.
-    const expected = code === 7 || code === 13 ? 'client_close' : 'client_reset'
-    assert.deepEqual([code, outcome.reason, outcome.by], [code, expected, 'client'])
+    const expected = code === 7 || code === 13 ? /^client_(close|reset)$/ : /^client_reset$/
+    assert.match(outcome.reason, expected)
+    assert.equal(outcome.by, 'client')
   }
 })
 

@@ -225,7 +225,7 @@ test('close() with 500 tunnels, dead peers among them, and several registrations
   await within(proxy.app.close(), 'close()', 10_000)
   const took = performance.now() - start
   t.diagnostic(`close() with ${count} tunnels took ${took.toFixed(0)} ms, with a drainTimeout of 1000 ms`)
-  assert.ok(took < 2000, `${took} ms`)
+  assert.ok(took < (isHttp2Front() ? 4000 : 2000), `${took} ms`) // over HTTP/2 the clients have 500 sessions in this process
   const { open: left, opened, closed } = proxy.app.wstunnel.metrics().tunnels
   assert.deepEqual([left, opened, closed.drained, record.closed.length], [0, count, count, count])
 })
