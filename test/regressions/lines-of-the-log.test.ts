@@ -47,7 +47,8 @@ for (const [what, asked] of Object.entries({
   'a handshake with a long key': { bytes: requestHead('GET', '/', { ...handshake, 'Sec-WebSocket-Key': quotes }) },
   'an origin that may not': { options: { allowedOrigins: ['https://a.example'] }, bytes: requestHead('GET', '/', { ...handshake, Origin: quotes }) },
   'an offer that is not accepted': { options: { fallbackToHttp: false }, bytes: requestHead('GET', '/', { ...handshake, Upgrade: quotes }) },
-  'too many fields': { bytes: requestHead('GET', '/', { a: Array(1001).fill('') as string[] }) },
+  // From 22 on Node answers so many by itself, and logs nothing.
+  ...Number.parseInt(process.versions.node, 10) < 22 ? { 'too many fields': { bytes: requestHead('GET', '/', { a: Array(1001).fill('') as string[] }) } } : {},
   'a coding': { bytes: requestHead('POST', '/', { 'Transfer-Encoding': 'gzip, chunked' }) },
   'two Hosts': { bytes: requestHead('GET', '/', { Host: ['a', 'b'] }) },
   'a limit for forwards': { options: { limits: { maxForwards: 0 } }, bytes: requestHead('GET', '/') },

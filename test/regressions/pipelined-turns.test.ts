@@ -23,7 +23,8 @@ for (const tls of [false, true]) {
     const client = await rawClient(t, proxy.port, tls ? { tls: { rejectUnauthorized: false } } : {})
     const paths = Array.from({ length: 5000 }, (_, i) => `/${i}`)
     client.write(paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`).join(''))
-    await client.waitFor('the last one')
+    // Seconds of work: beside other tests it takes longer than what is waited for elsewhere.
+    await client.waitFor('the last one', 60_000)
     assert.equal(client.received.toString('latin1').split('HTTP/1.1 200').length, 5001)
     assert.deepEqual(order, paths)
     assert.equal(most, 1)
