@@ -17,9 +17,6 @@ import { selfSigned } from '../test/fixtures/tls.ts'
 type Front = 'h1' | 'h2'
 type Usage = { cpu: number, rss: number }
 
-if (process.argv.includes('--child')) await serve()
-else await bench()
-
 /** The proxy: one server for both. */
 async function serve (): Promise<void> {
   const { default: Fastify } = await import('fastify')
@@ -27,9 +24,8 @@ async function serve (): Promise<void> {
   const app = Fastify({ http2: true, https: { ...selfSigned(), allowHTTP1: true } })
   await app.register(wstunnel as never, { upstream: process.env['UPSTREAM'], http2: { webSockets: true }, limits: { maxTunnels: 100_000 } })
   await app.listen({ port: 0, host: '127.0.0.1' })
-  process.on('message', () => {
-    globalThis.gc?.()
-    globalThis.gc?.()
+  process.on('message', (what) => {
+    if (what === 'memory') for (let i = 0; i < 2; i++) globalThis.gc?.()
     const { user, system } = process.cpuUsage()
     process.send?.({ cpu: user + system, rss: process.memoryUsage.rss() })
   })
@@ -71,7 +67,7 @@ async function bench (): Promise<void> {
   process.exit()
 }
 
-class Proxy {
+class ProxyChild {
   readonly #child
   port = 0
   constructor (upstream: string) {
@@ -83,9 +79,9 @@ class Proxy {
     return this
   }
 
-  async usage (): Promise<Usage> {
+  async usage (what: 'cpu' | 'memory' = 'cpu'): Promise<Usage> {
     const answer = this.#next<Usage>()
-    this.#child.send('usage')
+    this.#child.send(what)
     return await answer
   }
 
@@ -99,8 +95,8 @@ class Proxy {
 }
 
 /** One proxy, both fronts by turns; the first turn of each warms up. */
-async function compare (name: string, upstream: string, rounds: number, measure: (proxy: Proxy, front: Front) => Promise<number>, unit: string, target: number): Promise<void> {
-  const proxy = await new Proxy(upstream).start()
+async function compare (name: string, upstream: string, rounds: number, measure: (proxy: ProxyChild, front: Front) => Promise<number>, unit: string, target: number): Promise<void> {
+  const proxy = await new ProxyChild(upstream).start()
   const seen = { h1: [] as number[], h2: [] as number[] }
   for (let round = 0; round <= rounds; round++) {
     for (const front of round % 2 === 0 ? ['h1', 'h2'] as const : ['h2', 'h1'] as const) {
@@ -140,7 +136,7 @@ async function openH2 (on: ClientHttp2Session): Promise<Duplex> {
   return stream
 }
 
-async function echoCost (proxy: Proxy, front: Front, { size, tunnels, sessions }: { size: number, tunnels: number, sessions: number }): Promise<number> {
+async function echoCost (proxy: ProxyChild, front: Front, { size, tunnels, sessions }: { size: number, tunnels: number, sessions: number }): Promise<number> {
   const made = front === 'h2' ? await Promise.all(Array.from({ length: sessions }, async () => await session(proxy.port))) : []
   const streams = await Promise.all(Array.from({ length: tunnels }, async (_, i) => front === 'h1' ? await openH1(proxy.port) : await openH2(made[i % sessions] as ClientHttp2Session)))
   const message = encodeFrame(2, Buffer.alloc(size), { masked: true })
@@ -167,7 +163,7 @@ async function echoCost (proxy: Proxy, front: Front, { size, tunnels, sessions }
   return (after.cpu - before.cpu) / (until - since)
 }
 
-async function openCost (proxy: Proxy, front: Front): Promise<number> {
+async function openCost (proxy: ProxyChild, front: Front): Promise<number> {
   const on = front === 'h2' ? await session(proxy.port) : undefined
   const count = 500
   const before = await proxy.usage()
@@ -186,7 +182,7 @@ async function openCost (proxy: Proxy, front: Front): Promise<number> {
 }
 
 async function idle (upstream: string, front: Front): Promise<void> {
-  const proxy = await new Proxy(upstream).start()
+  const proxy = await new ProxyChild(upstream).start()
   const kept: unknown[] = []
   const openMany = async (count: number): Promise<void> => {
     for (let i = 0; i < count; i += 100) {
@@ -195,16 +191,16 @@ async function idle (upstream: string, front: Front): Promise<void> {
     }
   }
   await openMany(300)
-  const before = await proxy.usage()
+  const before = await proxy.usage('memory')
   await openMany(1000)
-  const after = await proxy.usage()
+  const after = await proxy.usage('memory')
   proxy.stop()
   console.log(`idle ${front}: ${((after.rss - before.rss) / 1024 / 1000).toFixed(1)} KiB of RSS a tunnel (to reach: h2 ≤ 0.55 × h1)`)
 }
 
 /** 4 MiB there and back through a relay that holds everything for 30 ms each way. */
 async function delayed (upstream: string): Promise<void> {
-  const proxy = await new Proxy(upstream).start()
+  const proxy = await new ProxyChild(upstream).start()
   const relay = createServer((client) => {
     const far = connect(proxy.port, '127.0.0.1')
     const later = (from: Socket, to: Socket): void => {
@@ -234,3 +230,6 @@ async function delayed (upstream: string): Promise<void> {
   relay.close()
   console.log(`delayed: ${median(rates).toFixed(1)} MiB/s for 4 MiB at 60 ms (to reach: ≥ 8)`)
 }
+
+if (process.argv.includes('--child')) await serve()
+else await bench()
