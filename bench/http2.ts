@@ -22,7 +22,7 @@ async function serve (): Promise<void> {
   const { default: Fastify } = await import('fastify')
   const { default: wstunnel } = await import('../dist/index.js')
   const app = Fastify({ http2: true, https: { ...selfSigned(), allowHTTP1: true } })
-  await app.register(wstunnel as never, { upstream: process.env['UPSTREAM'], http2: { webSockets: true }, limits: { maxTunnels: 100_000 } })
+  await app.register(wstunnel as never, { upstream: process.env['UPSTREAM'], http2: { webSockets: true, ...JSON.parse(process.env['WINDOWS'] ?? '{}') }, limits: { maxTunnels: 100_000 } })
   await app.listen({ port: 0, host: '127.0.0.1' })
   process.on('message', (what) => {
     if (what === 'memory') for (let i = 0; i < 2; i++) globalThis.gc?.()
@@ -62,7 +62,10 @@ async function bench (): Promise<void> {
   if (wants('echo-64k')) await compare('echo-64k', upstream, 7, async (proxy, front) => await echoCost(proxy, front, { size: 65_536, tunnels: 16, sessions: 1 }), 'µs of CPU a message', 1.3)
   if (wants('open')) await compare('open', upstream, 7, openCost, 'µs of CPU a tunnel', 0.4)
   if (wants('idle')) for (const front of ['h1', 'h2'] as const) await idle(upstream, front)
-  if (wants('delayed')) await delayed(upstream)
+  if (wants('delayed')) {
+    await delayed(upstream, 'default windows', {})
+    await delayed(upstream, 'windows of 1 and 4 MiB', { streamWindow: 1 << 20, sessionWindow: 4 << 20 })
+  }
   echo.close()
   process.exit()
 }
@@ -70,8 +73,8 @@ async function bench (): Promise<void> {
 class ProxyChild {
   readonly #child
   port = 0
-  constructor (upstream: string) {
-    this.#child = fork(fileURLToPath(import.meta.url), ['--child'], { env: { ...process.env, UPSTREAM: upstream }, execArgv: ['--expose-gc', '--import', 'tsx'] })
+  constructor (upstream: string, windows: object = {}) {
+    this.#child = fork(fileURLToPath(import.meta.url), ['--child'], { env: { ...process.env, UPSTREAM: upstream, WINDOWS: JSON.stringify(windows) }, execArgv: ['--expose-gc', '--import', 'tsx'] })
   }
 
   async start (): Promise<this> {
@@ -199,8 +202,8 @@ async function idle (upstream: string, front: Front): Promise<void> {
 }
 
 /** 4 MiB there and back through a relay that holds everything for 30 ms each way. */
-async function delayed (upstream: string): Promise<void> {
-  const proxy = await new ProxyChild(upstream).start()
+async function delayed (upstream: string, name: string, windows: object): Promise<void> {
+  const proxy = await new ProxyChild(upstream, windows).start()
   const relay = createServer((client) => {
     const far = connect(proxy.port, '127.0.0.1')
     const later = (from: Socket, to: Socket): void => {
@@ -228,7 +231,7 @@ async function delayed (upstream: string): Promise<void> {
   }
   proxy.stop()
   relay.close()
-  console.log(`delayed: ${median(rates).toFixed(1)} MiB/s for 4 MiB at 60 ms (to reach: ≥ 8)`)
+  console.log(`delayed, ${name}: ${median(rates).toFixed(1)} MiB/s for 4 MiB at 60 ms (to reach: ≥ 8)`)
 }
 
 if (process.argv.includes('--child')) await serve()

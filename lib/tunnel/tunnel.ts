@@ -89,7 +89,7 @@ export class Tunnel implements EndpointOwner {
     const { idle, halfClose, lifetime, stall } = this.#timers
     if (stall > 0 && (isStalled(this.client, stall, now) || isStalled(this.upstream, stall, now))) this.kill('stalled')
     else if (lifetime > 0 && now - this.#startedAt >= lifetime) this.kill('max_lifetime')
-    else if (halfClose > 0 && this.#halfClosedAt > 0 && now - this.#halfClosedAt >= halfClose) this.kill('half_close_timeout')
+    else if (halfClose > 0 && this.#halfClosedAt > 0 && now - this.#halfClosedAt >= Math.min(halfClose, this.#patience)) this.kill('half_close_timeout')
     else if (idle > 0 && now - this.#quietSince >= idle) this.kill('idle_timeout')
   }
 
@@ -177,6 +177,11 @@ export class Tunnel implements EndpointOwner {
     }
   }
 
+  /** How long the client is waited for at most behind the upstream's end. A browser never ends its half of a WebSocket over HTTP/2 that had no Close. */
+  get #patience (): number {
+    return this.upstream.ended && this.client.tracker !== undefined && isHttp2Stream(this.client.stream) ? browserPatience : Infinity
+  }
+
   #beginHalfClose (): void {
     if (this.#halfClosedAt === 0) this.#halfClosedAt = monotonicNow()
   }
@@ -197,6 +202,8 @@ function dismiss (side: TunnelEndpoint, how: 'reset' | 'destroy'): void {
   else if (stream.writableEnded) stream.once('finish', leave)
   else stream.write(emptyBuffer, leave) // not at 'drain', which comes only after more than a high-water mark
 }
+
+const browserPatience = 5000 // milliseconds
 
 function breakOff (side: TunnelEndpoint, how: 'reset' | 'destroy' = 'destroy'): void {
   side.brokenOff = true

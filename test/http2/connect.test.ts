@@ -224,6 +224,15 @@ test('SETTINGS say what the options say, and sessions with tunnels outlive http2
   await within(new Promise((resolve) => session.once('close', resolve)), 'the session to be ended, once it has no tunnel')
 })
 
+test('1000 streams, and the windows, are announced by default', async (t) => {
+  const all = await scene(t)
+  const { stream, response } = await open(all)
+  await response
+  const { remoteSettings, state } = stream.session as NonNullable<typeof stream.session>
+  assert.deepEqual([remoteSettings.enableConnectProtocol, remoteSettings.maxConcurrentStreams, remoteSettings.initialWindowSize], [true, 1000, 262_144])
+  assert.ok((state.remoteWindowSize ?? 0) > 1_000_000, `a window of ${state.remoteWindowSize} bytes`)
+})
+
 test('the option: what other values and other servers get', async (t) => {
   const failing = async (options: ProxyOptions | ProxyOptions[], fastify: object, expected: RegExp): Promise<void> => {
     const list = [options].flat()
@@ -274,7 +283,7 @@ test('a second address of listen() does not announce it, and the log says so', a
 
 test('beside @fastify/websocket: its paths get HTTP_1_1_REQUIRED, ours are tunnelled', async (t) => {
   const upstream = await startRawUpstream(t)
-  const proxy = await startProxy(t, { prefix: '/ws', upstream: `${upstream.url}/`, http2: { webSockets: true } }, {
+  const proxy = await startProxy(t, { routes: [{ path: '/ws', upstream: `${upstream.url}/` }, { path: '/', upstream: upstream.httpUrl }], http2: { webSockets: true } }, {
     fastify: { http2: true, https: { ...selfSigned(), allowHTTP1: true } },
     setup: async (app) => {
       await app.register(fastifyWebsocket)

@@ -130,6 +130,17 @@ test('behind a whole closing handshake the stream of a client that never ends it
   assert.ok(all.frames().at(-2)?.endsWith('END'))
 })
 
+test('behind an upstream that ends without a Close, a client that never ends its half is waited for 5 s', async (t) => {
+  const all = await scene(t)
+  const start = performance.now()
+  all.upstream.end()
+  await closed(all, 8)
+  const took = performance.now() - start
+  assert.ok(took >= 4999 && took < 9000, `${took} ms`)
+  assert.deepEqual(all.frames(), ['HEADERS', 'DATA(0) END', 'RST_STREAM(8)'])
+  assert.equal((await all.record.nextOutcome()).reason, 'half_close_timeout')
+})
+
 test('close() says GOAWAY at once, then Close 1001 and an END, and ends with the session', async (t) => {
   const all = await scene(t, { drainTimeout: '1s' })
   const closing = all.proxy.app.close()
