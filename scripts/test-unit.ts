@@ -28,8 +28,8 @@ const apps = [
 // These measure memory or time, or change what belongs to their process: each has one of its own. They are also the longest,
 // and so come first.
 const alone = [
-  ...apps, 'test/life/', 'test/http2/by-http2', 'test/fuzz/', 'test/conformance.test.ts', 'test/integration/balancer-fleet', 'test/integration/http.test.ts', 'test/otel/',
-  'test/integration/release', 'test/integration/transfer', 'test/status/b'
+  ...apps, 'test/life/', 'test/http2/by-http2', 'test/fuzz/', 'test/conformance.test.ts', 'test/integration/balancer-fleet', 'test/integration/http.test.ts',
+  'test/otel/', 'test/integration/release', 'test/integration/transfer', 'test/status/b'
 ]
 // Of the others so many share a process: to start one, with its coverage, takes longer than most of them do.
 const together = 12
