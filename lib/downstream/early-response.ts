@@ -1,13 +1,17 @@
 /** The hook of every response on this plugin's routes: it handles what is left of a request that is answered before it was read. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { pipeline, Readable, Transform } from 'node:stream'
+import { type Duplex, pipeline, Readable, Transform } from 'node:stream'
 import { isHttp2 } from '../http/version.ts'
 import { emptyBuffer } from '../net/empty-buffer.ts'
+import { flush } from '../net/socket.ts'
 import { closingHead } from './must-close.ts'
 import { dropOfReplaced } from './replaced-response.ts'
 import { dropBody, isUnread, keepBehind } from './staged-close.ts'
 import { UpgradeResponse } from './upgrade-response.ts'
+
+/** The payload whose end is held, by connection. */
+const heldPayloads = new WeakMap<Duplex, Readable>()
 
 /** The payloads of Fastify whose end the hook can hold. */
 type Payload = Readable | string | Buffer | null | undefined
@@ -60,6 +64,7 @@ function holdEnd (request: IncomingMessage, reply: FastifyReply, payload: Payloa
     transform (chunk, _, callback) { callback(null, chunk) },
     flush (callback) { dropBody(request, () => callback()) }
   })
+  heldPayloads.set(request.socket, held)
   if (payload instanceof Readable) {
     pipeline(payload, held, () => {}) // Fastify gets the errors from `held`
     return held
@@ -69,6 +74,15 @@ function holdEnd (request: IncomingMessage, reply: FastifyReply, payload: Payloa
   if (content.length === 0) reply.raw.once('pipe', writeHead)
   held.end(content)
   return held
+}
+
+/**
+ * Writes what there is of a held response, in this turn: its connection is about to be destroyed, because Node's parser has failed behind
+ * the request.
+ */
+export function writeHeld (socket: Duplex): void {
+  heldPayloads.get(socket)?.read()
+  flush(socket)
 }
 
 function writeHead (this: ServerResponse): void {

@@ -13,6 +13,7 @@ import { isTruncated, type RawRequest, readFacts } from '../routing/request-fact
 import type { RefusalStage } from '../upstream/counters.ts'
 import { trackUpgrade, type UpgradeExchanges } from './awaited-upgrade.ts'
 import { connectionsOf, keepConnections } from './connections.ts'
+import { writeHeld } from './early-response.ts'
 import { answerExpectations } from './expectation.ts'
 import { dropFront, frontOf, keepFront } from './front.ts'
 import { Http1Front } from './front-http1.ts'
@@ -76,7 +77,11 @@ export function listen (instance: ListeningInstance, takeServer: TakeServer): Li
   server.prependListener('request', onRequest)
   const stopExpectations = answerExpectations(server)
   // Before Fastify's own listener, which writes a response.
-  const onClientError = function onWstunnelClientError (_: Error, socket: Socket): void { if (isAnswered(socket)) socket.destroy() }
+  const onClientError = function onWstunnelClientError (_: Error, socket: Socket): void {
+    if (!isAnswered(socket)) return
+    writeHeld(socket)
+    socket.destroy()
+  }
   server.prependListener('clientError', onClientError)
   let end: NodeJS.Timeout | undefined
   // A turn after the drain, so that the responses of that turn go out first.

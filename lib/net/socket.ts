@@ -24,6 +24,11 @@ export function restartReading (stream: Readable): void {
   stream.push('')
 }
 
+/** Sends what the stream holds back until the end of this turn: `destroy()` would drop it. */
+export function flush (stream: Duplex): void {
+  while (stream.writableCorked > 0) stream.uncork()
+}
+
 /** Returns true if a stream is one of many on a connection of HTTP/2. */
 export function isHttp2Stream (stream: Duplex): stream is ServerHttp2Stream {
   return 'rstCode' in stream

@@ -34,3 +34,17 @@ for (const [what, first] of Object.entries(refused)) {
     })
   }
 }
+
+for (const kind of ['plain', 'an offer']) {
+  test(`an answer of this turn goes out, though the parser refuses what is behind it (${kind})`, async (t) => {
+    const upstream = await startRawUpstream(t)
+    const proxy = await startProxy(t, { upstream: upstream.url, onRequest: (_request, reply) => { reply.code(403).send('no') } })
+    const client = await rawClient(t, proxy.port)
+    const offer = kind === 'plain' ? {} : { Connection: 'upgrade', Upgrade: 'tcp/1' }
+    client.write(`${requestHead('GET', '/x', { 'Content-Length': '1', ...offer }).replace('HTTP/1.1', 'HTTP/1.0')} ${requestHead('GET', '/behind')}`)
+    const { status } = await client.response()
+    assert.equal(status, 403)
+    await client.ended
+    assert.equal(client.received.toString('latin1').split('HTTP/1.1 ').length, 2)
+  })
+}
