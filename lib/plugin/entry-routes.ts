@@ -24,10 +24,10 @@ export function addRoutes (scope: FastifyInstance, state: ServerState, table: Ro
   if (!scope.hasConstraintStrategy(strategyName)) {
     scope.addConstraintStrategy(routeStrategy((request) => state.tables.onLookup(request)) as unknown as Parameters<FastifyInstance['addConstraintStrategy']>[0])
   }
-  const foreign = placements.map(() => new Set<string>())
-  for (const [at, { pattern, groups }] of placements.entries()) {
+  for (const { pattern, groups } of placements) {
+    const foreign = new ForeignRoutes(scope, pattern)
     for (const { constraints, candidates } of groups) {
-      const group = { table, constraints, foreign: foreign[at] as Set<string> }
+      const group = { table, constraints, foreign }
       for (const { target, methods } of candidates) {
         scope.route({
           ...target.settings,
@@ -45,19 +45,33 @@ export function addRoutes (scope: FastifyInstance, state: ServerState, table: Ro
       }
     }
   }
-  scope.addHook('onReady', async function wstunnelOnReady () {
-    for (const [at, placement] of placements.entries()) findForeign(scope, placement, foreign[at] as Set<string>)
-  })
 }
 
-/** Finds the methods of a pattern that a route of the user or of another plugin serves, whether it was registered before or after. */
-function findForeign (scope: FastifyInstance, { pattern, groups }: Placement, foreign: Set<string>): void {
-  const url = scope.prefix.replace(/\/$/, '') + (pattern.exact && pattern.segments.length === 0 ? '' : patternText(pattern))
-  const wanted = groups.length === 1 && groups[0]?.candidates.length === 1
-    ? groups[0].candidates[0]?.methods ?? []
-    : new Set(groups.flatMap(({ candidates }) => candidates.flatMap(({ methods }) => methods)))
-  for (const method of wanted) if (scope.hasRoute({ method: method as HTTPMethods, url })) foreign.add(method)
-  if (foreign.size > 0) scope.log.debug({ url, methods: [...foreign] }, 'another route has this path: of these methods, only upgrades that an entry accepts are ours')
+/**
+ * The methods of a pattern that a route of the user or of another plugin serves, whether it was registered before or after. The router
+ * is asked at a pattern's first requests: at registration, long tables would wait for it.
+ */
+class ForeignRoutes {
+  readonly #scope: FastifyInstance
+  readonly #pattern: PathPattern
+  #known: Map<string, boolean> | undefined = undefined
+
+  constructor (scope: FastifyInstance, pattern: PathPattern) {
+    this.#scope = scope
+    this.#pattern = pattern
+  }
+
+  has (method: string): boolean {
+    const known = this.#known?.get(method)
+    if (known !== undefined) return known
+    const pattern = this.#pattern
+    const url = this.#scope.prefix.replace(/\/$/, '') + (pattern.exact && pattern.segments.length === 0 ? '' : patternText(pattern))
+    const isForeign = this.#scope.hasRoute({ method: method as HTTPMethods, url })
+    if (isForeign) this.#scope.log.debug({ url, method }, 'another route has this path and method: only upgrades that an entry accepts are ours')
+    this.#known ??= new Map()
+    this.#known.set(method, isForeign)
+    return isForeign
+  }
 }
 
 /** Returns a pattern with the names that an entry gives to its parameters. */

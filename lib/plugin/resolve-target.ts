@@ -92,10 +92,11 @@ function completed (entry: RouteOptions, at: string, { defaults, base, kinds, ru
   const below = base.replace(/\/$/, '')
   const text = atRoot ? below : below + path
   const { asyncDelay, connectTimeout, timeout, handshakeTimeout, keepAlive, timers } = inherits(...durationNames) ?? durationsOf(own, where, issues)
+  const prefix = parsePrefix(text)
   return Object.freeze({
     route: text === '' ? '/' : text,
-    prefix: parsePrefix(text),
-    path: pathOf(path, base),
+    prefix,
+    path: text === path ? prefix : pathOf(path, base),
     rules,
     methods,
     allMethods: methods ?? (webSocketsOnly ? getOnly : everyMethod),

@@ -18,7 +18,7 @@ export interface CandidateGroup {
   readonly table: object
   readonly constraints: Constraints
   /** The methods of this pattern that a route of another plugin or of the user serves: there the candidates take only accepted upgrades. */
-  readonly foreign: ReadonlySet<string>
+  readonly foreign: Pick<ReadonlySet<string>, 'has'>
 }
 
 let ids = 0
