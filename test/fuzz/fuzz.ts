@@ -3,8 +3,6 @@
 //   npm run fuzz                                        two minutes
 //   npm run fuzz -- --minutes 60 --seed 42              longer, repeated
 //   npm run fuzz -- --only wire --seed 42 --path 3:0:1  what a failure said
-//   npm run fuzz -- --seed commit                       every commit its own seed, and the same each time
-import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -23,12 +21,8 @@ const { values } = parseArgs({
   }
 })
 const minutes = Number(values.minutes)
-const seed = values.seed === 'commit' ? Number.parseInt(commit(), 16) : Number(values.seed)
-if (!(minutes > 0) || !Number.isInteger(seed)) throw new Error('--minutes takes a number above 0, --seed an integer, or in a git checkout `commit`')
-
-function commit (): string {
-  return spawnSync('git', ['rev-parse', '--short=7', 'HEAD'], { encoding: 'utf8' }).stdout?.slice(0, 7) ?? ''
-}
+const seed = Number(values.seed)
+if (!(minutes > 0) || !Number.isInteger(seed)) throw new Error('--minutes takes a number above 0, --seed an integer')
 
 /** Seconds of one round over all properties. */
 const round = Math.min(60, minutes * 60)
