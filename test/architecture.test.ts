@@ -33,12 +33,9 @@ const maxLines = 400
 const askedLines = 250
 /** Files beyond the lines at which it is asked whether they are one thing, with the answer. */
 const answered: Record<string, string> = {
-  'balancer/balancer.ts': 'members, discovery and probes of one balancer; its metrics go when snapshots have a place of their own',
-  'config/target.ts': 'types and their documentation, no code',
-  'balancer/options.ts': 'types and their documentation, no code',
-  'balancer/resolve-options.ts': 'one pass over one shape, members by hand and by DNS',
+  'balancer/balancer.ts': 'members, discovery and probes of one balancer',
   'errors.ts': 'every error of the plugin with its status, and the one map from causes to them',
-  'proxy/forward.ts': 'one exchange from its beginning to its one end; recorders will take its counters',
+  'proxy/forward.ts': 'one exchange, its attempts and its one end; the response is in relayed-response',
   'proxy/upgrade.ts': 'one machine: the phases of an upgrade in their order, with the one place that writes the phase'
 }
 

@@ -15,8 +15,9 @@ import { type Choice, tlsTowards, type Upstream } from '../upstream/upstream.ts'
 import { Discovery, type Endpoint } from './dns-discovery.ts'
 import { HealthMonitor } from './health-check.ts'
 import { Member, type MemberSettings } from './member.ts'
-import type { BalancerConfig, BalancerMetrics, MemberChanges, MemberConfig, MemberInfo, MemberOptions, MemberState, MemberStateMessage } from './options.ts'
-import { discoveredMember, joiningMember, parseStatus, reconfigured } from './resolve-options.ts'
+import type { BalancerConfig, MemberConfig } from './config.ts'
+import type { BalancerMetrics, MemberChanges, MemberInfo, MemberOptions, MemberState, MemberStateMessage } from './options.ts'
+import { discoveredMember, joiningMember, parseStatus, reconfigured } from './resolve-member.ts'
 import { type MemberPool, Selection } from './selection.ts'
 
 /** The milliseconds that a starting server waits for the first look-up; Fastify's plugin timeout is 10 s. */

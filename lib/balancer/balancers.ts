@@ -7,7 +7,8 @@ import { InvalidOptionsError } from '../errors.ts'
 import type { Registry } from '../lifecycle/registry.ts'
 import { Balancer } from './balancer.ts'
 import { controlOf } from './control.ts'
-import type { BalancerConfig, BalancerControl, MemberStateMessage } from './options.ts'
+import type { BalancerConfig } from './config.ts'
+import type { BalancerControl, MemberStateMessage } from './options.ts'
 
 /** The number of members of each balancer, and of those that are up. */
 export type BalancerHealth = Record<string, { up: number, members: number }>

@@ -12,7 +12,7 @@ import { closeFrame } from '../tunnel/websocket-frames.ts'
 import { dial, type DialOptions, discard, type UpstreamConnection } from '../upstream/connect.ts'
 import { Http1Exchange, type UpgradeResult } from '../upstream/http1-exchange.ts'
 import { RawResponseBody } from '../upstream/http1-response-body.ts'
-import type { HealthCheck } from './options.ts'
+import type { HealthCheck } from './config.ts'
 
 const maxBodyBytes = 65_536
 const maxHeadBytes = 16_384

@@ -1,9 +1,10 @@
 /** A member of a balancer: its state and its counters (httpd: the worker of a BalancerMember). */
 import { type TargetUpstreams } from '../upstream/target-upstreams.ts'
 import { Upstream } from '../upstream/upstream.ts'
-import type { MemberConfig, MemberInfo, MemberState } from './options.ts'
+import type { MemberConfig } from './config.ts'
+import type { MemberInfo, MemberState } from './options.ts'
 import { type Candidate, hash32 } from './policies.ts'
-import { statusLetters } from './resolve-options.ts'
+import { statusLetters } from './resolve-member.ts'
 
 /** The maximum factor of `retry`: the time that a failed member is left out doubles with each failure in a row. */
 const longestRetry = 8

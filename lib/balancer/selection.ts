@@ -9,7 +9,7 @@ import { mapPath } from '../http/path-prefix.ts'
 import type { TargetUpstreams } from '../upstream/target-upstreams.ts'
 import type { Choice, Failure, Upstream, UpstreamAddress } from '../upstream/upstream.ts'
 import type { Member } from './member.ts'
-import type { BalancerConfig } from './options.ts'
+import type { BalancerConfig } from './config.ts'
 import { advance, type PolicyContext } from './policies.ts'
 import { cookieValue, queryValue, setCookie, stickyRoute } from './session-affinity.ts'
 

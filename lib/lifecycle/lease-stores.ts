@@ -1,6 +1,6 @@
 /** The lease stores of one server, and the log lines of their failures. */
 import type { FastifyBaseLogger } from 'fastify'
-import type { LeaseStore } from '../config/target.ts'
+import type { LeaseStore } from '../config/options.ts'
 import { logging } from '../config/user-function.ts'
 import { Leases } from './leases.ts'
 

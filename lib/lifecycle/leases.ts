@@ -1,6 +1,6 @@
 /** Places that several instances share: leases in a store, renewed while their tunnels live. If the store fails, every client gets a place. */
 import { randomUUID } from 'node:crypto'
-import type { LeaseStore } from '../config/target.ts'
+import type { LeaseStore } from '../config/options.ts'
 import { monotonicNow } from '../net/clock.ts'
 import { outsideRequests } from '../net/async-context.ts'
 

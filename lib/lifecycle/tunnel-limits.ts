@@ -1,5 +1,5 @@
 /** The limits on tunnels and forwards. A count exists only as long as the tunnels and forwards that it counts. */
-import type { Limits } from '../config/target.ts'
+import type { Limits } from '../config/options.ts'
 import { ClientLimitError, LimitError } from '../errors.ts'
 import type { Lease } from './leases.ts'
 

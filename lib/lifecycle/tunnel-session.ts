@@ -1,6 +1,7 @@
 /** A live tunnel of the registry: its facts, its counts, its suspension, and its one outcome. */
 import { randomBytes } from 'node:crypto'
-import type { Target, TunnelInfo, TunnelOutcome } from '../config/target.ts'
+import type { TunnelInfo, TunnelOutcome } from '../config/options.ts'
+import type { Target } from '../config/target.ts'
 import { monotonicNow } from '../net/clock.ts'
 import type { EndpointName } from '../tunnel/endpoint.ts'
 import { type Ending, Tunnel, type TunnelEnds, type TunnelOwner } from '../tunnel/tunnel.ts'

@@ -1,7 +1,7 @@
 /** The messages that the plugin publishes on `diagnostics_channel`. */
 import type { FastifyRequest } from 'fastify'
 import { channel, type Channel } from 'node:diagnostics_channel'
-import type { TunnelInfo, TunnelOutcome } from '../config/target.ts'
+import type { TunnelInfo, TunnelOutcome } from '../config/options.ts'
 import type { RefusalStage } from '../upstream/counters.ts'
 
 /** The message of the `diagnostics_channel` `fastify-wstunnel:tunnel:open`: both connections have switched, and no byte has been copied yet. */

@@ -1,6 +1,7 @@
 /** Reports tunnels: on the channels, in the log, and to the options' functions. */
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
-import type { Target, TunnelOutcome } from '../config/target.ts'
+import type { TunnelOutcome } from '../config/options.ts'
+import type { Target } from '../config/target.ts'
 import { logging, readable, whenRejected } from '../config/user-function.ts'
 import type { TunnelSession } from '../lifecycle/tunnel-session.ts'
 import { callOutsideRequests } from '../net/async-context.ts'

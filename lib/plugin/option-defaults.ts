@@ -1,5 +1,6 @@
 /** The defaults of the options. */
-import type { Durations, Limits } from '../config/target.ts'
+import type { Limits } from '../config/options.ts'
+import type { Durations } from '../config/target.ts'
 
 export const durationDefaults: Durations = {
   asyncDelay: 0,

@@ -1,7 +1,9 @@
 /** The options of a registration as users write them, and the resolved form. */
-import type { BalancerConfig, BalancerOptions } from '../balancer/options.ts'
+import type { BalancerConfig } from '../balancer/config.ts'
+import type { BalancerOptions } from '../balancer/options.ts'
 import type { Duration } from '../config/duration.ts'
-import type { CommonOptions, LeaseStore, Limits, Target } from '../config/target.ts'
+import type { CommonOptions, LeaseStore, Limits } from '../config/options.ts'
+import type { Target } from '../config/target.ts'
 import type { Http2Options, Http2Settings } from '../http2/options.ts'
 
 /** The options of one entry. httpd: a ProxyPass line. */

@@ -1,10 +1,11 @@
 /** Resolves the options: checks them against one schema, names the expectation for every bad value, and fills in the defaults. */
-import type { BalancerConfig } from '../balancer/options.ts'
+import type { BalancerConfig } from '../balancer/config.ts'
 import { resolveBalancers } from '../balancer/resolve-options.ts'
 import { parseDuration } from '../config/duration.ts'
 import { durationHint, expectedDuration, Issues, soundPart } from '../config/schema.ts'
 import { forPath } from '../config/suggestions.ts'
-import type { LeaseStore, Target } from '../config/target.ts'
+import type { LeaseStore } from '../config/options.ts'
+import type { Target } from '../config/target.ts'
 import { defaultRules, type RouterRules } from '../http/path-pattern.ts'
 import { http2Defaults } from '../http2/options.ts'
 import { type Placement, placeRoutes } from '../routing/route-placement.ts'

@@ -1,7 +1,7 @@
 /** The checks of options that need the server. */
 import type { Issues } from '../config/schema.ts'
 import { forName, forOption } from '../config/suggestions.ts'
-import type { CommonOptions } from '../config/target.ts'
+import type { CommonOptions } from '../config/options.ts'
 
 /** The facts that only a server knows. */
 export interface ServerFacts {

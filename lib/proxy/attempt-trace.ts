@@ -1,6 +1,7 @@
 /** The trace of one attempt at an upstream. An error in a user's `tracing` costs the span, and never the exchange. */
 import type { FastifyRequest } from 'fastify'
-import type { Target, TracedAttempt } from '../config/target.ts'
+import type { TracedAttempt } from '../config/options.ts'
+import type { Target } from '../config/target.ts'
 import { logging, readable } from '../config/user-function.ts'
 import type { HeaderList } from '../http/header-list.ts'
 import { parseTarget } from '../http/request-target.ts'

@@ -1,7 +1,6 @@
 /** One forward: a plain HTTP exchange through undici, with both bodies streamed and one end. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Socket } from 'node:net'
-import { Readable } from 'node:stream'
 import type { Target } from '../config/target.ts'
 import { readable } from '../config/user-function.ts'
 import { type ClientProgress, watchClient } from '../downstream/client-timeout.ts'
@@ -11,19 +10,17 @@ import { isClientGone, isComplete, truncateResponse, watchEnd } from '../downstr
 import { closeBehind } from '../downstream/staged-close.ts'
 import { ClientGoneError, DrainingError, isProxyError, type WstunnelError } from '../errors.ts'
 import type { HeaderList } from '../http/header-list.ts'
-import { isHttp2 } from '../http/version.ts'
 import type { Breakable, Registry } from '../lifecycle/registry.ts'
 import type { TunnelLimits } from '../lifecycle/tunnel-limits.ts'
-import { emptyBuffer } from '../net/empty-buffer.ts'
 import { logAborted, logFailure } from '../observability/failure-lines.ts'
 import { ForwardRecorder } from '../upstream/recorders.ts'
 import type { TargetUpstreams } from '../upstream/target-upstreams.ts'
 import type { Choice } from '../upstream/upstream.ts'
 import { AttemptTrace } from './attempt-trace.ts'
-import { applyResponseHead, deliver, type Head, sendError, sendInformational } from './client-response.ts'
+import { sendError, sendInformational } from './client-response.ts'
 import { PooledRequest, type RequestOwner } from './pooled-request.ts'
+import { RelayedResponse, type RelayOwner } from './relayed-response.ts'
 import { hasOwnLength, requestBody } from './request-body.ts'
-import { ResponseBody } from './response-body.ts'
 import { buildUpstreamRequest, isIdempotent } from './upstream-request.ts'
 
 /** The dependencies of `forward()`. */
@@ -62,7 +59,7 @@ function begin (options: ForwardOptions, exchange: Forward): void {
   }
 }
 
-class Forward implements Breakable, RequestOwner, ClientProgress {
+class Forward implements Breakable, RequestOwner, RelayOwner, ClientProgress {
   readonly #options: ForwardOptions
   readonly #recorder: ForwardRecorder
   index = -1
@@ -84,12 +81,7 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
   #responding = false
   /** True if the upstream's response has ended, completely or not. */
   #answered = false
-  /** A response that has just begun, until it is known if it is complete already. */
-  #pending: { readonly head: Head, readonly chunks: Buffer[] } | undefined = undefined
-  /** Removes the response's head from the reply. */
-  #takeBack: (() => void) | undefined = undefined
-  /** The stream of its body, if it is not complete already. */
-  #body: ResponseBody | undefined = undefined
+  #response: RelayedResponse | undefined = undefined
 
   constructor (options: ForwardOptions) {
     this.#options = options
@@ -188,7 +180,7 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
   }
 
   get waitingBytes (): number {
-    return this.#body?.readableLength ?? 0
+    return this.#response?.waitingBytes ?? 0
   }
 
   clientTakesNothing (error: Error): void {
@@ -206,7 +198,7 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
     this.#broken = reason
     this.#leaving?.abort(reason)
     this.#sent.abort(reason)
-    this.#body?.destroy(reason)
+    this.#response?.destroy(reason)
   }
 
   bodyTaken (bytes: number): void {
@@ -221,65 +213,34 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
     this.#responding = true
     this.#choice?.answered(status)
     if (this.#options.reply.sent) return this.#break(new ClientGoneError()) // other code has answered, such as Fastify's handlerTimeout
-    this.#pending = { head: { status, reason, headers }, chunks: [] }
-    // A body that came in one read with its end is sent whole, at half the cost of a stream; the forward does not wait for more.
-    process.nextTick(startStream, this)
+    this.#response = new RelayedResponse(this.#options, this.#choice as Choice, { status, reason, headers }, this)
   }
 
   responseData (chunk: Buffer): boolean {
     this.#recorder.fromUpstream(chunk.length)
-    if (this.#pending === undefined) return this.#body?.accept(chunk) !== false
-    this.#pending.chunks.push(chunk)
-    return true
+    return this.#response?.data(chunk) !== false
   }
 
   responseEnded (): void {
     this.#answered = true
-    this.#body?.push(null)
-    const chunks = this.#begin()
-    if (chunks === undefined) return
-    const { reply } = this.#options
-    const whole = chunks.length === 1 ? chunks[0] as Buffer : Buffer.concat(chunks)
-    if (whole.length === 0) deliver(reply)
-    // Fastify sets application/octet-stream on a Buffer whose type it cannot parse. It leaves a stream alone, which takes longer.
-    else deliver(reply, isPlainType(reply.getHeader('content-type')) ? whole : Readable.from([whole]))
+    this.#response?.end()
   }
 
-  /** @internal */
-  stream (): void {
-    const chunks = this.#begin()
-    if (chunks === undefined) return
-    const body = new ResponseBody(this.#sent)
-    this.#body = body
+  get flow (): PooledRequest {
+    return this.#sent
+  }
+
+  get isBroken (): boolean {
+    return this.#broken !== undefined
+  }
+
+  responseStreams (): void {
     this.#watchClient()
-    if (this.#takeBack !== undefined) body.once('error', this.#takeBack)
-    for (const chunk of chunks) body.push(chunk)
-    // A head without a body yet is flushed as soon as Fastify has written it: the client of a long poll waits for it.
-    const { reply } = this.#options
-    if (chunks.length === 0) reply.raw.once('pipe', flushHeaders)
-    deliver(reply, body)
   }
 
-  /** Sets the head on the reply. Returns the chunks of the body so far, once; `undefined` if the head cannot be sent. */
-  #begin (): Buffer[] | undefined {
-    if (this.#pending === undefined) return undefined
-    const { head, chunks } = this.#pending
-    this.#pending = undefined
-    const { request, reply, target, matched, registry } = this.#options
-    const choice = this.#choice
-    if (choice === undefined || reply.sent || this.#broken !== undefined) return undefined
-    try {
-      this.#takeBack = applyResponseHead(request, reply, target, head, { choice, matched })
-      const { cookie } = choice
-      if (cookie !== undefined) reply.header('set-cookie', cookie)
-      if (registry.closing) markMustClose(request.raw, 'draining')
-      return chunks
-    } catch (cause) {
-      const error = readable(cause)
-      this.fail(error)
-      this.#break(error)
-      return undefined
-    }
+  headFailed (error: Error): void {
+    this.fail(error)
+    this.#break(error)
   }
 
   responseFailed (error: WstunnelError): void {
@@ -296,15 +257,9 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
     if (this.#broken !== undefined || this.#finished) return
     const error = readable(cause)
     this.#failed = isProxyError(error) && error.source === 'upstream'
-    this.#pending = undefined
     const { request, reply, target } = this.#options
-    logFailure(request.log, this.#body === undefined ? 'forward' : 'body', target, this.#choice?.upstream.label, error)
-    if (this.#body === undefined) {
-      if (!reply.sent) sendError(request, reply, error)
-      return
-    }
-    truncateResponse(reply.raw)
-    this.#body.destroy(error)
+    logFailure(request.log, this.#response?.isStreamed === true ? 'body' : 'forward', target, this.#choice?.upstream.label, error)
+    if (this.#response?.cutOff(error) !== true && !reply.sent) sendError(request, reply, error)
   }
 
   /** The one end of every forward: the response is finished, or its connection is closed. */
@@ -317,7 +272,7 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
     registry.untrack('forward', this)
     // Also if other code has answered, or an onSend hook has replaced the body.
     if (!this.#answered) this.#break(new ClientGoneError())
-    this.#body?.destroy()
+    this.#response?.destroy()
     const status = isComplete(raw) ? raw.statusCode : undefined
     this.#recorder.end({ failed: this.#failed, status })
     if (status === undefined) {
@@ -328,19 +283,4 @@ class Forward implements Breakable, RequestOwner, ClientProgress {
     // When a server begins to close, Node closes idle connections; this one was not idle then.
     if (registry.closing && request.raw.socket instanceof Socket && request.raw.httpVersionMajor === 1) closeBehind(request.raw)
   }
-}
-
-/** Returns true for a media type that every reader reads alike (RFC 9110, 8.3.1). */
-function isPlainType (value: unknown): boolean {
-  return typeof value === 'string' && /^[a-z0-9!#$&^_.+-]+\/[a-z0-9!#$&^_.+-]+(?:; ?[a-z0-9_-]+=(?:[a-z0-9_.:/+-]+|"[^"\\]*"))*$/i.test(value)
-}
-
-/** Writes the head. Node's `flushHeaders()` would encode characters beyond ASCII as UTF-8, and so change the bytes. */
-function flushHeaders (this: FastifyReply['raw']): void {
-  if (isHttp2(this.req)) this.flushHeaders()
-  else this.write(emptyBuffer)
-}
-
-function startStream (exchange: Forward): void {
-  exchange.stream()
 }

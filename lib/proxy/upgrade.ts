@@ -1,6 +1,6 @@
 /** The life of an upgrade, from the route's handler to the tunnel: a machine whose phases and events are the table of `proxy/upgrade-phase`. */
 import type { FastifyReply } from 'fastify'
-import type { LeaseStore } from '../config/target.ts'
+import type { LeaseStore } from '../config/options.ts'
 import { readable } from '../config/user-function.ts'
 import type { FrontWatcher } from '../downstream/front.ts'
 import { guard, isHeadWritten } from '../downstream/upgrade-response.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { BalancerConfig, MemberConfig } from '../../lib/balancer/options.ts'
-import { joiningMember, parseStatus, reconfigured, statusLetters } from '../../lib/balancer/resolve-options.ts'
+import type { BalancerConfig, MemberConfig } from '../../lib/balancer/config.ts'
+import { joiningMember, parseStatus, reconfigured, statusLetters } from '../../lib/balancer/resolve-member.ts'
 import type { WstunnelOptions } from '../../lib/plugin/options.ts'
 import { resolveOptions } from '../../lib/plugin/resolve-options.ts'
 
