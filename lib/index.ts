@@ -1,9 +1,14 @@
 /** fastify-wstunnel: a Fastify plugin that does the work of httpd's mod_proxy_wstunnel, and of the parts of mod_proxy that it stands on. */
-export type { BalancerControl, BalancerMetrics, BalancerOptions, DnsMembers, HealthCheckOptions, LbFunction, LbMethod, MemberChanges, MemberInfo, MemberLookup, MemberOptions, MemberState, MemberStateChange, MemberStateMessage } from './balancer/options.ts'
+export type {
+  BalancerControl, BalancerMetrics, BalancerOptions, DnsMembers, HealthCheckOptions, LbFunction, LbMethod, MemberChanges, MemberInfo, MemberLookup,
+  MemberOptions, MemberState, MemberStateChange, MemberStateMessage
+} from './balancer/options.ts'
 export type { Candidate } from './balancer/policies.ts'
 export type { StickyCookie } from './balancer/session-affinity.ts'
 export type { Duration } from './config/duration.ts'
-export type { CommonOptions, LeaseStore, Limits, ReverseOptions, TracedAttempt, Tracing, TunnelInfo, TunnelOutcome, UpstreamFunction } from './config/options.ts'
+export type {
+  CommonOptions, LeaseStore, Limits, ReverseOptions, TracedAttempt, Tracing, TunnelInfo, TunnelOutcome, UpstreamFunction
+} from './config/options.ts'
 export type { TlsOptions } from './config/tls-options.ts'
 export type { ErrorSource, WstunnelError } from './errors.ts'
 export type { HeaderMap } from './http/header-map.ts'

@@ -256,7 +256,9 @@ export class Balancer implements UpstreamSelector, MemberPool {
 
   noMember (): Error {
     const now = this.config.clock()
-    const waits = this.#members.flatMap(({ state, retryAt }) => state !== 'error' || retryAt === undefined ? [] : [Math.max(1, Math.ceil((retryAt - now) / 1000))])
+    const waits = this.#members.flatMap(({ state, retryAt }) => {
+      return state !== 'error' || retryAt === undefined ? [] : [Math.max(1, Math.ceil((retryAt - now) / 1000))]
+    })
     return noMemberFor(waits.length === 0 ? retryAfterUnknown : Math.min(...waits))
   }
 }

@@ -23,7 +23,10 @@ const memberDefaults: Record<string, TSchema> = {
 const expectedMember = "a member such as { url: 'ws://10.0.0.1:9080' }"
 
 export const memberSchema: TSchema = hinting(strictObject({
-  ...memberDefaults, url: hinting(Type.Union([Type.String(), Type.Object({})], { description: expectedAddress }), (value) => forUpstream(value, [], isAddress)), route: text(expectedRoute), redirect: text(expectedRoute)
+  ...memberDefaults,
+  url: hinting(Type.Union([Type.String(), Type.Object({})], { description: expectedAddress }), (value) => forUpstream(value, [], isAddress)),
+  route: text(expectedRoute),
+  redirect: text(expectedRoute)
 }, expectedMember), (value) => typeof value === 'string' ? `, did you mean { url: '${value}' }?` : '')
 
 const { loadFactor, lbSet, max, status } = memberDefaults
@@ -70,7 +73,9 @@ export const balancerSchema: TSchema = strictObject({
   stickyCookie: stickyCookieSchema,
   members: maybe(Type.Unknown()),
   retry: duration,
-  failOnStatus: maybe(Type.Array(Type.Integer({ minimum: 200, maximum: 599, description: 'a status from 200 to 599' }), { description: 'an array of statuses such as [503]' })),
+  failOnStatus: maybe(Type.Array(Type.Integer({ minimum: 200, maximum: 599, description: 'a status from 200 to 599' }), {
+    description: 'an array of statuses such as [503]'
+  })),
   failOnTimeout: flag,
   maxAttempts: count,
   noFailover: flag,

@@ -27,7 +27,9 @@ export function resolveMembers (list: readonly MemberOptions[], digests: boolean
   })
   const routes = members.flatMap(({ route }) => route ?? [])
   members.forEach(({ route, redirect }, i) => {
-    if (redirect !== undefined && (redirect === route || !routes.includes(redirect))) issues.expected(`${at}.members[${i}].redirect`, 'the route of another member', redirect, forWord(redirect, routes.filter((other) => other !== route)))
+    if (redirect === undefined || (redirect !== route && routes.includes(redirect))) return
+    const hint = forWord(redirect, routes.filter((other) => other !== route))
+    issues.expected(`${at}.members[${i}].redirect`, 'the route of another member', redirect, hint)
   })
   return members
 }

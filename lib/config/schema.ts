@@ -56,7 +56,8 @@ export class Issues {
 
   /** Warns of a duration that is a number of milliseconds but looks like a number of seconds. */
   warnOfUnit (path: string, value: unknown): void {
-    if (typeof value === 'number' && value > 0 && value < fewMilliseconds) this.warn(`${path} is ${value} ms: a number is milliseconds, ${value} seconds are '${value}s'`)
+    if (typeof value !== 'number' || value <= 0 || value >= fewMilliseconds) return
+    this.warn(`${path} is ${value} ms: a number is milliseconds, ${value} seconds are '${value}s'`)
   }
 
   note (path: string, finding: string): void {
@@ -110,7 +111,8 @@ export function fits (schema: TSchema, value: unknown, at: string, issues: Issue
  * @returns `undefined` if the value as a whole does not have that shape
  */
 export function soundPart<T> (schema: TSchema, value: T, at: string, issues: Issues, places: Places = {}): T | undefined {
-  return faultsOf(schema, value, at, issues, places).reduce<T | undefined>((rest, pointer) => without(rest, pointer.split('/').slice(1)) as T | undefined, value)
+  const faults = faultsOf(schema, value, at, issues, places)
+  return faults.reduce<T | undefined>((rest, pointer) => without(rest, pointer.split('/').slice(1)) as T | undefined, value)
 }
 
 /** Returns the pointers of the faults that TypeBox finds in the value at a path. */

@@ -11,7 +11,9 @@ export interface MeteredBalancer {
 }
 
 /** Adds one upstream or one member in each step. Every exchange counts once, even if its upstream is forgotten between two steps. */
-export function * snapshotSteps (registry: Registry, metered: readonly Metered[], uptime: number, balancers: Iterable<MeteredBalancer>): Generator<undefined, MetricsSnapshot> {
+export function * snapshotSteps (
+  registry: Registry, metered: readonly Metered[], uptime: number, balancers: Iterable<MeteredBalancer>
+): Generator<undefined, MetricsSnapshot> {
   registry.account()
   const routes = new Map<string, { counters: Counters, upstreams: UpstreamMetrics[] }>()
   for (const { target, upstreams } of metered) {

@@ -10,7 +10,9 @@ import { channels, type TunnelRefusedMessage } from './channels.ts'
  * @param error `undefined` if a response of the upstream was relayed
  * @param request `undefined` if the router has not seen the request
  */
-export function countRefusal (target: Target, stage: RefusalStage, counters: { refused: Record<RefusalStage, number> }, error: unknown, request: FastifyRequest | undefined): void {
+export function countRefusal (
+  target: Target, stage: RefusalStage, counters: { refused: Record<RefusalStage, number> }, error: unknown, request: FastifyRequest | undefined
+): void {
   counters.refused[stage]++
   if (channels.refused.hasSubscribers) channels.refused.publish({ stage, error, route: target.route, request } satisfies TunnelRefusedMessage)
 }

@@ -46,7 +46,10 @@ function end (handshake: SpanContext, tunnel: TunnelInfo, outcome: TunnelOutcome
   const span = trace.getTracer('fastify-wstunnel').startSpan('tunnel closed', options, trace.setSpanContext(ROOT_CONTEXT, handshake))
   const { reason, error } = outcome
   if (error !== undefined) span.recordException(error)
-  if (failures.has(reason)) span.setAttribute('error.type', reason).setStatus({ code: SpanStatusCode.ERROR, ...(error === undefined ? {} : { message: error.message }) })
+  if (failures.has(reason)) {
+    span.setAttribute('error.type', reason)
+    span.setStatus({ code: SpanStatusCode.ERROR, ...(error === undefined ? {} : { message: error.message }) })
+  }
   span.end()
 }
 

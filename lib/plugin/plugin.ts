@@ -61,7 +61,9 @@ async function wstunnel (app: FastifyInstance, options: WstunnelOptions): Promis
   const table = state.add(config)
   if (config.http2 !== undefined) takeHttp2(app, state, config.http2)
   const { healthPath } = config
-  if (healthPath !== undefined) await app.register(async function wstunnelHealth (scope) { healthRoute(scope, state, healthPath) }, prefix === undefined ? {} : { prefix })
+  if (healthPath !== undefined) {
+    await app.register(async function wstunnelHealth (scope) { healthRoute(scope, state, healthPath) }, prefix === undefined ? {} : { prefix })
+  }
   if (config.targets.length === 0) return
   shareHiddenClasses() // before the first socket
   // Encapsulated: the prefix, the parser and the hooks of this registration stay inside.

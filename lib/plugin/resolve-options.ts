@@ -29,7 +29,9 @@ export interface Resolved extends Config {
  * @param server the server of the registration; without it, levels and constraints are not checked
  * @throws InvalidOptionsError with the path of every bad value and the expectation for it
  */
-export function resolveOptions (input: WstunnelOptions, base: string, others: Balancers = new Map(), rules: RouterRules = defaultRules, server: ServerFacts = {}): Resolved {
+export function resolveOptions (
+  input: WstunnelOptions, base: string, others: Balancers = new Map(), rules: RouterRules = defaultRules, server: ServerFacts = {}
+): Resolved {
   const issues = new Issues()
   const sound = soundPart(schema, input, '', issues, places) ?? {}
   const { routes, prefix, drainTimeout, balancers: own, healthPath, http2, ...defaults } = sound

@@ -24,7 +24,6 @@ const durationNames = Object.keys(durationDefaults) as Array<keyof Durations>
 const everyMethod: readonly string[] = Object.freeze(METHODS.filter((method) => method !== 'CONNECT' && method !== 'TRACE'))
 
 const webSocketOnly: readonly string[] = Object.freeze(['websocket'])
-
 const noUpgrade: readonly string[] = Object.freeze([])
 
 /** The balancers by name; true if their members are ws and wss. */
@@ -57,7 +56,9 @@ export function resolveTarget (entry: RouteOptions, at: string, registration: Re
 
 function completed (entry: RouteOptions, at: string, { defaults, base, kinds, rules, server, issues }: Registration, inherited: Target | undefined): Target {
   const own: CommonOptions & RouteOptions = { ...defaults, ...entry }
-  const inherits = (...names: ReadonlyArray<keyof CommonOptions>): Target | undefined => names.some((name) => Object.hasOwn(entry, name)) ? undefined : inherited
+  const inherits = (...names: ReadonlyArray<keyof CommonOptions>): Target | undefined => {
+    return names.some((name) => Object.hasOwn(entry, name)) ? undefined : inherited
+  }
   const where = (name: string): string => `${Object.hasOwn(entry, name) ? at : ''}${name}`
   const bad = (name: string, expected: string, value: unknown, hint?: string): void => issues.expected(where(name), expected, value, hint)
 
@@ -69,7 +70,8 @@ function completed (entry: RouteOptions, at: string, { defaults, base, kinds, ru
     const given = Object.hasOwn(entry, 'upstream')
     if (given || !issues.has('upstream')) issues.expected(`${at}upstream`, expectedTarget, own.upstream, forUpstream(own.upstream, names, isUpstream))
   } else if (isRef(upstream)) {
-    if (!kinds.has(upstream.balancer)) issues.expected(`${at}upstream`, 'one of the balancers', own.upstream, forUpstream(own.upstream, names, () => false) || forName('', names.map(withoutCredentials)))
+    const hint = (): string => forUpstream(own.upstream, names, () => false) || forName('', names.map(withoutCredentials))
+    if (!kinds.has(upstream.balancer)) issues.expected(`${at}upstream`, 'one of the balancers', own.upstream, hint())
   } else if (typeof upstream === 'object' && namesUnset(upstream.label)) {
     issues.expected(`${at}upstream`, 'an upstream with all its parts', own.upstream, forUpstream(undefined, [], isUpstream))
   } else if (typeof own.upstream === 'string' && forMisread(own.upstream, isUpstream) !== '') {
@@ -135,7 +137,9 @@ function completed (entry: RouteOptions, at: string, { defaults, base, kinds, ru
 /** Returns the path of an option of an entry. */
 type Where = (name: string) => string
 
-function durationsOf (own: CommonOptions, where: Where, issues: Issues): Pick<Target, 'asyncDelay' | 'connectTimeout' | 'timeout' | 'handshakeTimeout' | 'keepAlive' | 'timers'> {
+type Timing = Pick<Target, 'asyncDelay' | 'connectTimeout' | 'timeout' | 'handshakeTimeout' | 'keepAlive' | 'timers'>
+
+function durationsOf (own: CommonOptions, where: Where, issues: Issues): Timing {
   const of = (name: keyof Durations): number => {
     const value = own[name]
     const ms = value === undefined ? durationDefaults[name] : parseDuration(value)

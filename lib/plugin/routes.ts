@@ -60,8 +60,11 @@ function decisionOn (state: ServerState, target: Target, { raw }: FastifyRequest
   const { rules } = tables
   const facts = readFacts(raw, rules)
   const matched = facts.path === undefined ? undefined : prefixLength(target.prefix, facts.path, rules)
-  // The router has not read the same path as this plugin.
-  if (facts.path !== undefined && (matched === undefined || tables.isAmbiguous(uncutPath(raw.url ?? '', rules) ?? facts.path, target, hostOf(raw)))) return refusal(target, raw, new BadPathError())
+  if (facts.path !== undefined) {
+    const isOtherPath = matched === undefined // than the one that the router has read
+    const uncut = uncutPath(raw.url ?? '', rules) ?? facts.path
+    if (isOtherPath || tables.isAmbiguous(uncut, target, hostOf(raw))) return refusal(target, raw, new BadPathError())
+  }
   const decision = decide([target], facts, matched)
   if (decision.kind === 'none') return decision
   if (isTruncated(raw, state.server as Server)) return refusal(target, raw, new TooManyHeadersError())

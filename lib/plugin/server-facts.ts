@@ -15,8 +15,12 @@ export interface ServerFacts {
 const builtIn = ['host', 'version']
 
 /** Checks values that Fastify would refuse without naming the option, or its router without naming the plugin. */
-export function checkSettings ({ logLevel, constraints }: CommonOptions, where: (name: string) => string, { levels, hasStrategy }: ServerFacts, issues: Issues): void {
-  if (logLevel !== undefined && (logLevel as string) !== '' && levels?.includes(logLevel) === false) issues.expected(where('logLevel'), "one of the logger's levels", logLevel, forName(logLevel, levels))
+export function checkSettings (
+  { logLevel, constraints }: CommonOptions, where: (name: string) => string, { levels, hasStrategy }: ServerFacts, issues: Issues
+): void {
+  if (logLevel !== undefined && (logLevel as string) !== '' && levels?.includes(logLevel) === false) {
+    issues.expected(where('logLevel'), "one of the logger's levels", logLevel, forName(logLevel, levels))
+  }
   if (hasStrategy === undefined) return
   for (const name of Object.keys(constraints ?? {})) {
     if (!builtIn.includes(name) && !hasStrategy(name)) issues.note(`${where('constraints')}.${name}`, `expected host, version, or the name of a strategy of the server${forOption(name, builtIn)}`)

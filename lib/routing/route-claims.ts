@@ -34,7 +34,9 @@ export class RouteClaims {
         // A host that is a RegExp is not among the group's constraints: the candidate checks it itself.
         for (const { target: { route, constraints: own }, methods } of candidates) {
           const told = { ...constraints, ...own }
-          const other = known.find((claim) => claim.scope !== scope && isDeepStrictEqual(claim.constraints, told) && claim.methods.some((method) => methods.includes(method)))
+          const other = known.find((claim) => {
+            return claim.scope !== scope && isDeepStrictEqual(claim.constraints, told) && claim.methods.some((method) => methods.includes(method))
+          })
           if (other !== undefined) throw new InvalidOptionsError(`${route}: registered twice: an earlier registration of this plugin on the same server has ${path} already. Give each a prefix or path of its own, put both into one routes table (the first entry that matches decides), or tell them apart by methods or constraints`)
           known.push({ scope, constraints: told, methods })
         }

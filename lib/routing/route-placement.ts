@@ -117,7 +117,9 @@ function groupsOf (targets: readonly Target[]): PlacedGroup[] {
       return own === none || isDeepStrictEqual(own, constraints)
     }))
     // A set without an entry of its own is served by the routes for all requests.
-    if (candidates.length > 0 && (constraints === none || candidates.some(({ target }) => routerConstraints(target) !== none))) groups.push(Object.freeze({ constraints, candidates: Object.freeze(candidates) }))
+    if (candidates.length > 0 && (constraints === none || candidates.some(({ target }) => routerConstraints(target) !== none))) {
+      groups.push(Object.freeze({ constraints, candidates: Object.freeze(candidates) }))
+    }
   }
   return groups
 }
