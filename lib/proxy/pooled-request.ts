@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { ClosedError, InvalidResponseError, timedOut, toProxyError, type WstunnelError } from '../errors.ts'
 import type { HeaderList } from '../http/header-list.ts'
-import { authenticatesConnection, isAuthenticatedByConnection } from '../http/hop-by-hop.ts'
+import { authenticatesConnection } from '../http/hop-by-hop.ts'
 import { RequestContext } from '../net/async-context.ts'
 import type { Borrower, ConnectionPool, Ticket } from '../upstream/connection-pool.ts'
 import { maxInterim } from '../upstream/continue-filter.ts'
@@ -159,7 +159,7 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
     }
     if (this.#interim + (this.#connection?.hiddenInterim ?? 0) > maxInterim) return controller.abort(new InvalidResponseError())
     const headers = latin1(controller.rawHeaders as Array<Buffer | string>)
-    if (this.#connection !== undefined && isAuthenticatedByConnection(status, headers)) this.#connection.kept = false
+    this.#connection?.responded(status, headers)
     if (status >= 200) headers.push(...this.#connection?.withheld ?? [])
     this.#context.runInAsyncScope(this.#owner.responseStarted, this.#owner, status, headers, reason)
   }

@@ -3,6 +3,8 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Client, type Dispatcher } from 'undici'
 import { ClosedError } from '../errors.ts'
+import { fieldValue, type HeaderList } from '../http/header-list.ts'
+import { isAuthenticatedByConnection } from '../http/hop-by-hop.ts'
 import { type UpstreamConnection, wasReset } from './connect.ts'
 import { ContinueFilter } from './continue-filter.ts'
 
@@ -34,6 +36,8 @@ export class PoolClient extends Client {
   /** The response that was paused, and may still be. */
   #held: Dispatcher.DispatchController | undefined = undefined
   readonly #stream: Duplex
+  /** The method of the last request. */
+  #method = ''
 
   constructor ({ origin, maxResponseHead }: ConnectionOptions, dialled: UpstreamConnection, owner: ConnectionOwner) {
     let given = false
@@ -112,9 +116,17 @@ export class PoolClient extends Client {
     })
   }
 
+  /** Called with the head of each response, which may be the reason that no other exchange gets this connection. */
+  responded (status: number, headers: HeaderList): void {
+    // undici keeps the connection of a HEAD for `Connection: keep-alive`; its parser, for `Proxy-Connection: close`, refuses the next response.
+    const isClosedToParser = this.#method === 'HEAD' && fieldValue(headers, 'proxy-connection') !== undefined
+    if (isClosedToParser || isAuthenticatedByConnection(status, headers)) this.kept = false
+  }
+
   override dispatch (options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
     this.#continueFilter.expect(options.method)
     this.#held = undefined
+    this.#method = options.method
     this.exchanges++
     return super.dispatch(options, handler)
   }

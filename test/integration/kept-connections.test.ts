@@ -201,3 +201,20 @@ for (const value of ['Basic eDp5', 'Bearer negotiate', 'Digest username="ntlm"']
     assert.equal(await connectionsOf(t, { Authorization: value }, ok), 1)
   })
 }
+
+for (const fields of [
+  'Proxy-Connection: close', 'Connection: keep-alive\r\nProxy-Connection: close', 'Connection: keep-alive\r\nConnection: close', 'Connection: close, keep-alive',
+  'Content-Length: 2\r\nProxy-Connection: close', 'Transfer-Encoding: chunked\r\nProxy-Connection: Close', 'Proxy-Connection: keep-alive', ''
+]) {
+  for (const version of ['1.0', '1.1']) {
+    test(`whoever comes after a HEAD whose answer of HTTP/${version} has ${JSON.stringify(fields)} gets an answer`, async (t) => {
+      const member = await scripted(t, (connection, head) => {
+        connection.write(head.startsWith('HEAD ') ? `HTTP/${version} 200 OK\r\n${fields}${fields === '' ? '' : '\r\n'}\r\n` : ok)
+      })
+      const proxy = await balanced(t, [{ url: member.httpUrl }])
+      assert.equal((await ask(t, proxy, 'HEAD')).status, 200)
+      assert.equal((await ask(t, proxy)).status, 200)
+      assert.equal((await ask(t, proxy)).status, 200)
+    })
+  }
+}
