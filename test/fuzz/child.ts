@@ -13,8 +13,8 @@ export type Server = typeof servers[number]
 interface Start { do: 'start', upstreams: number[], tls: { key: string, cert: string } }
 /** Waits until nothing is left of all exchanges at one server. */
 interface Settle { do: 'settle', lane: number, server: Server, reset: boolean }
-/** `left`: nothing, or what is left. `paused`: see `Played`. */
-interface Settled { left: string, paused: boolean }
+/** `left`: nothing, or what is left. `paused`: see `Played`. `errors`: those that were answered, with their causes. */
+interface Settled { left: string, paused: boolean, errors: string[] }
 type Order = Start | Settle | { do: 'close' }
 
 /** The parent's side. */
@@ -56,7 +56,7 @@ export class Child {
   async settle (lane: number, server: Server, reset: boolean): Promise<Settled> {
     const settled = await this.#ask<Settled>({ do: 'settle', lane, server, reset }, 15_000)
     if (this.#stderr !== '') this.failure ??= this.#stderr
-    return settled ?? { left: this.failure ?? 'the process does not answer', paused: false }
+    return settled ?? { left: this.failure ?? 'the process does not answer', paused: false, errors: [] }
   }
 
   /** Closes its servers. Whether it ended by itself and with 0 after that. */
@@ -90,6 +90,8 @@ export class Child {
 
 /** Those of TLS that are open. */
 const accepted = new Map<unknown, Set<Socket>>()
+/** The errors that each has answered since it was last asked. */
+const errors = new Map<unknown, string[]>()
 /** Servers that have read on where Node's parser was paused. */
 const paused = new Set<unknown>()
 const apps: Array<Record<Server, FastifyInstance>> = []
@@ -142,6 +144,9 @@ async function start ({ upstreams, tls }: Start): Promise<Array<Record<Server, n
         app.addHook('preHandler', async () => { await turn(); await turn() })
         app.addHook('onSend', async (_request, _reply, payload) => { await turn(); return payload })
       }
+      const answered: string[] = []
+      errors.set(app.server, answered)
+      app.addHook('onError', async (request, _reply, error) => { answered.push(`${request.url}: ${causes(error)}`) })
       app.all('/own/*', (request, reply) => reply.header('x-marker', request.url).send('own'))
       app.register(wstunnel, options(port))
       await app.listen({ port: 0, host: '127.0.0.1' })
@@ -154,6 +159,10 @@ async function start ({ upstreams, tls }: Start): Promise<Array<Record<Server, n
     apps.push(lane as Record<Server, FastifyInstance>)
   }
   return apps.map((lane) => Object.fromEntries(servers.map((server) => [server, (lane[server].server.address() as AddressInfo).port])) as Record<Server, number>)
+}
+
+function causes (error: unknown): string {
+  return error instanceof Error ? `${error.message}${error.cause === undefined ? '' : ` < ${causes(error.cause)}`}` : String(error)
 }
 
 async function settle ({ lane, server, reset }: Settle): Promise<Settled> {
@@ -169,7 +178,7 @@ async function settle ({ lane, server, reset }: Settle): Promise<Settled> {
     const left = { connections, open: tunnels.open, inFlight: forwards.inFlight, tunnels: [...app.wstunnel.tunnels()].length }
     const empty = Object.values(left).every((count) => count === 0)
     if (empty || Date.now() - begin > 6000) {
-      return { left: empty ? '' : `after 6 s there are left: ${JSON.stringify(left)}`, paused: paused.delete(app.server) }
+      return { left: empty ? '' : `after 6 s there are left: ${JSON.stringify(left)}`, paused: paused.delete(app.server), errors: errors.get(app.server)?.splice(0) ?? [] }
     }
     await new Promise((resolve) => setTimeout(resolve, 2))
   }

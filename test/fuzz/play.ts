@@ -105,7 +105,7 @@ export class World {
     upstream.onEvent = () => client.wake()
     const hang = await converse(client, upstream, each, sent, requests)
     client.destroy()
-    const { left, paused } = await child.settle(lane, server, leave?.by === 'rst')
+    const { left, paused, errors } = await child.settle(lane, server, leave?.by === 'rst')
     const open = await client.until(() => upstream.tunnels === 0)
     const played: Played = {
       sent,
@@ -126,7 +126,7 @@ export class World {
     const problem = left !== '' ? left : (hang ?? (open ? judge(played) : 'a connection of a handshake stays open at the upstream'))
     if (problem === undefined) return undefined
     const seen = upstream.seen.map(({ request }) => sent.includes(request.target) ? request.start : `${request.start} (!)`)
-    return `${problem}\n  server   ${server}, ${Date.now() - begin} ms${client.error === undefined ? '' : `, ${client.error.code ?? client.error.message}`}\n  sent     ${show(sent)}\n  received ${show(client.received)}\n  upstream ${JSON.stringify(seen)}`
+    return `${problem}\n  server   ${server}, ${Date.now() - begin} ms${client.error === undefined ? '' : `, ${client.error.code ?? client.error.message}`}\n  sent     ${show(sent)}\n  received ${show(client.received)}\n  upstream ${JSON.stringify(seen)}\n  errors   ${JSON.stringify(errors)}`
   }
 
   #isLate ({ method, target }: Request, nonce: string, lane: number): boolean {
