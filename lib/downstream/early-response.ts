@@ -7,7 +7,7 @@ import { emptyBuffer } from '../net/empty-buffer.ts'
 import { flush } from '../net/socket.ts'
 import { closingHead } from './must-close.ts'
 import { dropOfReplaced } from './replaced-response.ts'
-import { dropBody, isUnread, keepBehind } from './staged-close.ts'
+import { dropBody, isUnread, keepOpen } from './staged-close.ts'
 import { UpgradeResponse } from './upgrade-response.ts'
 
 /** The payload whose end is held, by connection. */
@@ -35,7 +35,7 @@ export function wstunnelOnSend (request: FastifyRequest, reply: FastifyReply, gi
   if (!isUnread(raw)) return done(null, payload)
   if (!closes) {
     // Before Node's own listener, which would drop the body without a bound; it leaves a request alone that is being read.
-    reply.raw.prependOnceListener('finish', () => keepBehind(raw))
+    reply.raw.prependOnceListener('finish', () => keepOpen(raw))
     return done(null, payload)
   }
   if (hasUnknownEnd(raw)) return done(null, payload)

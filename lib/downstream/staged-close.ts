@@ -131,7 +131,7 @@ export function closeBehind (request: IncomingMessage): void {
  * Keeps a connection open after a response that came before the request's body was read: the rest is dropped, and a body without end closes
  * the connection.
  */
-export function keepBehind (request: IncomingMessage): void {
+export function keepOpen (request: IncomingMessage): void {
   if (!(request.socket instanceof Socket)) return // an inject()
   dropBody(request, (whole) => { if (!whole) request.socket.destroy() })
 }

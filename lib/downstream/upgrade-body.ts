@@ -87,7 +87,7 @@ export function readUpgradeBody (given: BodySource, { request, response, length,
 const before = new WeakMap<Duplex, readonly unknown[]>()
 
 /** Records the listeners of a socket below a stream of Node 26's that yields the bytes after a body. */
-export function keepBehind (stream: Duplex, socket: Duplex): void {
+export function recordListeners (stream: Duplex, socket: Duplex): void {
   if (stream !== socket && !before.has(stream)) before.set(stream, socket.listeners('data'))
 }
 

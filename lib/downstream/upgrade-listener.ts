@@ -22,7 +22,7 @@ import { isLastRequest, keepResponse, whenIdle } from './pipelining.ts'
 import { reinject, serializeRequest } from './reinject.ts'
 import { closeInStages, isAnswered } from './staged-close.ts'
 import { type ForeignUpgrades, foreignUpgradesOf, isTaken, traceOf, UnclaimedUpgrades } from './unclaimed-upgrade.ts'
-import { keepBehind } from './upgrade-body.ts'
+import { recordListeners } from './upgrade-body.ts'
 import { assignUpgradeResponse, guard, type UpgradeResponse } from './upgrade-response.ts'
 
 /** The parts of an instance that the listener uses. */
@@ -120,7 +120,7 @@ function accept (context: Context, request: IncomingMessage, stream: Duplex, hea
   const alone = isAlone(instance.server)
   const traces = alone ? [] : [...new Set([socket, stream])].map(traceOf)
   for (const each of [socket, stream]) if (!each.listeners('error').includes(onSocketError)) each.on('error', onSocketError)
-  keepBehind(stream, socket)
+  recordListeners(stream, socket)
   // The connection is closing after its last response: later requests are not processed (RFC 9112, 9.6).
   if (socket.writableEnded) return
   for (const each of [socket, stream]) each.allowHalfOpen = true // https and http2 sockets need it: else an upstream's last bytes would be lost
