@@ -1,6 +1,7 @@
 /**
- * The reasons why a client's HTTP/1 connection must close after a response. The code that finds a reason marks the request; one place,
- * `closingHead`, writes `Connection: close` into the response.
+ * The reasons why a client's HTTP/1 connection must close after a response. The code that finds a reason marks the request; `closingHead`
+ * writes `Connection: close` into the response. Two responses say so without a mark: that of an upgrade (`upgrade-response`), and the last
+ * one that `maxRequestsPerSocket` allows (`upgrade-listener`).
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { EventEmitter } from 'node:events'

@@ -14,7 +14,10 @@ const hopByHop: ReadonlySet<string> = new Set([
   'http2-settings', 'proxy-authenticate', 'proxy-authorization'
 ])
 
-/** Returns true if a field, by its lower-case name, delimits a message or says how long its connection lives. Only this server writes such fields. */
+/**
+ * Returns true if this server alone decides on a field, given by its lower-case name: all that is hop-by-hop, and what delimits a message. A
+ * rewrite function cannot set it, and neither can a hook for the head of a switch.
+ */
 export function isFraming (key: string): boolean {
   return hopByHop.has(key) || key === 'content-length' || key === 'expect'
 }

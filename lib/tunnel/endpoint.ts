@@ -168,7 +168,10 @@ class StreamResetError extends Error {
   readonly code = 'ECONNRESET'
 }
 
-/** Returns true if bytes wait for this side and none of them was drained for `stall` milliseconds, as far as the calls of this function can see. */
+/**
+ * Returns true if bytes have waited for this side for `stall` milliseconds, and none of them was drained. It takes a sample at each call and knows
+ * nothing of the time between two calls.
+ */
 export function isStalled (side: TunnelEndpoint, stall: number, now: number): boolean {
   // No bytes waited at the last sweep, and the tunnel has written none since: for most tunnels the sweep need not look at the streams.
   if (side.drained === side.peer.bytes && !side.peer.discarding) return false

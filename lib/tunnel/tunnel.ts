@@ -79,7 +79,7 @@ export class Tunnel implements EndpointOwner {
     return this.#quietSince
   }
 
-  /** Checks the timers. One shared timer calls it for every tunnel at a steady pace. */
+  /** Checks the timers. `lifecycle/registry` calls it for every tunnel at a steady pace. */
   sweep (now: number): void {
     const seen = this.client.bytes + this.upstream.bytes
     if (seen !== this.#seen) {
