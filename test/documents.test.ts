@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { filesBelow, linksOf, prose, read, root, standsInExample } from './fixtures/documents.ts'
@@ -33,6 +33,29 @@ for (const file of filesBelow('docs', '.md').filter((page) => page !== 'docs/REA
     assert.ok(linksOf('docs/README.md').includes(file.replace('docs/', '')), 'a link in docs/README.md')
   })
 }
+
+const folders = readdirSync(join(root, 'lib'), { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => name)
+
+for (const file of ['CONTRIBUTING.md', 'docs/life-of-a-request.md']) {
+  test(`every file of lib/ that ${file} names is there, and what it names in it`, () => {
+    let found = 0
+    for (const [, folder = '', name = '', member] of read(file).matchAll(/`([a-z\d-]+)\/([a-z\d-]+)(?:\.(\w+))?`/g)) {
+      if (!folders.includes(folder)) continue
+      found++
+      assert.ok(existsSync(join(root, `lib/${folder}/${name}.ts`)), `${folder}/${name}`)
+      if (member !== undefined) assert.match(read(`lib/${folder}/${name}.ts`), new RegExp(`\\b${member}\\b`))
+    }
+    assert.ok(found > 30, String(found))
+  })
+}
+
+test('CONTRIBUTING.md says what is in each folder of lib/, and names pages that are there', () => {
+  const all = read('CONTRIBUTING.md')
+  assert.deepEqual(folders.filter((folder) => !all.includes(`\`${folder}/\``)), [])
+  const named = [...all.matchAll(/`((?:[a-z-]+\/)?[a-z\d-]+\.md)`/g)].map(([, page = '']) => page)
+  assert.ok(named.length > 10)
+  assert.deepEqual(named.filter((page) => !existsSync(join(root, 'docs', page))), [])
+})
 
 for (const file of filesBelow('docs/recipes', '.md')) {
   test(`what ${file} shows is in an example that it links`, () => {
