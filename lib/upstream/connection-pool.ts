@@ -34,7 +34,7 @@ export class ConnectionPool {
   readonly #idle: PoolClient[] = []
   readonly #connections: Set<PoolClient> = new Set()
   readonly #dialling: Set<Wait> = new Set()
-  /** The waiting borrowers; there are some only while the pool is full. */
+  /** The waiting borrowers; while there are some, the pool is full, or is about to serve the first. */
   readonly #waiting: Set<Wait> = new Set()
   #serving: NodeJS.Immediate | undefined = undefined
   #closed = false
@@ -45,11 +45,16 @@ export class ConnectionPool {
 
   /** True if the next request has to wait. */
   get isFull (): boolean {
-    return this.#idle.length === 0 && !this.#hasRoom
+    return this.#idle.length === 0 && !this.#isReady
   }
 
   get #hasRoom (): boolean {
     return this.#connections.size + this.#dialling.size < this.#options.maxConnections
+  }
+
+  /** True if a borrower may dial at once: there is room, and nobody waits for it. */
+  get #isReady (): boolean {
+    return this.#waiting.size === 0 && this.#hasRoom
   }
 
   /** Returns an idle connection, if there is one. */
@@ -68,7 +73,7 @@ export class ConnectionPool {
   wait (borrower: Borrower, unshared: boolean): Ticket {
     const wait = new Wait(borrower, unshared, this)
     if (!this.#hasRoom) this.#makeRoom()
-    if (this.#hasRoom) this.#dial(wait)
+    if (this.#isReady) this.#dial(wait)
     else this.#queue(wait)
     return wait
   }

@@ -38,6 +38,7 @@ export class PoolClient extends Client {
   readonly #stream: Duplex
   /** The method of the last request. */
   #method = ''
+  readonly #owner: ConnectionOwner
 
   constructor ({ origin, maxResponseHead }: ConnectionOptions, dialled: UpstreamConnection, owner: ConnectionOwner) {
     let given = false
@@ -54,6 +55,7 @@ export class PoolClient extends Client {
       }
     })
     this.#stream = dialled.stream
+    this.#owner = owner
     this.#continueFilter.watch(dialled.stream)
     this.#watch(dialled)
     this.on('drain', () => owner.released(this))
@@ -128,6 +130,14 @@ export class PoolClient extends Client {
     this.#held = undefined
     this.#method = options.method
     this.exchanges++
-    return super.dispatch(options, handler)
+    const isAccepted = super.dispatch(options, handler)
+    if (!isAccepted && this.stats.size === 0) this.#end()
+    return isAccepted
+  }
+
+  /** Ends the connection: undici has refused a request that it cannot write, such as one with two Host fields, and emits no event for that. */
+  #end (): void {
+    this.#stream.destroy()
+    this.#owner.disconnected(this)
   }
 }
