@@ -57,10 +57,12 @@ export class TunnelSession implements TunnelInfo, TunnelOwner, Drainable {
     this.#owner = owner
     this.#facts = facts
     this.#complete = complete
+    const suspended = target.async && target.asyncDelay === 0
+    if (suspended) this.#finishRequest() // before the tunnel is counted: a listener of the response may throw
     const now = monotonicNow()
     this.#recorder = new TunnelRecorder(facts.upstream.counters, now)
     this.#tunnel = new Tunnel(ends, target.timers, this, now)
-    if (target.async && target.asyncDelay === 0) this.#suspend()
+    if (suspended) this.#recorder.suspend()
   }
 
   /** @internal */

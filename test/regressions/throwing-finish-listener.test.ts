@@ -1,10 +1,10 @@
 // A listener of the response's 'finish' event that throws: it runs as the tunnel begins, which completes the request. The tunnel never came to be, but
-// its client was left with an open connection that nobody read.
+// its client was left with an open connection that nobody read, and the metrics counted it as open for ever.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { rawClient, upgradeHead } from '../fixtures/client.ts'
-import { startProxy } from '../fixtures/proxy.ts'
+import { type Proxy, startProxy } from '../fixtures/proxy.ts'
 import { openTunnel, roundTrip } from '../fixtures/tunnel.ts'
 import { startRawUpstream, switching } from '../fixtures/upstream.ts'
 
@@ -24,7 +24,14 @@ test('a client whose tunnel cannot begin is not left waiting, and leaves its pla
   connection.write(switching(await connection.head()))
   await client.ended
   await connection.ended
+  assert.deepEqual(counts(proxy), { open: 0, opened: 0, suspended: 0 })
   throwing = false
   await roundTrip(await openTunnel(t, proxy, upstream))
   assert.equal([...proxy.app.wstunnel.tunnels()].length, 1)
+  assert.deepEqual(counts(proxy), { open: 1, opened: 1, suspended: 1 })
 })
+
+function counts ({ app }: Proxy): { open: number, opened: number, suspended: number } {
+  const { open, opened, suspended } = app.wstunnel.metrics().tunnels
+  return { open, opened, suspended }
+}
