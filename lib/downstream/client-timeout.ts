@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Server } from 'node:http'
 import { ClientGoneError, ClientTimeoutError } from '../errors.ts'
+import { isHttp2 } from '../http/version.ts'
 
 /** The progress of an exchange, as its client's timer sees it. */
 export interface ClientProgress {
@@ -20,7 +21,13 @@ export interface ClientProgress {
 export function watchClient (request: FastifyRequest, { raw }: FastifyReply, timeout: number, exchange: ClientProgress): boolean {
   if (timeout === 0 || (request.server.server as Partial<Server>).timeout !== 0) return false
   raw.setTimeout(timeout, () => onClientIdle(request, raw, exchange))
+  if (!isHttp2(request.raw)) raw.prependOnceListener('finish', stopTimer)
   return true
+}
+
+/** The timer is one of the connection's. Node replaces it behind the last response, but not if another request waits: it may be a slow route's. */
+function stopTimer (this: FastifyReply['raw']): void {
+  this.socket?.setTimeout(0)
 }
 
 /** The listener of the client's `'timeout'`: nothing has moved on its connection. It finds the side that should have acted. */

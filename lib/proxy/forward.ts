@@ -170,9 +170,15 @@ class Forward implements Breakable, RequestOwner, RelayOwner, ClientProgress {
   }
 
   #watchClient (): void {
-    if (this.#watching) return
-    const { request, reply } = this.#options
-    this.#watching = watchClient(request, reply, this.#choice?.upstream.timeout ?? 0, this)
+    if (this.#watching || this.#finished) return
+    const { request, reply, target } = this.#options
+    this.#watching = watchClient(request, reply, this.#choice?.upstream.timeout ?? target.timeout, this)
+  }
+
+  /** Sets the client's timer for a response that could not be written at once. */
+  #watchUnwritten (): void {
+    const { raw } = this.#options.reply
+    if (!raw.writableEnded || raw.writableLength > 0) this.#watchClient()
   }
 
   get hasTakenBody (): boolean {
@@ -224,6 +230,7 @@ class Forward implements Breakable, RequestOwner, RelayOwner, ClientProgress {
   responseEnded (): void {
     this.#answered = true
     this.#response?.end()
+    this.#watchUnwritten()
   }
 
   get flow (): PooledRequest {
@@ -260,6 +267,7 @@ class Forward implements Breakable, RequestOwner, RelayOwner, ClientProgress {
     const { request, reply, target } = this.#options
     logFailure(request.log, this.#response?.isStreamed === true ? 'body' : 'forward', target, this.#choice?.upstream.label, error)
     if (this.#response?.cutOff(error) !== true && !reply.sent) sendError(request, reply, error)
+    this.#watchUnwritten()
   }
 
   /** The one end of every forward: the response is finished, or its connection is closed. */

@@ -11,6 +11,7 @@ import type { Breakable, Registry } from '../lifecycle/registry.ts'
 import type { TunnelLimits, TunnelSlot } from '../lifecycle/tunnel-limits.ts'
 import { RequestContext } from '../net/async-context.ts'
 import { monotonicNow } from '../net/clock.ts'
+import { watchStall } from '../net/stall-watch.ts'
 import { logUpgradeEnd } from '../observability/failure-lines.ts'
 import { countRefusal } from '../observability/refusals.ts'
 import { discard } from '../upstream/connect.ts'
@@ -65,6 +66,8 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
   #requestBody: Buffer | undefined = undefined
   /** The body of the response that is relayed. */
   #body: RawResponseBody | undefined = undefined
+  /** Stops watching the client that gets it. */
+  #unwatch: (() => void) | undefined = undefined
 
   constructor (server: UpgradeServer, upstreams: TargetUpstreams, accepted: AcceptedUpgrade) {
     super()
@@ -238,7 +241,9 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
     this.#move('refused')
     this.#countRefusal(this.#stage('relay'), undefined)
     attempt.leave()
-    this.#accepted.reply.raw.once('close', onResponseEnd) // while the upstream is silent the client may leave, or a drain end
+    const { reply, front, decision: { target } } = this.#accepted
+    reply.raw.once('close', onResponseEnd) // while the upstream is silent the client may leave, or a drain end
+    this.#unwatch = watchStall(front.stream, target.timers.stall, () => body.taken, () => this.clientGone(new ClientGoneError()))
     send()
   }
 
@@ -308,6 +313,7 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
     const { reply, front } = this.#accepted
     ;(reply.raw as Response)[kUpgrade] = undefined
     front.release()
+    this.#unwatch?.()
     this.#server.registry.untrack('upgrade', this)
   }
 

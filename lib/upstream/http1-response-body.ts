@@ -25,6 +25,7 @@ export class RawResponseBody extends Readable {
   readonly #raw: boolean
   readonly #timeout: number
   #timer: NodeJS.Timeout | undefined = undefined
+  #pushed = 0
 
   constructor ({ stream, transport, framing, rest, timeout, raw }: RawResponseBodyOptions) {
     super()
@@ -47,6 +48,11 @@ export class RawResponseBody extends Readable {
     return this.#reader.done
   }
 
+  /** The number of bytes that its reader has taken. */
+  get taken (): number {
+    return this.#pushed - this.readableLength
+  }
+
   override _read (): void {
     if (this.destroyed) return
     this.#await()
@@ -66,9 +72,9 @@ export class RawResponseBody extends Readable {
     let more = true
     try {
       const taken = this.#reader.read(chunk, (data) => {
-        if (!this.#raw) more = this.push(data) && more
+        if (!this.#raw) more = this.#pass(data) && more
       })
-      if (this.#raw && taken > 0) more = this.push(chunk.subarray(0, taken))
+      if (this.#raw && taken > 0) more = this.#pass(chunk.subarray(0, taken))
     } catch (cause) {
       this.destroy(new InvalidResponseError({ cause }))
       return
@@ -78,6 +84,11 @@ export class RawResponseBody extends Readable {
       this.#stream.pause()
       this.#stopAwaiting() // this body waits for the client, not for the upstream
     }
+  }
+
+  #pass (bytes: Buffer): boolean {
+    this.#pushed += bytes.length
+    return this.push(bytes)
   }
 
   #await (): void {
