@@ -9,37 +9,32 @@ import { cleanup } from '../fixtures/cleanup.ts'
 import { rawClient, requestHead, upgradeHead } from '../fixtures/client.ts'
 import { startProxy, type Proxy, type ProxyOptions, type ProxySetup } from '../fixtures/proxy.ts'
 import { headerOf, headersOf, startRawUpstream, switching } from '../fixtures/upstream.ts'
-import { event, within } from '../fixtures/wait.ts'
+import { event, until, within } from '../fixtures/wait.ts'
 
 const name = 'attachment; filename="r\xe9sum\xe9.pdf"'
 const fields = `Content-Disposition: ${name}\r\nX-Bytes: \x80\xff\r\n`
 
-async function behind (t: TestContext, pieces: string[], options: Partial<ProxyOptions> = {}, setup: ProxySetup = {}): Promise<Proxy> {
-  const upstream = await scripted(t, async (connection) => {
-    for (const piece of pieces) {
-      connection.write(Buffer.from(piece, 'latin1'))
-      await new Promise((resolve) => setTimeout(resolve, 30))
-    }
-  })
+async function behind (t: TestContext, answer: string, options: Partial<ProxyOptions> = {}, setup: ProxySetup = {}): Promise<Proxy> {
+  const upstream = await scripted(t, (connection) => { connection.write(answer) })
   return await startProxy(t, { upstream: upstream.httpUrl, ...options }, setup)
 }
 
 const hook = (onSend: (...args: any[]) => unknown): ProxySetup => ({ setup: (app) => { app.addHook('onSend', onSend as never) } })
 const whole = `HTTP/1.1 200 OK\r\n${fields}Content-Length: 2\r\n\r\nok`
 
-for (const [what, method, pieces, setup] of [
-  ['a HEAD', 'HEAD', [`HTTP/1.1 200 OK\r\n${fields}Content-Length: 2\r\n\r\n`]],
-  ['a 204', 'GET', [`HTTP/1.1 204 No Content\r\n${fields}\r\n`]],
-  ['a 304', 'GET', [`HTTP/1.1 304 Not Modified\r\n${fields}\r\n`]],
-  ['an empty body', 'GET', [`HTTP/1.1 200 OK\r\n${fields}Content-Length: 0\r\n\r\n`]],
-  ['a body that a hook has made a string', 'GET', [whole], hook(async (_request, reply) => { reply.removeHeader('content-length'); return 'a text' })],
-  ['a body that a hook has made an empty string', 'GET', [whole], hook(async (_request, reply) => { reply.removeHeader('content-length'); return '' })],
-  ['a body that a hook has made a Buffer', 'GET', [whole], hook(async (_request, reply) => { reply.removeHeader('content-length'); return Buffer.from('bytes') })],
-  ['a streamed body that a hook has made a string', 'GET', [`HTTP/1.1 200 OK\r\n${fields}Content-Length: 2\r\n\r\n`, 'ok'], hook(async (_request, reply) => { reply.removeHeader('content-length'); return 'a text' })],
-  ['an error of ours, where a hook has set them', 'GET', ['HTTP/1.1 no\r\n\r\n'], { setup: (app) => { app.addHook('onRequest', async (_request, reply) => { reply.header('content-disposition', name).header('x-bytes', '\x80\xff') }) } }]
-] as Array<[string, string, string[], ProxySetup?]>) {
+for (const [what, method, answer, setup] of [
+  ['a HEAD', 'HEAD', `HTTP/1.1 200 OK\r\n${fields}Content-Length: 2\r\n\r\n`],
+  ['a 204', 'GET', `HTTP/1.1 204 No Content\r\n${fields}\r\n`],
+  ['a 304', 'GET', `HTTP/1.1 304 Not Modified\r\n${fields}\r\n`],
+  ['an empty body', 'GET', `HTTP/1.1 200 OK\r\n${fields}Content-Length: 0\r\n\r\n`],
+  ['a body that a hook has made a string', 'GET', whole, hook(async (_request, reply) => { reply.removeHeader('content-length'); return 'a text' })],
+  ['a body that a hook has made an empty string', 'GET', whole, hook(async (_request, reply) => { reply.removeHeader('content-length'); return '' })],
+  ['a body that a hook has made a Buffer', 'GET', whole, hook(async (_request, reply) => { reply.removeHeader('content-length'); return Buffer.from('bytes') })],
+  ['a streamed body that a hook has made a string', 'GET', `HTTP/1.1 200 OK\r\n${fields}Content-Length: 2\r\n\r\n`, hook(async (_request, reply) => { reply.removeHeader('content-length'); return 'a text' })],
+  ['an error of ours, where a hook has set them', 'GET', 'HTTP/1.1 no\r\n\r\n', { setup: (app) => { app.addHook('onRequest', async (_request, reply) => { reply.header('content-disposition', name).header('x-bytes', '\x80\xff') }) } }]
+] as Array<[string, string, string, ProxySetup?]>) {
   test(`bytes of header fields are kept with ${what}`, async (t) => {
-    const proxy = await behind(t, pieces, {}, setup)
+    const proxy = await behind(t, answer, {}, setup)
     const client = await rawClient(t, proxy.port)
     client.write(requestHead(method, '/'))
     const { headers } = await client.response(method)
@@ -63,17 +58,24 @@ for (const fallbackToHttp of [true, false]) {
   })
 }
 
-for (const [how, cut] of Object.entries({ 'with the body': [whole], 'before the body': [whole.slice(0, -2), 'ok'] })) {
+for (const [how, length] of Object.entries({ 'with the body': whole.length, 'before the body': whole.length - 2 })) {
   test(`bytes of header fields are kept over HTTP/2, both ways, with a head that comes ${how}`, async (t) => {
     let seen = ''
+    let response: { readonly headersSent: boolean } | undefined
     const upstream = await scripted(t, async (connection, head) => {
       seen = head
-      for (const piece of cut) {
-        connection.write(Buffer.from(piece, 'latin1'))
-        await new Promise((resolve) => setTimeout(resolve, 30))
-      }
+      response = undefined
+      connection.write(whole.slice(0, length))
+      await until(() => response?.headersSent === true, 'the head to be sent')
+      connection.write(whole.slice(length))
     })
-    const proxy = await startProxy(t, { upstream: upstream.httpUrl }, { fastify: { http2: true } })
+    const proxy = await startProxy(t, { upstream: upstream.httpUrl }, {
+      fastify: { http2: true },
+      ...hook(async (_request, reply, payload) => {
+        response = reply.raw
+        return payload
+      })
+    })
     const session = connect(proxy.url)
     cleanup(t, 'connections', () => session.destroy())
     const stream = session.request({ ':path': '/', 'x-name': 'r\xe9sum\xe9' })

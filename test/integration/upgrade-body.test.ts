@@ -14,7 +14,13 @@ import { roundTrip } from '../fixtures/tunnel.ts'
 import { closedPort, headersOf, type RawUpstream, startHttpUpstream, startRawUpstream, switching } from '../fixtures/upstream.ts'
 import { event, until, within } from '../fixtures/wait.ts'
 
-interface World { upstream: RawUpstream, proxy: Proxy, client: RawClient }
+interface World {
+  upstream: RawUpstream
+  proxy: Proxy
+  client: RawClient
+  /** Writes bytes, and waits until the server has read all that its last client wrote. */
+  writeAndWait: (bytes: string, from?: RawClient) => Promise<void>
+}
 
 const attach = (length: number | string, more: Record<string, string> = {}): string =>
   requestHead('POST', '/exec/1/start', { Connection: 'Upgrade', Upgrade: 'tcp', 'Content-Type': 'application/json', 'Content-Length': String(length), ...more })
@@ -23,7 +29,14 @@ async function begin (t: TestContext, options: Partial<ProxyOptions> = {}, setup
   const upstream = await startRawUpstream(t)
   const { tls = false, ...rest } = setup
   const proxy = await startProxy(t, { upstream: upstream.httpUrl, upgrade: 'tcp', ...options }, { ...rest, fastify: { ...rest.fastify, ...tls ? { https: selfSigned() } : {} } })
-  return { upstream, proxy, client: await rawClient(t, proxy.port, tls ? { tls: { rejectUnauthorized: false } } : {}) }
+  let accepted: Socket | undefined
+  proxy.app.server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => { accepted = socket })
+  const client = await rawClient(t, proxy.port, tls ? { tls: { rejectUnauthorized: false } } : {})
+  const writeAndWait = async (bytes: string, from: RawClient = client): Promise<void> => {
+    from.write(bytes)
+    await until(() => accepted?.bytesRead === from.socket.bytesWritten, 'the server to read')
+  }
+  return { upstream, proxy, client, writeAndWait }
 }
 
 /** What the upstream got before its 101; then bytes go both ways. */
@@ -58,11 +71,7 @@ for (const tls of [false, true]) {
 
   test(`a body that comes later, byte by byte, goes behind the head${where}`, async (t) => {
     const world = await begin(t, {}, { tls })
-    world.client.write(attach(6))
-    for (const byte of '{"a":1'.slice(0, 6)) {
-      await new Promise((resolve) => setTimeout(resolve, 5))
-      world.client.write(byte)
-    }
+    for (const piece of [attach(6), ...'{"a":1']) await world.writeAndWait(piece)
     await opened(world, '{"a":1')
   })
 
@@ -70,8 +79,7 @@ for (const tls of [false, true]) {
     test(`bytes behind ${later ? 'a body that comes later' : 'the body'} wait for the 101${where}`, async (t) => {
       const world = await begin(t, {}, { tls })
       if (later) {
-        world.client.write(attach(4) + '{')
-        await new Promise((resolve) => setTimeout(resolve, 20))
+        await world.writeAndWait(attach(4) + '{')
         world.client.write(' 1}early')
         await opened(world, '{ 1}', 'early')
       } else {
@@ -119,14 +127,12 @@ test('a body beside an offer of both is a 400 where WebSocket is chosen, and goe
 })
 
 test('a client that ends within the body is a 400, and one that resets is gone; nobody is dialled', async (t) => {
-  const { upstream, proxy, client } = await begin(t)
+  const { upstream, proxy, client, writeAndWait } = await begin(t)
   client.end(attach(5) + 'abc')
   assert.equal((await client.response()).status, 400)
   await over(client)
   const other = await rawClient(t, proxy.port)
-  other.write(attach(5) + 'abc')
-  await until(() => [...proxy.app.wstunnel.metrics().routes].length === 1 && proxy.app.server.listening, 'it to be heard')
-  await new Promise((resolve) => setTimeout(resolve, 50))
+  await writeAndWait(attach(5) + 'abc', other)
   other.reset()
   await until(() => proxy.app.wstunnel.metrics().tunnels.refused.limit + proxy.app.wstunnel.metrics().tunnels.refused.dial >= 2, 'both to be counted')
   assert.equal(upstream.connections.length, 0)
@@ -227,11 +233,10 @@ test('the end of a drain ends one whose body is waited for', async (t) => {
 for (const later of [false, true]) {
   const how = later ? 'that came later' : 'that came with the head'
   test(`behind a body ${how} early bytes beyond the limit wait at the client, and a reset is one`, async (t) => {
-    const { upstream, client } = await begin(t, { limits: { earlyData: 1000 } })
+    const { upstream, client, writeAndWait } = await begin(t, { limits: { earlyData: 1000 } })
     const early = Buffer.alloc(16 * 1024 * 1024, 'early')
     if (later) {
-      client.write(attach(2) + '{')
-      await new Promise((resolve) => setTimeout(resolve, 20))
+      await writeAndWait(attach(2) + '{')
       client.write('}')
     } else client.write(attach(2) + '{}')
     client.write(early)

@@ -5,37 +5,58 @@ import { execFile } from 'node:child_process'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { promisify } from 'node:util'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import { openPage, startBrowser } from '../fixtures/browser.ts'
 import { findProgram, skipLoudly } from '../fixtures/program.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import { selfSigned } from '../fixtures/tls.ts'
 import { startRawUpstream } from '../fixtures/upstream.ts'
 import type { RawUpstream } from '../fixtures/upstream.ts'
+import { until } from '../fixtures/wait.ts'
 
 const heads: Record<string, [head: string, rest: string]> = {
   chunked: ['HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n', '0\r\n\r\n'],
   'of a known length': ['HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc', 'def']
 }
 
-/** Answers `/cut` with a beginning, and `/whole` with all of it. */
-async function startCutting (t: TestContext, [head, rest]: [string, string]): Promise<RawUpstream> {
-  return await startRawUpstream(t, async (connection) => {
-    const asked = await connection.head()
+interface Cutting {
+  upstream: RawUpstream
+  /** Follows what the proxy has sent. */
+  setup: (app: FastifyInstance) => void
+}
+
+/** Answers `/cut` with a beginning, and `/whole` with all of it: the rest, or the end, comes when the client has been sent the beginning. */
+async function startCutting (t: TestContext, [head, rest]: [string, string]): Promise<Cutting> {
+  const responses = new Map<string, FastifyReply['raw']>()
+  const upstream = await startRawUpstream(t, async (connection) => {
+    const [, path = ''] = (await connection.head()).split(' ')
     connection.write(head)
-    await new Promise((resolve) => setTimeout(resolve, 50))
-    if (asked.includes('/whole')) connection.end(rest)
+    await until(() => responses.get(path)?.headersSent === true, 'the beginning to be sent')
+    if (path === '/whole') connection.end(rest)
     else connection.destroy()
   })
+  return {
+    upstream,
+    setup (app) {
+      app.addHook('onSend', async ({ url }, reply, payload) => {
+        responses.set(url.replace('/app', ''), reply.raw)
+        return payload
+      })
+    }
+  }
 }
 
 for (const [framing, head] of Object.entries(heads)) {
   test(`a response ${framing} that is cut off fails in Chromium over HTTP/2`, async (t) => {
     const browser = await startBrowser(t)
     if (browser === undefined) return
-    const upstream = await startCutting(t, head)
+    const { upstream, setup } = await startCutting(t, head)
     const proxy = await startProxy(t, { prefix: '/app', upstream: `${upstream.httpUrl}/` }, {
       fastify: { http2: true, https: selfSigned() },
-      setup: (app) => { app.get('/', (_request, reply) => { void reply.type('text/html').send('<title>page</title>') }) }
+      setup (app) {
+        setup(app)
+        app.get('/', (_request, reply) => { void reply.type('text/html').send('<title>page</title>') })
+      }
     })
     const { page } = await openPage(browser, `${proxy.url}/`, { ignoreHTTPSErrors: true })
     const ask = async (path: string): Promise<string> =>
@@ -48,8 +69,8 @@ for (const [framing, head] of Object.entries(heads)) {
   test(`a response ${framing} that is cut off fails for python3 over HTTP/1.1`, async (t) => {
     const python = findProgram('python3')
     if (python === undefined) return skipLoudly(t, 'python3')
-    const upstream = await startCutting(t, head)
-    const proxy = await startProxy(t, { upstream: `${upstream.httpUrl}/` })
+    const { upstream, setup } = await startCutting(t, head)
+    const proxy = await startProxy(t, { upstream: `${upstream.httpUrl}/` }, { setup })
     const ask = async (path: string): Promise<string> => {
       const script = `
 import http.client as h

@@ -654,7 +654,7 @@ describe('the upgrade', () => {
           const lines = head('POST /any/ HTTP/1.1', 'Host: h', 'Connection: Upgrade', 'Upgrade: foo', `Content-Length: ${body.length}`)
           if (later) {
             client.write(lines)
-            await new Promise((resolve) => setTimeout(resolve, 10))
+            await until(() => listener.routed.length > before, 'the head to be routed')
           }
           client.write((later ? '' : lines) + body + behind)
           assert.equal((await client.response()).status, 101)
