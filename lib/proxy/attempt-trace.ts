@@ -3,7 +3,8 @@ import type { FastifyRequest } from 'fastify'
 import type { TracedAttempt } from '../config/options.ts'
 import type { Target } from '../config/target.ts'
 import { logging, readable } from '../config/user-function.ts'
-import type { HeaderList } from '../http/header-list.ts'
+import { type HeaderList, isField } from '../http/header-list.ts'
+import { isFraming } from '../http/hop-by-hop.ts'
 import { parseTarget } from '../http/request-target.ts'
 import type { Choice } from '../upstream/upstream.ts'
 
@@ -42,7 +43,10 @@ export class AttemptTrace {
     const attempt = this.#attempt
     if (attempt === undefined) return headers
     const list = headers.filter((_, i) => !this.#fields.has((headers[i - i % 2] as string).toLowerCase()))
-    this.#guarded(() => attempt.inject((name, value) => { list.push(name, value) }))
+    this.#guarded(() => attempt.inject((name, value) => {
+      if (!isField(name, value) || isOurs(name.toLowerCase())) throw new TypeError('tracing injects a field that cannot be sent')
+      list.push(name, value)
+    }))
     return list
   }
 
@@ -79,6 +83,11 @@ export class AttemptTrace {
       logging(() => this.#request.log.error({ err: readable(thrown) }, 'tracing failed'))
     }
   }
+}
+
+/** Returns true for the fields that are always this server's: a second one could change where the message ends, or who gets it. */
+function isOurs (key: string): boolean {
+  return key === 'host' || isFraming(key)
 }
 
 /** Returns the URL without its query, which may contain credentials. */

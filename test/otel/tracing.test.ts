@@ -351,18 +351,24 @@ describe('the end of a tunnel', () => {
 })
 
 const fail = (..._: unknown[]): never => { throw new Error('a processor is broken') }
+const injecting = (sound: NonNullable<ProxyOptions['tracing']>, name: string, value: string): ProxyOptions['tracing'] =>
+  ({ ...sound, start: (...args) => Object.assign(sound.start(...args), { inject: (set: (name: string, value: string) => void) => set(name, value) }) })
 let isRegistered = false
 const broken: Record<string, (sound: NonNullable<ProxyOptions['tracing']>) => ProxyOptions['tracing']> = {
   fields: (sound) => ({ ...sound, get fields (): string[] { return isRegistered ? fail() : [] } }),
   start: (sound) => ({ ...sound, start: fail }),
   inject: (sound) => ({ ...sound, start: (...args) => Object.assign(sound.start(...args), { inject: fail }) }),
+  'field with a line break': (sound) => injecting(sound, 'x-trace', 'a\r\nb: c'),
+  'field without a value': (sound) => injecting(sound, 'x-trace', undefined as never),
+  'field that delimits the message': (sound) => injecting(sound, 'Content-Length', '5'),
+  'second Host': (sound) => injecting(sound, 'Host', 'other.example'),
   within: (sound) => ({ ...sound, start: (...args) => Object.assign(sound.start(...args), { within: fail }) }),
   'within, after the dial': (sound) => ({ ...sound, start: (...args) => Object.assign(sound.start(...args), { within: (dial: () => unknown) => fail(dial() as never) }) }),
   'within, twice': (sound) => ({ ...sound, start: (...args) => Object.assign(sound.start(...args), { within: (dial: () => unknown) => fail([dial(), dial()] as never) }) }),
   end: (sound) => ({ ...sound, start: (...args) => Object.assign(sound.start(...args), { end: fail }) })
 }
 for (const [what, make] of Object.entries(broken)) {
-  test(`a tracing whose ${what} throws costs its span, and no exchange`, async (t) => {
+  test(`a tracing whose ${what} is wrong costs its span, and no exchange`, async (t) => {
     const log = recordLog('error')
     const upstream = await startRawUpstream(t, async (connection) => {
       for (;;) {
