@@ -66,7 +66,9 @@ export function serialiseUpgrade (method: string, path: string, headers: HeaderL
 function rewritten (rewrite: NonNullable<Target['rewriteRequestHeaders']>, request: FastifyRequest, headers: HeaderList): string[] {
   const map = immediate(rewrite(request, toMap(headers)))
   try {
-    return fromMap(map, headers)
+    const fields = fromMap(map, headers)
+    if (fields.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length > 1) throw new TypeError('more than one Host') // RFC 9112, 3.2
+    return fields
   } catch (cause) {
     throw new InvalidHeaderError({ cause })
   }
