@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Server } from 'node:http'
 import { ClientGoneError, ClientTimeoutError } from '../errors.ts'
 import { isHttp2 } from '../http/version.ts'
+import { destroyForgotten } from './forgotten-streams.ts'
 
 /** The progress of an exchange, as its client's timer sees it. */
 export interface ClientProgress {
@@ -19,6 +20,7 @@ export interface ClientProgress {
 
 /** Sets the timer, unless the server has one of its own. Returns true if it did. */
 export function watchClient (request: FastifyRequest, { raw }: FastifyReply, timeout: number, exchange: ClientProgress): boolean {
+  if (isHttp2(request.raw)) destroyForgotten(raw)
   if (timeout === 0 || (request.server.server as Partial<Server>).timeout !== 0) return false
   raw.setTimeout(timeout, () => onClientIdle(request, raw, exchange))
   if (!isHttp2(request.raw)) raw.prependOnceListener('finish', stopTimer)

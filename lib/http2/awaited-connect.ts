@@ -1,6 +1,7 @@
 /** Extended CONNECTs on their way through the router: a drain waits for the response of each. */
 import type { Http2ServerResponse } from 'node:http2'
 import type { UpgradeExchanges } from '../downstream/awaited-upgrade.ts'
+import { destroyForgotten } from '../downstream/forgotten-streams.ts'
 import { destroy } from '../net/socket.ts'
 
 /** Keeps a response among the exchanges until it is finished, or hijacked for a tunnel and completed. */
@@ -12,6 +13,7 @@ export function trackConnect (exchanges: UpgradeExchanges, response: Http2Server
   }
   const untrack = (): void => exchanges.untrack('upgrade', awaited)
   exchanges.track('upgrade', awaited)
+  destroyForgotten(response)
   response.once('finish', untrack)
   response.once('close', untrack)
 }

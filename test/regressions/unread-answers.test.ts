@@ -2,11 +2,13 @@
 // kept its places among the forwards. So it was with the relayed refusal of an upgrade, which no limit counts.
 
 import assert from 'node:assert/strict'
-import { connect as connectHttp2 } from 'node:http2'
+import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2'
+import type { Socket } from 'node:net'
 import { test } from 'node:test'
+import type { TestContext } from 'node:test'
 import { cleanup } from '../fixtures/cleanup.ts'
 import { rawClient, requestHead, upgradeHead } from '../fixtures/client.ts'
-import { startProxy } from '../fixtures/proxy.ts'
+import { type Proxy, startProxy } from '../fixtures/proxy.ts'
 import { selfSigned } from '../fixtures/tls.ts'
 import { over } from '../fixtures/stage.ts'
 import { startHttpUpstream, startRawUpstream } from '../fixtures/upstream.ts'
@@ -37,14 +39,37 @@ for (const secure of [false, true]) {
 }
 
 test('timeout ends what a client takes nothing of over HTTP/2', async (t) => {
-  const upstream = await startHttpUpstream(t, (_, response) => response.end(whole))
-  const proxy = await startProxy(t, { upstream: upstream.url, timeout: '300ms' }, { fastify: { http2: true } })
-  const session = connectHttp2(proxy.url, { settings: { initialWindowSize: 0 } })
-  cleanup(t, 'connections', () => session.destroy())
+  const { proxy, session } = await http2Scene(t)
   const stream = session.request({ ':path': '/' })
   await assert.rejects(event(stream, 'close'), /NGHTTP2_INTERNAL_ERROR/)
   await until(() => proxy.app.wstunnel.metrics().forwards.inFlight === 0, 'the end of the forward')
 })
+
+// Node forgets the timer of such a stream, and does not destroy it while bytes wait.
+for (const kind of ['forward', 'refused WebSocket'] as const) {
+  test(`a ${kind} that its client resets with NO_ERROR over HTTP/2, while bytes wait, keeps neither its place nor its connection`, async (t) => {
+    const { proxy, session, sockets } = await http2Scene(t)
+    const upgrade = { ':method': 'CONNECT', ':protocol': 'websocket', ':path': '/', ':scheme': 'http', ':authority': 'front.example', 'sec-websocket-version': '13' }
+    const stream = kind === 'forward' ? session.request({ ':path': '/' }) : session.request(upgrade, { endStream: false })
+    if (kind !== 'forward') stream.write('early')
+    await event(stream, 'response')
+    stream.close(constants.NGHTTP2_NO_ERROR)
+    session.close()
+    await until(() => proxy.app.wstunnel.metrics().forwards.inFlight === 0, 'the end of the forward')
+    await until(() => sockets.length === 1 && sockets[0]?.destroyed === true, 'the end of the connection')
+  })
+}
+
+async function http2Scene (t: TestContext): Promise<{ proxy: Proxy, session: ClientHttp2Session, sockets: Socket[] }> {
+  const upstream = await startHttpUpstream(t, (_, response) => response.end(whole))
+  const proxy = await startProxy(t, { upstream: upstream.url, upgrade: 'websocket', timeout: '300ms', http2: { webSockets: true } }, { fastify: { http2: true } })
+  const sockets: Socket[] = []
+  proxy.app.server.on('connection', (socket) => sockets.push(socket))
+  const session = connectHttp2(proxy.url, { settings: { initialWindowSize: 0 } })
+  cleanup(t, 'connections', () => session.destroy())
+  await event(session, 'remoteSettings')
+  return { proxy, session, sockets }
+}
 
 for (const fallbackToHttp of [true, false]) {
   test(`with fallbackToHttp: ${fallbackToHttp}, stallTimeout ends a refusal that its client takes nothing of`, async (t) => {
