@@ -53,7 +53,7 @@ export const TransferCodingError: WstunnelErrorConstructor =
 
 /** The client has sent nothing of the rest of its body for `timeout` (RFC 9110, 15.5.9; httpd: Timeout). */
 export const ClientTimeoutError: WstunnelErrorConstructor =
-  define('FST_WSTUNNEL_CLIENT_TIMEOUT', 'The request body did not come in time', 408, 'client')
+  define('FST_WSTUNNEL_CLIENT_TIMEOUT', 'The request body did not arrive in time', 408, 'client')
 
 /** More header fields than Node keeps (RFC 6585, 5). */
 export const TooManyHeadersError: WstunnelErrorConstructor =
@@ -77,7 +77,7 @@ export const LimitError: WstunnelErrorConstructor =
 
 /** `limits.maxTunnelsPerClient` is reached. */
 export const ClientLimitError: WstunnelErrorConstructor =
-  define('FST_WSTUNNEL_CLIENT_LIMIT', 'Too many tunnels of this client', 429, 'client', 5)
+  define('FST_WSTUNNEL_CLIENT_LIMIT', 'Too many tunnels from this client', 429, 'client', 5)
 
 /** The server is draining: it takes no new upgrade. */
 export const DrainingError: WstunnelErrorConstructor =
@@ -114,7 +114,7 @@ export const ClosedError: WstunnelErrorConstructor =
 
 /** The upstream's response is no HTTP/1.1, too long, or an unrequested 101. */
 export const InvalidResponseError: WstunnelErrorConstructor =
-  define('FST_WSTUNNEL_UPSTREAM_INVALID_RESPONSE', 'Invalid response of the upstream', 502, 'upstream')
+  define('FST_WSTUNNEL_UPSTREAM_INVALID_RESPONSE', 'Invalid response from the upstream', 502, 'upstream')
 
 /** The upstream did not answer within `connectTimeout`, `handshakeTimeout` or `timeout`. */
 export const TimeoutError: WstunnelErrorConstructor =
@@ -149,15 +149,15 @@ export const InvalidUpstreamError: WstunnelErrorConstructor =
  * thrown Error is answered as Fastify does.
  */
 export const FunctionError: WstunnelErrorConstructor =
-  define('FST_WSTUNNEL_FUNCTION', 'A function of the options failed', 500, 'internal')
+  define('FST_WSTUNNEL_FUNCTION', 'A function in the options failed', 500, 'internal')
 
 /** `rewriteRequestHeaders` or `rewriteHeaders` returned a header that cannot be written: nothing was sent. */
 export const InvalidHeaderError: WstunnelErrorConstructor =
-  define('FST_WSTUNNEL_INVALID_HEADER', 'A header to be written is invalid', 500, 'internal')
+  define('FST_WSTUNNEL_INVALID_HEADER', 'Cannot write an invalid header', 500, 'internal')
 
 /** The client left before it got its response. Never sent; logs and signals carry it. */
 export const ClientGoneError: WstunnelErrorConstructor =
-  define('FST_WSTUNNEL_CLIENT_GONE', 'The client left', 499, 'client')
+  define('FST_WSTUNNEL_CLIENT_GONE', 'The client disconnected', 499, 'client')
 
 /** The request body ended early, was longer than announced, or could not be decoded. */
 export const RequestBodyError: WstunnelErrorConstructor =
@@ -169,7 +169,7 @@ export const BodyConsumedError: WstunnelErrorConstructor =
 
 /** A hook has written the head of a response itself, and let the upgrade go on: the upgrade is refused. */
 export const HeadWrittenError: WstunnelErrorConstructor =
-  define('FST_WSTUNNEL_HEAD_WRITTEN', 'A hook has begun a response before the upgrade', 500, 'internal')
+  define('FST_WSTUNNEL_HEAD_WRITTEN', 'A hook started a response before the upgrade', 500, 'internal')
 
 /** The codes of Node and undici, with the error that each becomes. */
 const byCode: Readonly<Record<string, WstunnelErrorConstructor>> = Object.freeze(Object.assign(Object.create(null), {

@@ -309,7 +309,7 @@ function logMessages (file: string): string[] {
       const callee = node.expression.getText()
       if (/[lL]og(\[.*\]|\.(info|warn|error|debug))$/s.test(callee)) node.arguments.forEach(texts)
       if (callee === 'warnOnce') node.arguments.forEach(texts)
-      if (callee === 'titleOf') found.push('balancer member changed', 'balancer members found', 'look-up of balancer members failed')
+      if (callee === 'titleOf') found.push('balancer member changed', 'balancer members found', 'lookup of balancer members failed')
     }
     ts.forEachChild(node, visit)
   }

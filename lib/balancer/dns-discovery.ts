@@ -138,7 +138,7 @@ function normal (name: string): string {
 }
 
 function some (endpoints: Endpoint[]): Endpoint[] {
-  if (endpoints.length === 0) throw new Error('the answer holds no address')
+  if (endpoints.length === 0) throw new Error('the answer contains no address')
   return endpoints
 }
 

@@ -82,7 +82,7 @@ export function joiningMember (options: MemberOptions, { webSocket, stickyCookie
 function resolveMember (own: MemberOptions, digests: boolean, at: string, issues: Issues): MemberConfig | undefined {
   const address = parseUrl(own.url)
   if (address === undefined) issues.expected(below(at, 'url'), expectedAddress, own.url, forUpstream(own.url, [], isAddress))
-  else if (namesUnset(address.label)) issues.expected(below(at, 'url'), 'an upstream with all its parts', own.url, forUpstream(undefined, [], isAddress))
+  else if (namesUnset(address.label)) issues.expected(below(at, 'url'), 'a complete upstream', own.url, forUpstream(undefined, [], isAddress))
   else checkMisread(below(at, 'url'), own.url, issues)
   for (const name of ['route', 'redirect'] as const) {
     const value = own[name]

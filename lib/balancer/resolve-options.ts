@@ -34,8 +34,8 @@ function resolveBalancer (name: string, own: BalancerOptions, at: string, issues
     bad('stickySession', "a cookie's name, or 'COOKIE|parameter', and a separator of one character or 'Off'", own.stickySession)
   }
   if (own.stickyCookie !== undefined) {
-    if (own.stickySession === undefined) bad('stickyCookie', 'stickySession beside it, for its name', own.stickyCookie)
-    else if (!isStickyCookie(own.stickyCookie)) bad('stickyCookie', 'attributes that can be written', own.stickyCookie)
+    if (own.stickySession === undefined) bad('stickyCookie', 'stickySession beside it, which names the cookie', own.stickyCookie)
+    else if (!isStickyCookie(own.stickyCookie)) bad('stickyCookie', 'valid cookie attributes', own.stickyCookie)
   }
   const hashBy = parseHashBy(own.hashBy ?? 'client')
   if (hashBy === undefined) bad('hashBy', "'client', 'header:name', 'cookie:name' or 'query:name'", own.hashBy)
@@ -80,7 +80,7 @@ function resolveDns (own: DnsMembers, at: string, issues: Issues): BalancerConfi
   if (typeof dns !== 'string') return undefined
   if (isIP(dns) !== 0 || parseAddress(`${scheme}://${dns}/`)?.hostname !== dns.toLowerCase()) issues.expected(`${at}.dns`, 'a name', dns)
   if (path !== '' && parseTarget(path)?.path !== path) issues.expected(`${at}.path`, "a path such as '/app'", path)
-  if (type === 'SRV' && sound.port !== undefined) issues.note(`${at}.port`, 'expected none: SRV records bring it')
+  if (type === 'SRV' && sound.port !== undefined) issues.note(`${at}.port`, 'expected none: SRV records contain it')
   servers?.forEach((server: string | undefined, i) => {
     if (server !== undefined && !isDnsServer(server)) issues.expected(`${at}.servers[${i}]`, "an address such as '127.0.0.1:53'", server)
   })

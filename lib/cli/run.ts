@@ -64,11 +64,11 @@ async function serve (command: Command, { registrations, incomplete }: Loaded, t
   }
   if (checks) {
     await app.close()
-    terminal.out(incomplete ? 'not all of it is translated\n' : 'fine\n')
+    terminal.out(incomplete ? 'parts of it are not translated\n' : 'fine\n')
     return incomplete ? 1 : 0
   }
   const { status, host } = command
-  if (status !== undefined && !/^(localhost|127\..*|::1)$/.test(host)) terminal.error(`--status: everybody who reaches ${host} can look at the status page\n`)
+  if (status !== undefined && !/^(localhost|127\..*|::1)$/.test(host)) terminal.error(`--status: anyone who can reach ${host} can see the status page\n`)
   return listen(app, command, terminal)
 }
 

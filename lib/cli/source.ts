@@ -41,7 +41,7 @@ export async function load ({ source, anyHost, defaults, status }: Command): Pro
   const remarks: string[] = [...translation.notes.map((note) => remark(file, note)), ...translation.listen.map(({ host = '*', port }) => `${file}: httpd listens on ${host}:${port}; --host and --port say where this listens`)]
   const chosen = anyHost ? forAnyHost(file, translation.registrations, remarks) : translation.registrations
   const registrations = chosen.map((each) => ({ ...each, options: { ...defaults, ...each.options } }))
-  if (registrations.length === 0) throw new InputError([...remarks, `${file}: there is nothing that can be served`])
+  if (registrations.length === 0) throw new InputError([...remarks, `${file}: nothing in it can be served`])
   return {
     registrations: registrations.map(({ options }) => options),
     remarks,
@@ -79,7 +79,7 @@ async function readText (file: string): Promise<string> {
     return await readFile(file, 'utf8')
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    throw new InputError([`${file}: ${code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code ?? String(error)})`}`])
+    throw new InputError([`${file}: ${code === 'ENOENT' ? 'no such file' : `it cannot be read (${code ?? String(error)})`}`])
   }
 }
 

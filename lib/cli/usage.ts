@@ -71,7 +71,7 @@ export function readArguments (args: readonly string[]): Command | string[] {
   if (!(port <= 65_535)) faults.push(`--port: expected a number up to 65535, got '${values.port}'`)
   const sources = [positionals.length > 0, values['httpd-conf'] !== undefined, values.config !== undefined].filter(Boolean).length
   if (sources > 1) faults.push('expected one of: upstreams, --httpd-conf, --config')
-  if (sources === 0 && !values.help) faults.push('expected an upstream, such as ws://127.0.0.1:4000; --help tells more')
+  if (sources === 0 && !values.help) faults.push('expected an upstream, such as ws://127.0.0.1:4000; see --help')
   if (values['any-host'] && values['httpd-conf'] === undefined) faults.push('--any-host: expected --httpd-conf beside it')
   if (values.print && values.config !== undefined) faults.push('--print: expected upstreams or --httpd-conf; a configuration has functions that cannot be printed')
   if (values.print && values.check) faults.push('expected one of: --print, --check')

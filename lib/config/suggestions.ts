@@ -4,13 +4,13 @@
 const elsewhere: Readonly<Record<string, string>> = Object.freeze(Object.assign(Object.create(null), {
   websocket: "not needed here: a ws: or wss: upstream takes WebSockets, an http: or https: one with upgrade: 'websocket'",
   ws: "not needed here: a ws: or wss: upstream takes WebSockets, an http: or https: one with upgrade: 'websocket'",
-  wsUpstream: 'here one upstream serves both: give it as upstream, with ws: or wss:',
-  wsServerOptions: 'here nothing of a WebSocket is parsed: see limits and allowedOrigins',
+  wsUpstream: 'here one upstream serves both: set it as upstream, with ws: or wss:',
+  wsServerOptions: 'here WebSocket messages are not parsed: see limits and allowedOrigins',
   wsClientOptions: 'here: rewriteRequestHeaders and tls',
-  wsReconnect: 'here tunnels are never dialled again',
+  wsReconnect: 'here tunnels do not reconnect',
   wsHooks: 'here: onTunnelOpen and onTunnelClose',
-  rewritePrefix: "here the upstream's own path takes the place of the prefix: upstream: 'ws://host/path/'",
-  replyOptions: 'here its options stand beside upstream: rewriteRequestHeaders, rewriteHeaders',
+  rewritePrefix: "here the upstream's own path replaces the prefix: upstream: 'ws://host/path/'",
+  replyOptions: 'here its options go beside upstream: rewriteRequestHeaders, rewriteHeaders',
   httpMethods: 'here: methods',
   proxyPayloads: 'not needed here: bodies are always streamed',
   internalRewriteLocationHeader: 'here reverse maps Location',
@@ -31,15 +31,15 @@ const elsewhere: Readonly<Record<string, string>> = Object.freeze(Object.assign(
   proxyTimeout: 'here: timeout',
   requestTimeout: 'here: timeout',
   sessionTimeout: 'here: timeout and idleTimeout',
-  pathRewrite: "here the upstream's own path takes the place of the prefix: upstream: 'ws://host/path/'",
+  pathRewrite: "here the upstream's own path replaces the prefix: upstream: 'ws://host/path/'",
   headers: 'here: rewriteRequestHeaders',
-  maxRetriesOn503: 'here members of a balancer are tried, with failOnStatus',
-  retryMethods: 'here members of a balancer are tried',
-  retryDelay: 'here members of a balancer are tried, at once',
+  maxRetriesOn503: 'here a balancer tries its other members, with failOnStatus',
+  retryMethods: 'here a balancer tries its other members',
+  retryDelay: 'here a balancer tries its other members, without a delay',
   balancedPoolOptions: 'here: balancers',
   beforeHandler: 'here: preHandler',
   preRewrite: 'here: upstream may be a function of the request',
-  retriesCount: 'here members of a balancer are tried, with maxAttempts',
+  retriesCount: 'here a balancer tries its other members, with maxAttempts',
   onResponse: "here: Fastify's hook, or rewriteHeaders",
   onError: "here: Fastify's error handler",
   disableRequestLogging: "here: logLevel, or Fastify's own option of that name"
@@ -101,7 +101,7 @@ export function forName (name: string, known: readonly string[]): string {
 export function forUpgrade (value: unknown): string {
   if (typeof value === 'string' && /^(any|none)$/i.test(value)) return `, did you mean '${value.toUpperCase()}'?`
   if (value === true) return ", did you mean 'websocket'?"
-  if (value === false) return ' (left out, an http: or https: upstream takes none)'
+  if (value === false) return ' (leave it out: an http: or https: upstream takes none by default)'
   if (typeof value === 'string' && value.includes(',')) return `, did you mean [${value.split(',').map((token) => `'${token.trim()}'`).join(', ')}]?`
   if (Array.isArray(value) && value.some((token) => typeof token === 'string' && /^(any|none)$/i.test(token))) return ", 'ANY' and 'NONE' stand alone"
   return ''
@@ -148,10 +148,10 @@ const schemes = ['ws', 'wss', 'http', 'https', 'balancer', 'unix']
  */
 export function forUpstream (value: unknown, balancers: readonly string[], isUpstream: (text: string) => boolean): string {
   if (value === undefined || value === null || Number.isNaN(value)) return unset
-  if (value instanceof Promise) return ' (await it, or give a function)'
+  if (value instanceof Promise) return ' (await it, or pass a function)'
   if (typeof value === 'number') return did(`ws://127.0.0.1:${value}/`, isUpstream)
   if (value === true) return ''
-  if (Array.isArray(value)) return ' (several upstreams are a balancer: see balancers)'
+  if (Array.isArray(value)) return ' (for several upstreams, use a balancer: see balancers)'
   if (typeof value !== 'string') return ''
   const text = value.trim().replace(/^(["'`])(.*)\1$/, '$2')
   if (text === '' || namesUnset(text)) return unset
@@ -160,7 +160,7 @@ export function forUpstream (value: unknown, balancers: readonly string[], isUps
   if (name !== undefined && (text.startsWith('balancer:') || !text.includes(':'))) return `, did you mean 'balancer://${name}/'?`
   const socket = socketPathOf(text)
   if (socket !== undefined) return `, did you mean 'unix:${socket}|${/^http/i.test(text) ? 'http' : 'ws'}://localhost/'?`
-  if (/^\/(?!\/)/.test(text)) return ' (a path alone names no host)'
+  if (/^\/(?!\/)/.test(text)) return ' (a path without a host)'
   if (/^:\d+(\/|$)/.test(text)) return did(`ws://127.0.0.1${text}`, isUpstream, ' (or http://)')
   const [, bare = '', behind = ''] = /^(wss?|https?)\/+(.*)$/i.exec(text) ?? []
   if (bare !== '') return did(`${bare}://${behind}`, isUpstream)

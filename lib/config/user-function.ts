@@ -52,7 +52,7 @@ export async function whenRejected (value: unknown, callback: (reason: unknown) 
 export function immediate<T> (returned: T): T {
   if (!isThenable(returned)) return returned
   void whenRejected(returned, () => {})
-  throw new FunctionError({ cause: new TypeError('a function that must answer at once returned a promise') })
+  throw new FunctionError({ cause: new TypeError('a function that must be synchronous returned a promise') })
 }
 
 function isThenable (value: unknown): boolean {

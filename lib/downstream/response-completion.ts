@@ -44,6 +44,6 @@ export function isComplete (raw: Response): boolean {
  */
 export function truncateResponse (raw: Response): void {
   if (!isHeadWritten(raw)) return
-  if (raw.stream !== undefined) raw.stream.destroy(new Error('the response broke off'))
+  if (raw.stream !== undefined) raw.stream.destroy(new Error('the response was cut short'))
   else if (raw.req.httpVersion === '1.0' && raw.socket !== null) reset(raw.socket)
 }

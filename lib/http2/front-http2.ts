@@ -71,7 +71,7 @@ export class Http2Front implements Front {
   }
 
   cut (): void {
-    this.stream.destroy(new Error('the response broke off')) // RST_STREAM(INTERNAL_ERROR): it is not whole
+    this.stream.destroy(new Error('the response was cut short')) // RST_STREAM(INTERNAL_ERROR): it is not whole
   }
 
   drop (reply: FastifyReply, status: number = 499): void {

@@ -55,7 +55,7 @@ function uniqueMembers ({ members }: Balancer, notes: Notes): Member[] {
   const [urls, routes] = [new Set<string>(), new Set<string>()]
   for (const member of members) {
     const route = member.parameters.get('route')
-    if (urls.has(canonical(member.url))) notes.check(member, 'has no effect: the balancer has this member already')
+    if (urls.has(canonical(member.url))) notes.check(member, 'has no effect: the balancer already has this member')
     else if (route !== undefined && routes.has(route)) notes.error(member, `not translated: another member has the route ${shorten(route)}`)
     else if (kept[0] !== undefined && isWebSocketUrl(kept[0].url) !== isWebSocketUrl(member.url)) {
       notes.error(member, 'not translated: ws: and http: members in one balancer')
@@ -80,7 +80,7 @@ function isWebSocketUrl (url: string): boolean {
 function lbMethod (balancer: Balancer, notes: Notes): 'byrequests' | 'bytraffic' | 'bybusyness' {
   const name = balancer.parameters.get('lbmethod') ?? 'byrequests'
   if (name === 'byrequests' || name === 'bytraffic' || name === 'bybusyness') return name
-  notes.error(balancer, `not translated: lbmethod=${shorten(name)}; byrequests takes its place`)
+  notes.error(balancer, `not translated: lbmethod=${shorten(name)}; byrequests is used instead`)
   return 'byrequests'
 }
 
@@ -96,7 +96,7 @@ function memberOptions (member: Member, notes: Notes): MemberOptions {
     const value = parameters.get(name)
     if (value === undefined) continue
     if (/^[0-9A-Za-z_.~-]+$/.test(value)) options[name] = value
-    else notes.error(member, `not translated: ${name}=${shorten(value)}, which cannot stand in a cookie`)
+    else notes.error(member, `not translated: ${name}=${shorten(value)}, which is not allowed in a cookie`)
   }
   const status = parameters.get('status')
   if (status !== undefined) {
@@ -128,7 +128,7 @@ function dropRedirects (members: readonly Member[], options: BalancerOptions, no
   const list = options.members as MemberOptions[]
   list.forEach((member, i) => {
     if (member.redirect === undefined || list.some((other) => other !== member && other.route === member.redirect)) return
-    notes.error(members[i] as Member, `not translated: redirect=${shorten(member.redirect)}, which no other member has for a route`)
+    notes.error(members[i] as Member, `not translated: redirect=${shorten(member.redirect)}, which is the route of no other member`)
     delete member.redirect
   })
 }
@@ -137,7 +137,7 @@ function dropRedirects (members: readonly Member[], options: BalancerOptions, no
 function setRetry (balancer: Balancer, members: readonly Member[], options: BalancerOptions, notes: Notes): void {
   const texts = new Set(members.map(({ parameters }) => parameters.get('retry')))
   const [first] = texts
-  if (texts.size > 1) notes.check(balancer, 'retry= differs between the members; that of the first one holds for all')
+  if (texts.size > 1) notes.check(balancer, "retry= differs between the members; the first one's holds for all")
   if (first !== undefined && /^\d{1,6}$/.test(first)) options.retry = duration(Number(first) * 1000)
 }
 

@@ -99,7 +99,7 @@ export class Collector {
         this.#files(node, children)
         return
       default:
-        notes.error(node, `not translated: the section <${shorten(node.name)}>, with all that stands in it`)
+        notes.error(node, `not translated: the section <${shorten(node.name)}>, with everything in it`)
     }
   }
 
@@ -133,10 +133,10 @@ export class Collector {
       if (isGuard(node)) continue
       if (node.children !== undefined) {
         if (isContainer(node)) noteContainer(node, notes)
-        else notes.error(node, `not translated: <${shorten(node.name)}> within a section, with all that stands in it`)
+        else notes.error(node, `not translated: <${shorten(node.name)}> within a section, with everything in it`)
       } else if (node.name === 'proxypass' || node.name === 'proxypassmatch') {
         const next = readProxyPass(node, within, server, notes)
-        if (rule !== undefined && next !== undefined) notes.check(rule, `has no effect: line ${next.line} takes its place`)
+        if (rule !== undefined && next !== undefined) notes.check(rule, `has no effect: line ${next.line} replaces it`)
         rule = next ?? rule
       } else if (/^rewrite/.test(node.name)) this.#rewriteWithin(node)
       else if (node.name === 'sethandler' && /^none$/i.test(node.words[0] ?? '')) continue
@@ -186,7 +186,7 @@ export class Collector {
         return
       }
       case 'proxyrequests':
-        if (/^on$/i.test(words[0] ?? '')) notes.error(node, 'not translated: a forward proxy, which this is not')
+        if (/^on$/i.test(words[0] ?? '')) notes.error(node, 'not translated: this is not a forward proxy')
         return
       case 'sslengine': server.secure = !/^off$/i.test(words[0] ?? ''); break
       case 'rewriteoptions':
@@ -202,7 +202,7 @@ export class Collector {
   #listen (node: Node): void {
     const match = /^(?:(?:\[([^\]]+)\]|([^:[\]]+)):)?(\d{1,5})$/.exec(node.words[0] ?? '')
     const port = Number(match?.[3])
-    if (match === null || port > 65_535) this.#notes.error(node, `not translated: ${shorten(node.words[0] ?? '')}, which is no port`)
+    if (match === null || port > 65_535) this.#notes.error(node, `not translated: ${shorten(node.words[0] ?? '')}, which is not a port`)
     else {
       const host = match[1] ?? match[2]
       this.#collected.listenLines.push({ place: node, port })

@@ -73,13 +73,13 @@ const front = /^ssl(?!proxy|require|verifyclient|username)|^md[a-z]+$/
 export function noteOther (node: Node, notes: Notes): void {
   const { name } = node
   if (harmless.has(name)) return
-  if (guards.has(name)) notes.error(node, 'not translated: who may come in; use a hook, such as onRequest')
+  if (guards.has(name)) notes.error(node, 'not translated: access control; use a hook, such as onRequest')
   else if (front.test(name)) notes.info(node, "TLS towards the client is Fastify's option https")
   else if (without[name] !== undefined) notes.info(node, without[name] ?? '')
   else if (answers[name] !== undefined) notes.check(node, `not translated: ${answers[name]}`)
   else if (/^(redirect|redirectmatch|redirectpermanent|redirecttemp)$/.test(name)) notes.error(node, 'not translated: a redirect; use a route of your own')
   else if (/^(alias|aliasmatch|scriptalias|scriptaliasmatch)$/.test(name)) notes.error(node, 'not translated: files; use @fastify/static')
-  else if (/^(define|undefine|include|includeoptional|use)$/.test(name)) notes.error(node, 'not translated: what it brings is not in this text')
+  else if (/^(define|undefine|include|includeoptional|use)$/.test(name)) notes.error(node, 'not translated: variables, macros and included files are not resolved')
   else notes.error(node, `not translated: ${shorten(node.directive)}`)
 }
 
@@ -110,10 +110,10 @@ export function isContainer ({ name, children }: Node): boolean {
 export function noteContainer (container: Node, notes: Notes): void {
   const children = resolveConditional(container.children ?? [], notes)
   noteGuards(children, notes)
-  if (container.name === 'requirenone') notes.error(container, 'not translated: who may come in; use a hook, such as onRequest')
+  if (container.name === 'requirenone') notes.error(container, 'not translated: access control; use a hook, such as onRequest')
   for (const child of children) {
     if (isContainer(child)) noteContainer(child, notes)
-    else if (!isGuard(child)) notes.error(child, 'not translated: within a section that says who may come in')
+    else if (!isGuard(child)) notes.error(child, 'not translated: within a section with access control')
   }
 }
 

@@ -37,7 +37,7 @@ export function readEdit (words: readonly string[], side: 'request' | 'response'
   if (!/^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name)) return refuse(`the field name ${shorten(field)}`)
   if (/^(host|connection|upgrade|transfer-encoding|content-length|te|trailer)$/.test(name)) return refuse(`a change of ${shorten(field)}`)
   if (kind === 'unset') {
-    return text === '' ? { ...place, action: 'unset', name, value: '' } : refuse('a field that is taken away on a condition')
+    return text === '' ? { ...place, action: 'unset', name, value: '' } : refuse('a field that is removed on a condition')
   }
   if (condition !== undefined && !/^early$/i.test(condition)) return refuse('a field that is set on a condition')
   const value = valueOf(text)

@@ -19,7 +19,7 @@ export function hostOf ({ server, balancers }: Site, entries: readonly Entry[], 
   const names = new Set<string>()
   for (const text of [server.serverName ?? '', ...server.names]) {
     const name = text.replace(/^[a-z]+:\/\//i, '').replace(/:\d+$/, '').replace(/\.$/, '').toLowerCase()
-    if (/\.(?::\d+)?$/.test(text)) notes.check(server, `httpd never finds ${shorten(text)}, since it takes the dot off what clients send; here it does`)
+    if (/\.(?::\d+)?$/.test(text)) notes.check(server, `httpd never finds ${shorten(text)}, since it removes the dot from what clients send; here the name matches`)
     if (/^(?:[\w.*?-]+|\[[0-9a-f:.]+\])$/.test(name)) names.add(name)
     else if (name !== '') notes.error(server, `not translated: the name ${shorten(text)}`)
   }
@@ -72,7 +72,7 @@ export function shareNames (hosts: readonly Host[], isEqual: (a: Host, b: Host) 
       const loser = winner === host ? owner : host
       loser.names.delete(name)
       owners.set(name, winner)
-      if (sameAddress) notes.check(host.server, `has no effect for ${shorten(name)}: the virtual host of line ${owner.server.line} has this name`)
+      if (sameAddress) notes.check(host.server, `has no effect for ${shorten(name)}: the virtual host in line ${owner.server.line} has this name`)
       else if (!isEqual(host, owner)) {
         notes.check(loser.server, `not translated for ${shorten(name)}: it differs from line ${winner.server.line}, the virtual host of the same name for another address, which is`)
       }

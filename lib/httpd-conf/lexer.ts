@@ -36,7 +36,7 @@ export function readLines (text: string, notes: Notes): DirectiveLine[] {
     const directive = /^(?:<\/?[^\s>]*>?|\S+)/.exec(whole.slice(0, maxLineLength))?.[0] ?? whole
     const place = { line: start, directive }
     if (whole.length > maxLineLength) notes.error(place, `not translated: longer than ${maxLineLength} characters`)
-    else if (whole.includes('\0')) notes.error(place, 'not translated: there is a NUL in it')
+    else if (whole.includes('\0')) notes.error(place, 'not translated: it contains a NUL')
     else lines.push({ ...place, rest: whole.slice(directive.length).trim() })
   }
   return lines

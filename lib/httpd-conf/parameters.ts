@@ -39,7 +39,7 @@ export function readParameters (words: readonly string[], kind: Owner, place: Pl
     else if (key === 'interpolate') notes.error(place, 'not translated: interpolate, which puts environment variables into the URL')
     else if (key === 'secret') notes.error(place, 'not translated: secret=, which is for ajp:')
     else if (kind === 'member' && key === 'retry') parameters.set(key, value)
-    else if (!withoutEffect.has(key)) notes.error(place, `not translated: the parameter ${shorten(key)}, which httpd does not know here either`)
+    else if (!withoutEffect.has(key)) notes.error(place, `not translated: the parameter ${shorten(key)}, which is unknown to httpd here, too`)
   }
   return parameters
 }
@@ -48,10 +48,10 @@ export function readParameters (words: readonly string[], kind: Owner, place: Pl
 export function wholeSeconds (text: string, name: string, place: Place, notes: Notes): number | undefined {
   const match = /^\s*(\d{1,7})/.exec(text)
   if (match === null || Number(match[1]) === 0) {
-    notes.error(place, `not translated: ${name} ${shorten(text)}, which is no number of seconds above 0`)
+    notes.error(place, `not translated: ${name} ${shorten(text)}, which is not a number of seconds above 0`)
     return undefined
   }
-  if (!/^\s*\d+s?$/.test(text)) notes.check(place, `httpd reads ${shorten(text)} as ${match[1]} seconds, whatever stands behind it; so does this translation`)
+  if (!/^\s*\d+s?$/.test(text)) notes.check(place, `httpd reads ${shorten(text)} as ${match[1]} seconds, whatever follows; so does this translation`)
   return Number(match[1])
 }
 
@@ -64,7 +64,7 @@ export function timeWithUnit (text: string, byDefault: 's' | 'ms', name: string,
   const ms = match === null ? NaN : Number(match[1]) * (units[unit === 'm' ? 'mi' : unit] ?? NaN)
   if (ms >= 0 && ms < 2 ** 31) return ms
   if (ms < 0) return 0 // httpd's value for "no limit"
-  notes.error(place, `not translated: ${name} ${shorten(text)}, which is no time such as 30, 500ms, 5mi or 1h`)
+  notes.error(place, `not translated: ${name} ${shorten(text)}, which is not a time such as 30, 500ms, 5mi or 1h`)
   return undefined
 }
 

@@ -95,7 +95,7 @@ function readShape (pattern: string): Shape | string {
     else inGroup = '/' // $1 begins with the path's slash
   }
   if (!(text + (inGroup ?? '')).startsWith('/')) return anchored ? 'a pattern that no path begins with' : 'a pattern that may match anywhere in a path'
-  if (!anchored && text + (inGroup ?? '') !== '/') cautions.push('the pattern has no ^, and so matches further on in a path, too; here only at its beginning')
+  if (!anchored && text + (inGroup ?? '') !== '/') cautions.push('the pattern has no ^: httpd matches it anywhere in a path; here it matches only at the beginning')
   return { before: text, inGroup, slashMayMiss: slashMark !== '', boundary, cautions }
 }
 

@@ -18,7 +18,7 @@ export interface Within {
 export function readProxyPass (node: Node, within: Within | undefined, server: Server, notes: Notes): Rule | undefined {
   const refuse = (why: string): undefined => notes.error(node, `not translated: ${why}`) as undefined
   const [source = '', url = '', ...words] = within === undefined ? node.words : [within.text, ...node.words]
-  if (url === '') return refuse('there is no target')
+  if (url === '') return refuse('the target is missing')
   const isExpression = node.name === 'proxypassmatch' || (within?.isExpression === true && hasWildcard(source))
   if (within?.isExpression === true && !isExpression && !source.startsWith('/')) {
     notes.check(node, `has no effect: httpd takes ${shorten(source)} for a plain path here, since there is no * or ? in it; ProxyPassMatch would take it for an expression`)

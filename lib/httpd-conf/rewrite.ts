@@ -33,7 +33,7 @@ export function readRule (node: Node, conditions: readonly Node[], notes: Notes)
   const caseless = names.includes('nc') || names.includes('nocase')
   const unknown = flags.find((_, i) => !harmlessFlags.test(names[i] ?? '') && !/^(nc|nocase)$|^(e|env)=/.test(names[i] ?? ''))
   if (unknown !== undefined) return refuse(`the flag ${shorten(unknown)}`)
-  if (pattern.startsWith('!')) return refuse('a pattern that must not match')
+  if (pattern.startsWith('!')) return refuse('a negated pattern')
   const restriction = readConditions(conditions, refuse)
   if (restriction === undefined) return []
   const mapping: (PathPattern & { target?: string }) | string = stops ? asPrefix(pattern) : asMapping(pattern, substitution.replace(/\?%\{QUERY_STRING\}$/i, ''), false)
@@ -51,7 +51,7 @@ export function readRule (node: Node, conditions: readonly Node[], notes: Notes)
   const own = at === mapping.path ? mapping.cautions : []
   const joins = typeof target === 'string' ? [] : joinCautions(mapping.path, target)
   for (const caution of [...own, ...cautions, ...joins]) notes.check(node, caution)
-  if (caseless && at !== '/') notes.check(node, 'the pattern is matched without regard to case in httpd (NC), and here with')
+  if (caseless && at !== '/') notes.check(node, 'httpd ignores case in this pattern (NC); here case counts')
   if (flags.some((flag) => /^(e|env)=/i.test(flag))) notes.info(node, 'sets an environment variable, which has no effect here')
   const except = restriction.except.filter((prefix) => covers(at, prefix))
   return [{ line: node.line, directive: node.directive, kind: 'rewrite', at, from: mapping.path, except, target: target as Target | 'last', takes: { plain, webSocket }, first: false }]

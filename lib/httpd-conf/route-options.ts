@@ -16,7 +16,7 @@ export function upgradeOf ({ target, worker, rule }: Hit, site: Site, notes: Not
   if (target.scheme !== 'balancer') return readUpgrade(worker?.parameters.get('upgrade'), worker ?? rule, notes) ?? (isWebSocket(target) ? ['websocket'] : undefined)
   const members = site.balancers.get(target.authority)?.members ?? []
   const [first, ...others] = members.map(({ parameters }) => parameters.get('upgrade'))
-  if (others.some((other) => other !== first)) notes.check(rule, 'upgrade= differs between the members of the balancer; that of the first one holds for all')
+  if (others.some((other) => other !== first)) notes.check(rule, "upgrade= differs between the members of the balancer; the first one's holds for all")
   return readUpgrade(first, members[0] ?? rule, notes) ?? (/(^|\|)wss?:/.test(members[0]?.url ?? '') ? ['websocket'] : undefined)
 }
 

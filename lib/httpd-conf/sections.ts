@@ -47,7 +47,7 @@ function siblings (root: Node[], open: readonly Node[]): Node[] {
 function sectionHead (directive: string, rest: string, place: Place, notes: Notes): { name: string, words: string[] } {
   const whole = `${directive} ${rest}`.trimEnd()
   const end = whole.lastIndexOf('>')
-  if (end === -1) notes.error(place, 'there is no > at the end of the line: httpd does not start with it')
+  if (end === -1) notes.error(place, '> is missing at the end of the line: httpd does not start with it')
   const [name = '', ...words] = splitWords(whole.slice(1, end === -1 ? undefined : end))
   return { name: name.toLowerCase(), words }
 }

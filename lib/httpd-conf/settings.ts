@@ -11,7 +11,7 @@ type Reader = (node: Node, settings: Settings, notes: Notes) => void
 function flag (set: (settings: Settings, on: boolean) => void): Reader {
   return (node, settings, notes) => {
     const on = onOff(node.words[0])
-    if (on === undefined) notes.error(node, `not translated: ${shorten(node.words[0] ?? '')}, which is neither On nor Off`)
+    if (on === undefined) notes.error(node, `not translated: ${shorten(node.words[0] ?? '')}, expected On or Off`)
     else set(settings, on)
   }
 }
@@ -44,7 +44,7 @@ const readers: Readonly<Record<string, Reader>> = {
   proxyvia: (node, settings, notes) => {
     const value = node.words[0]?.toLowerCase()
     if (value === 'off' || value === 'on' || value === 'full' || value === 'block') settings.via = value
-    else notes.error(node, `not translated: ${shorten(value ?? '')}, which is none of Off, On, Full and Block`)
+    else notes.error(node, `not translated: ${shorten(value ?? '')}, expected Off, On, Full or Block`)
   },
   requestheader: (node, settings, notes) => {
     const edit = readEdit(node.words, 'request', node, notes)
@@ -57,7 +57,7 @@ const readers: Readonly<Record<string, Reader>> = {
   sslproxyengine: flag((settings, on) => { settings.tlsEngine = on }),
   sslproxyverify: (node, settings, notes) => {
     const value = node.words[0]?.toLowerCase()
-    if (value === 'none') notes.check(node, 'the certificates of upstreams are not verified, as in httpd; take tls.rejectUnauthorized away where they can be')
+    if (value === 'none') notes.check(node, 'the certificates of upstreams are not verified, as in httpd; remove tls.rejectUnauthorized where they can be')
     if (value === 'none' || value === 'require') settings.tlsVerify = value
     else notes.error(node, `not translated: ${shorten(value ?? '')}; certificates are verified`)
   },

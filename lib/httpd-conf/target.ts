@@ -20,15 +20,15 @@ export function parseTarget (url: string): Target | string {
   if (match === null) {
     const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]
     if (scheme !== undefined && !/^(https?|wss?|balancer|unix)$/i.test(scheme)) return `there is nothing here for the scheme ${scheme}:`
-    return /[?#]/.test(url) ? 'a target with a query or a fragment' : 'this is no URL of an upstream'
+    return /[?#]/.test(url) ? 'a target with a query or a fragment' : 'this is not the URL of an upstream'
   }
   const [, socketPath, scheme = '', authority = '', path = ''] = match
   if (/[$%]/.test(authority)) return 'a host or port that a request chooses: a client could reach any server through it'
   if (authority.includes('@')) return 'credentials in a URL'
   if (path !== '' && (!/^\/[\x21-\x7e]*$/.test(path) || /\\|\/\.{1,2}(\/|$)/.test(path))) return 'a path that cannot be written'
   const target = { scheme: scheme.toLowerCase() as Scheme, authority: authority.toLowerCase(), socketPath, path }
-  if (target.scheme === 'balancer') return /^[a-z0-9][a-z0-9_.-]*$/.test(target.authority) ? target : 'a name of a balancer that is none here'
-  return URL.canParse(urlOf(target)) && !/:\d*\D/.test(authority.replace(/^\[.*\]/, '')) ? target : 'this is no URL of an upstream'
+  if (target.scheme === 'balancer') return /^[a-z0-9][a-z0-9_.-]*$/.test(target.authority) ? target : 'a balancer name that is not allowed here'
+  return URL.canParse(urlOf(target)) && !/:\d*\D/.test(authority.replace(/^\[.*\]/, '')) ? target : 'this is not the URL of an upstream'
 }
 
 export function urlOf ({ scheme, authority, socketPath, path }: Target): string {

@@ -73,7 +73,7 @@ export function fromHttpdConf (text: string, { filename }: { filename?: string }
   noteDead(collected, used, notes)
   noteMainServer(collected, notes)
   const registrations = virtualHosts.length === 0 ? single(hosts, notes) : registrationsOf(hosts, main, notes)
-  if (registrations.length === 0) notes.check({ line: 1, directive: '' }, 'there is nothing here that is proxied')
+  if (registrations.length === 0) notes.check({ line: 1, directive: '' }, 'nothing here is proxied')
   return { registrations, notes: notes.sorted(), listen: listenOf(collected), ...filename === undefined ? {} : { filename } }
 }
 
@@ -139,7 +139,7 @@ function registrationsOf (listed: readonly Host[], main: Server, notes: Notes): 
       if (router.takes(host)) register(host, namesExpression(host, hosts.slice(0, i)))
       else notes.error(host.server, `not translated: Fastify's router takes at most ${Router.most} routes for one path, those of all virtual hosts together`)
     }
-    if (host.entries.length === 0) notes.check(host.server, 'there is nothing in this virtual host that is proxied')
+    if (host.entries.length === 0) notes.check(host.server, 'nothing in this virtual host is proxied')
   })
   // Without constraints it would take requests that another host does not take, and its own longer paths before shorter ones of other
   // hosts.

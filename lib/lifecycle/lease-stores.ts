@@ -17,8 +17,8 @@ export class LeaseStores {
     const known = this.#leases.get(store)
     if (known !== undefined) return known
     const leases = new Leases(store, (err) => logging(() => {
-      if (err === undefined) this.#log.info('the store of leases answers again')
-      else this.#log.warn({ err }, 'the store of leases fails: until it answers, maxTunnelsPerClient holds for this instance alone')
+      if (err === undefined) this.#log.info('the lease store answers again')
+      else this.#log.warn({ err }, 'the lease store fails: until it answers, maxTunnelsPerClient counts this instance only')
     }))
     this.#leases.set(store, leases)
     return leases

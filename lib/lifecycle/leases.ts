@@ -132,7 +132,7 @@ export class Leases {
     this.#askAgainAt = monotonicNow() + failurePauseMs
     if (this.#failing) return
     this.#failing = true
-    this.#tell(cause instanceof Error ? cause : new Error('the store of leases failed', { cause }))
+    this.#tell(cause instanceof Error ? cause : new Error('the lease store failed', { cause }))
   }
 }
 
@@ -147,7 +147,7 @@ async function attempt<T> (call: () => Promise<T>): Promise<T> {
 
 function inTime<T> (promise: Promise<T>, ms: number): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`the store of leases has not answered within ${ms} ms`)), ms).unref()
+    const timer = setTimeout(() => reject(new Error(`the lease store did not answer within ${ms} ms`)), ms).unref()
     promise.then(resolve, reject).finally(() => clearTimeout(timer))
   })
 }

@@ -21,5 +21,5 @@ function write (log: FastifyBaseLogger, change: MemberStateMessage): void {
 
 function titleOf (change: MemberStateMessage): string {
   if ('member' in change) return 'balancer member changed'
-  return change.error === undefined ? 'balancer members found' : 'look-up of balancer members failed'
+  return change.error === undefined ? 'balancer members found' : 'lookup of balancer members failed'
 }

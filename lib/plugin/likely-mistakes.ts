@@ -36,7 +36,7 @@ export function checkPrefixTwice (base: string, prefix: string | undefined, path
   const whole = segmentsOf(base)
   const outer = whole.endsWith(own) ? whole.slice(0, whole.length - own.length) : ''
   const inner = own + (path ?? '')
-  if (outer !== '' && isBelow(inner, outer)) issues.warn(`${outer}${inner}: the prefix of the scope around it, ${outer}, is in it twice`)
+  if (outer !== '' && isBelow(inner, outer)) issues.warn(`${outer}${inner}: the prefix of the scope around it, ${outer}, is repeated in it`)
 }
 
 function segmentsOf (prefix: string): string {
@@ -58,7 +58,7 @@ export function warnOfEntries (targets: readonly Target[], unreached: ReadonlyMa
       issues.warn(`route ${route}: as in httpd, ${route} is replaced by ${address.path} literally; end both with a slash, or neither`)
     }
     const almost = typeof upgrade === 'string' ? undefined : upgrade.find((token) => token !== 'websocket' && almostWebSocket.test(token))
-    if (almost !== undefined) issues.warn(`route ${route}: the token '${almost}' is none that clients of WebSocket send, which is 'websocket'`)
+    if (almost !== undefined) issues.warn(`route ${route}: the token '${almost}' is not what WebSocket clients send, which is 'websocket'`)
     const shadow = unreached.get(target)
     if (shadow !== undefined) issues.warn(`route ${route} (entry ${i}) is never reached: the entry for ${shadow.route} before it takes every request`)
   })

@@ -117,11 +117,11 @@ function takeHttp2 (app: FastifyInstance, state: ServerState, settings: Http2Set
     state.http2 = { settings, stop () {} }
     return
   }
-  if (!isHttp2Server(server)) throw new InvalidOptionsError('http2.webSockets: expected a server with http2: true, got true on one of HTTP/1.1 alone')
+  if (!isHttp2Server(server)) throw new InvalidOptionsError('http2.webSockets: expected a server with http2: true, got true on one with HTTP/1.1 only')
   const stops = [announce(server, settings, app.initialConfig.http2SessionTimeout ?? 0), listenForConnects(state)]
   state.http2 = { settings, stop () { for (const stop of stops) stop() } }
   app.addHook('onListen', function wstunnelOnListen (done) {
-    if (app.addresses().length > 1) app.log.warn('http2.webSockets: only the first address of listen() announces WebSockets over HTTP/2; on the others they come over HTTP/1.1')
+    if (app.addresses().length > 1) app.log.warn('http2.webSockets: only the first address of listen() announces WebSockets over HTTP/2; on the others, browsers use HTTP/1.1')
     done()
   })
 }
@@ -155,7 +155,7 @@ function join (outer: string, inner: unknown): string {
 
 /** @throws RuntimeError on Bun, whose undici and HTTP server are its own */
 export function refuseOtherRuntimes ({ bun }: Readonly<Record<string, string | undefined>>): void {
-  if (bun !== undefined) throw new RuntimeError(`Bun ${bun} puts its own module in the place of undici and cannot forward requests: run it with Node or Deno`)
+  if (bun !== undefined) throw new RuntimeError(`Bun ${bun} replaces undici with a module of its own, which cannot forward requests: run it with Node or Deno`)
 }
 
 /** The plugin. `import` gives it by default and by name; `require()` gives the plugin itself, which has these names as properties. */

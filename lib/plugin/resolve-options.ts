@@ -36,7 +36,7 @@ export function resolveOptions (
   const sound = soundPart(schema, input, '', issues, places) ?? {}
   const { routes, prefix, drainTimeout, balancers: own, healthPath, http2, ...defaults } = sound
   const { store } = sound.limits ?? {}
-  if (store !== undefined && !isStore(store)) issues.expected('limits.store', 'a store of leases, such as redisLeases() makes', store)
+  if (store !== undefined && !isStore(store)) issues.expected('limits.store', 'a lease store, such as the result of redisLeases()', store)
   const balancers = resolveBalancers(own, issues)
   for (const { name } of balancers) if (others.has(name)) issues.note(`balancers.${name}`, 'expected a name of its own on this server: an earlier registration has a balancer of this name')
   if (healthPath !== undefined && !isPrefix(healthPath)) issues.expected('healthPath', "a path such as '/health'", healthPath, forPath(healthPath))

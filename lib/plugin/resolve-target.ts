@@ -73,7 +73,7 @@ function completed (entry: RouteOptions, at: string, { defaults, base, kinds, ru
     const hint = (): string => forUpstream(own.upstream, names, () => false) || forName('', names.map(withoutCredentials))
     if (!kinds.has(upstream.balancer)) issues.expected(`${at}upstream`, 'one of the balancers', own.upstream, hint())
   } else if (typeof upstream === 'object' && namesUnset(upstream.label)) {
-    issues.expected(`${at}upstream`, 'an upstream with all its parts', own.upstream, forUpstream(undefined, [], isUpstream))
+    issues.expected(`${at}upstream`, 'a complete upstream', own.upstream, forUpstream(undefined, [], isUpstream))
   } else if (typeof own.upstream === 'string' && forMisread(own.upstream, isUpstream) !== '') {
     issues.expected(`${at}upstream`, expectedTarget, own.upstream, forMisread(own.upstream, isUpstream))
   }
@@ -88,7 +88,7 @@ function completed (entry: RouteOptions, at: string, { defaults, base, kinds, ru
   const webSocketsOnly = webSocket && !fallbackToHttp && Array.isArray(upgrade) && upgrade.every((token) => token === 'websocket')
   if (inherits('tls') === undefined) for (const [path, finding] of tlsFaults(own.tls, where('tls'))) issues.note(path, finding)
   if (inherits('logLevel', 'constraints') === undefined) checkSettings(own, where, server, issues)
-  if (own.tracing !== undefined && !isTracing(own.tracing)) bad('tracing', 'what tracing() of fastify-wstunnel/otel returns', own.tracing)
+  if (own.tracing !== undefined && !isTracing(own.tracing)) bad('tracing', 'the result of tracing() from fastify-wstunnel/otel', own.tracing)
 
   // Fastify's prefix has no slash at its end; the root of a registration is the whole prefix.
   const atRoot = path === '/'
@@ -200,7 +200,7 @@ function forMethods (methods: readonly string[]): string {
 }
 
 function forOrigin (text: string): string {
-  if (text === '*') return ' (allowedOrigins left out takes any)'
+  if (text === '*') return ' (leave allowedOrigins out to take any)'
   const origin = resolveOrigin(URL.canParse(text) && !/^[^:/]+:\d+$/.test(text) ? new URL(text).origin : `https://${text}`)
   return origin === undefined ? '' : `, did you mean '${origin}'?`
 }

@@ -69,7 +69,7 @@ function decisionOn (state: ServerState, target: Target, { raw }: FastifyRequest
   if (decision.kind === 'none') return decision
   if (isTruncated(raw, state.server as Server)) return refusal(target, raw, new TooManyHeadersError())
   // RFC 9112, 9.6: a request behind one whose response says `close` is not processed.
-  if (isBehindLast(raw)) return refusal(target, raw, new BadRequestError('behind a request that was refused'))
+  if (isBehindLast(raw)) return refusal(target, raw, new BadRequestError('after a request that was refused'))
   const offered = frontOf(raw) !== undefined
   // No `'upgrade'` event brought it: it came by `inject()`, or with an offer that Node did not see (Node 20: `Connection: Upgrade<TAB>`).
   if ((decision.kind === 'upgrade-raw' || decision.kind === 'upgrade') && !offered) {

@@ -60,7 +60,7 @@ export function openTunnel (
   tunnel.start(early, answer.received.subarray(answer.headEnd))
 }
 
-/** A response that is relayed instead of the switch. */
+/** A response that is relayed instead of 101. */
 export interface Relay {
   /** The body, destroyed when the client has all of it, or leaves. */
   readonly body: RawResponseBody
@@ -77,7 +77,7 @@ export function relayOf ({ request, reply, decision: { kind, target }, front }: 
   const relayRaw = kind === 'upgrade-raw' ? front.relayRaw?.bind(front) : undefined
   if (head.status < 300) warnOnce(request.log, target, `the upstream answered an upgrade with ${head.status}: does it take WebSockets at this path?`, label)
   // Of HTTP/2, any 2xx would open the tunnel (RFC 8441, 4): the client would take the response for what the other protocol says.
-  if (front.status === 200 && head.status < 300) throw new InvalidResponseError({ cause: new Error(`${head.status} instead of the switch`) })
+  if (front.status === 200 && head.status < 300) throw new InvalidResponseError({ cause: new Error(`${head.status} instead of 101`) })
   const takeBack = relayRaw === undefined ? applyResponseHead(request, reply, target, head, origin) : undefined
   const body = new RawResponseBody({ stream, transport, framing, rest: received.subarray(headEnd), timeout, raw: relayRaw !== undefined })
   body.once('error', (error) => logFailure(request.log, 'body', target, label, error))

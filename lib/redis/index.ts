@@ -50,7 +50,7 @@ const batch = 500
 export function redisLeases (client: RedisClient, { prefix = 'wstunnel:', ttl = '30s' }: RedisLeasesOptions = {}): LeaseStore {
   const ms = milliseconds(ttl)
   if (typeof (client as Partial<RedisClient> | undefined)?.eval !== 'function') {
-    throw new InvalidOptionsError('client: expected a client of Redis, such as ioredis or node-redis')
+    throw new InvalidOptionsError('client: expected a Redis client, such as ioredis or node-redis')
   }
   if (typeof prefix !== 'string') throw new InvalidOptionsError('prefix: expected a string')
   if (ms === undefined) throw new InvalidOptionsError(`ttl: expected a duration such as '30s', above 0, got '${ttl}'`)

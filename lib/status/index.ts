@@ -43,7 +43,7 @@ async function status (app: FastifyInstance, options: StatusOptions): Promise<vo
   }
   app.addHook('onReady', async () => {
     if (app.hasDecorator('wstunnel')) return
-    throw new InvalidOptionsError('there is no `app.wstunnel` here: register fastify-wstunnel on the instance around it, or further out; without routes is enough')
+    throw new InvalidOptionsError('there is no `app.wstunnel` here: register fastify-wstunnel on this instance or on one around it; it needs no routes there')
   })
   const report = new Report(app)
   app.addHook('onClose', async () => report.forget())

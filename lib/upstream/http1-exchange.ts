@@ -159,7 +159,7 @@ export class Http1Exchange {
   /** @internal Called when the upstream ends the connection. */
   ended (): void {
     if (this.#received.length === 0) this.abort(new ClosedError())
-    else this.abort(new InvalidResponseError({ cause: new Error(isTls(this.#received) ? answeredWithTls : 'the upstream closed within its response head') }))
+    else this.abort(new InvalidResponseError({ cause: new Error(isTls(this.#received) ? answeredWithTls : 'the upstream closed before the end of its response head') }))
   }
 
   /**
@@ -176,7 +176,7 @@ export class Http1Exchange {
     const connection = fieldValue(head.headers, 'connection') ?? ''
     if (head.version !== '1.1') throw new Error('a 101 in HTTP/1.0')
     if (!tokens(connection).includes('upgrade')) throw new Error('a 101 without Connection: Upgrade')
-    if (fieldValue(head.headers, 'upgrade')?.toLowerCase() !== token) throw new Error('a 101 to a protocol that was not asked for')
+    if (fieldValue(head.headers, 'upgrade')?.toLowerCase() !== token) throw new Error('a 101 to a protocol that was not requested')
     if (key !== undefined && fieldValue(head.headers, 'sec-websocket-accept') !== acceptFor(key)) {
       throw new Error('a 101 with a wrong Sec-WebSocket-Accept')
     }

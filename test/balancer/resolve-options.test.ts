@@ -107,9 +107,9 @@ describe('a bad balancer', () => {
   bad('maxAttempts', { members: [member], maxAttempts: -1 }, '.maxAttempts: expected a whole number of at least 0, got -1')
   bad('stickySession', { members: [member], stickySession: 'A|b|c' }, `.stickySession: expected ${session}, got 'A|b|c'`)
   bad('stickySessionSep', sticky({ stickySessionSep: '..' }), `.stickySession: expected ${session}, got 'ROUTEID'`)
-  bad('stickyCookie without a name', { members: [member], stickyCookie: {} }, '.stickyCookie: expected stickySession beside it, for its name, got an object')
-  bad('stickyCookie with a path that ends it', sticky({ stickyCookie: { path: '/;x' } }), '.stickyCookie: expected attributes that can be written, got an object')
-  bad('stickyCookie with a line break', sticky({ stickyCookie: { domain: 'a\r\nb' } }), '.stickyCookie: expected attributes that can be written, got an object')
+  bad('stickyCookie without a name', { members: [member], stickyCookie: {} }, '.stickyCookie: expected stickySession beside it, which names the cookie, got an object')
+  bad('stickyCookie with a path that ends it', sticky({ stickyCookie: { path: '/;x' } }), '.stickyCookie: expected valid cookie attributes, got an object')
+  bad('stickyCookie with a line break', sticky({ stickyCookie: { domain: 'a\r\nb' } }), '.stickyCookie: expected valid cookie attributes, got an object')
   bad('stickyCookie.sameSite', sticky({ stickyCookie: { sameSite: 'Lax' } }), ".stickyCookie.sameSite: expected one of 'lax', 'strict', 'none', got 'Lax', did you mean 'lax'?")
   test('several at once, whatever is wrong with each', () => {
     const app = { members: [{ ...member, url: 'a' }, { url: 5, loadFactor: 0, status: 'Q' }], retry: 'x', noFailover: 1 }
@@ -175,7 +175,7 @@ describe('bad members by DNS', () => {
   for (const refresh of [0, '0s']) bad(`refresh ${refresh}`, byDns({ refresh }), `.members.refresh: expected a duration above 0, got ${typeof refresh === 'string' ? `'${refresh}'` : refresh}`)
   bad('scheme', byDns({ scheme: 'tcp' }), ".members.scheme: expected one of 'ws', 'wss', 'http', 'https', got 'tcp'")
   bad('port', byDns({ port: 65_536 }), '.members.port: expected a port, got 65536')
-  bad('port of SRV', byDns({ type: 'SRV', port: 80 }), '.members.port: expected none: SRV records bring it')
+  bad('port of SRV', byDns({ type: 'SRV', port: 80 }), '.members.port: expected none: SRV records contain it')
   for (const value of ['app', '/a?b', '/../a', '/a b', 'http://x/', '//x']) bad(`path ${value}`, byDns({ path: value }), `.members.path: expected ${path}, got '${value}'`)
   bad('no servers', byDns({ servers: [] }), ".members.servers: expected an array of servers such as '127.0.0.1:53', got an empty array")
   // Of these Node says nothing before the first look-up, and of port 0 then ends the process.

@@ -54,7 +54,7 @@ describe('usage', () => {
   })
 
   for (const [args, faults] of [
-    [[], ['expected an upstream, such as ws://127.0.0.1:4000; --help tells more']],
+    [[], ['expected an upstream, such as ws://127.0.0.1:4000; see --help']],
     [['x', '--port', '70000'], ["--port: expected a number up to 65535, got '70000'", "'x': expected [PATH=]UPSTREAM, such as /ws/=ws://127.0.0.1:4000/"]],
     [['http://h', '--config', 'x.js'], ['expected one of: upstreams, --httpd-conf, --config']],
     [['http://h', '--any-host'], ['--any-host: expected --httpd-conf beside it']],
@@ -68,8 +68,8 @@ describe('usage', () => {
     [['http://h', '--status', '/'], ["--status: expected a path, such as /wstunnel, got '/'"]],
     [['', 'ftp://h'], ["'': expected [PATH=]UPSTREAM, such as /ws/=ws://127.0.0.1:4000/", "'ftp://h': expected [PATH=]UPSTREAM, such as /ws/=ws://127.0.0.1:4000/"]],
     [['/a b=http://h'], ["routes[0].path: expected a path prefix such as '/ws/', without wildcards, query or dot segments, got '/a b'"]],
-    [['http://h', '--config', '/nowhere/x.json'].slice(1), ['/nowhere/x.json: there is no such file']],
-    [['--httpd-conf', '/nowhere/x.conf'], ['/nowhere/x.conf: there is no such file']],
+    [['http://h', '--config', '/nowhere/x.json'].slice(1), ['/nowhere/x.json: no such file']],
+    [['--httpd-conf', '/nowhere/x.conf'], ['/nowhere/x.conf: no such file']],
     [['http://h', '--timeout', '5', '--idle-timeout', 'x'], ["idleTimeout: expected a duration such as '30s', got 'x'", "timeout: expected a duration such as '30s', got '5', did you mean '5s', or '5ms'?"]]
   ] as const) {
     test(`of '${args.join(' ')}' is a line for each fault, and ends with 2`, async () => {
@@ -94,7 +94,7 @@ describe('--check', () => {
 
   test('is 1 where a line is not translated, and every note has its place', async (t) => {
     const [bad = '', good = ''] = files(t, { 'bad.conf': 'ProxyPass / http://h/\nDefine X\n', 'good.conf': 'ProxyPass / http://h/\n' })
-    assert.deepEqual(await said(['--httpd-conf', bad, '--check']), { code: 1, out: 'not all of it is translated\n', error: `${bad}:2: error: Define: not translated: what it brings is not in this text\n` })
+    assert.deepEqual(await said(['--httpd-conf', bad, '--check']), { code: 1, out: 'parts of it are not translated\n', error: `${bad}:2: error: Define: not translated: variables, macros and included files are not resolved\n` })
     assert.deepEqual(await said(['--httpd-conf', good, '--check']), { code: 0, out: 'fine\n', error: '' })
   })
 })
@@ -112,7 +112,7 @@ describe('files', () => {
     assert.match((await said(['--config', module])).error, /a\.mjs: /)
     const { code, error } = await said(['--httpd-conf', conf])
     assert.equal(code, 2)
-    assert.match(error, /a\.conf:1: error: ProxyPass: not translated: there is nothing here for the scheme ajp:\n.*there is nothing that can be served\n$/s)
+    assert.match(error, /a\.conf:1: error: ProxyPass: not translated: there is nothing here for the scheme ajp:\n.*nothing in it can be served\n$/s)
   })
 
   test('of httpd are printed as a plugin; --any-host leaves the constraints out, and keeps the balancers', async (t) => {

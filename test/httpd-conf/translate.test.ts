@@ -157,8 +157,8 @@ describe('<Location>', () => {
 
   test('with guards within guards says so, however deep', () => {
     const nested = (inner: string): string => `<Location /x>\nProxyPass http://x/\n<RequireAll>\n<RequireAny>\n${inner}\n</RequireAny>\n</RequireAll>\n</Location>`
-    assertNote(nested('Require ip 192.0.2.1'), /^error 5 not translated: who may come in/)
-    assertNote(nested('<RequireNone>\nRequire all granted\n</RequireNone>'), /^error 5 not translated: who may come in/)
+    assertNote(nested('Require ip 192.0.2.1'), /^error 5 not translated: access control/)
+    assertNote(nested('<RequireNone>\nRequire all granted\n</RequireNone>'), /^error 5 not translated: access control/)
     assert.deepEqual(notes(nested('Require all granted'), /error/), [])
   })
 

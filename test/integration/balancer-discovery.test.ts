@@ -93,7 +93,7 @@ for (const kind of kinds) {
       await lookUps(4)
       const { status, body } = await ask(t, proxy, kind)
       assert.deepEqual([status, JSON.parse(String(body)).code], [503, 'FST_WSTUNNEL_NO_MEMBER'])
-      const lines = (): unknown[] => log.lines.filter(({ msg }) => msg === 'look-up of balancer members failed').map(({ balancer, name, level }) => [balancer, name, level])
+      const lines = (): unknown[] => log.lines.filter(({ msg }) => msg === 'lookup of balancer members failed').map(({ balancer, name, level }) => [balancer, name, level])
       assert.deepEqual(lines(), [['app', name, 40]])
       dns.set(name, 'A', ['127.0.0.1'])
       await until(() => urls(proxy).length === 1, 'a member')

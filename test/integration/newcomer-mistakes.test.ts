@@ -136,7 +136,7 @@ for (const kind of ['forward', 'upgrade'] as const) {
       handshakeTimeout: 300,
       routes: [{ path: '/silent/', upstream: `${silent.url}/` }, { path: '/half/', upstream: `${half.url}/` }, { path: '/none/', upstream: () => 'none' }]
     })
-    for (const [path, message] of [['/silent/', 'The upstream did not answer in time'], ['/half/', /^(Invalid response of the upstream|The upstream closed the connection)$/], ['/none/', 'No valid upstream was chosen']] as const) {
+    for (const [path, message] of [['/silent/', 'The upstream did not answer in time'], ['/half/', /^(Invalid response from the upstream|The upstream closed the connection)$/], ['/none/', 'No valid upstream was chosen']] as const) {
       const client = await rawClient(t, port)
       client.write(kind === 'upgrade' ? upgradeHead(path) : requestHead('GET', path))
       const { body } = await client.response()

@@ -201,7 +201,7 @@ test('one renewal at a time is asked of a store that does not answer', async (t)
 
 for (const [name, limits] of [['no store', { store: {} }], ['no ttl', { store: { ...fakeStore(async () => true), ttl: 0 } }], ['an endless ttl', { store: { ...fakeStore(async () => true), ttl: Infinity } }]] as const) {
   test(`limits.store with ${name} is an error that names it`, async (t) => {
-    await assert.rejects(startProxy(t, { upstream: 'ws://127.0.0.1:9/', limits: limits as never }), /limits\.store: expected a store of leases/)
+    await assert.rejects(startProxy(t, { upstream: 'ws://127.0.0.1:9/', limits: limits as never }), /limits\.store: expected a lease store/)
   })
 }
 

@@ -45,7 +45,7 @@ function warned (title: string, options: unknown, ...parts: string[]): void {
 describe('an upstream that is none', () => {
   const unset = 'is an environment variable unset?'
   for (const value of [null, '', ' ', 'undefined', Number.NaN]) refused(`${JSON.stringify(value) ?? String(value)} is unset`, { upstream: value }, 'upstream: ', unset)
-  refused('a list is a balancer', { upstream: [upstream] }, 'several upstreams are a balancer')
+  refused('a list is a balancer', { upstream: [upstream] }, 'for several upstreams, use a balancer')
   refused('a port', { upstream: 4000 }, "did you mean 'ws://127.0.0.1:4000/'?")
   refused('a port as text', { upstream: ':4000' }, "did you mean 'ws://127.0.0.1:4000'")
   refused('a promise', { upstream: Promise.resolve(upstream) }, 'got a promise', 'await it')
@@ -108,15 +108,15 @@ describe('a value of the wrong type', () => {
     [{ upstream, methods: ['GTE'] }, 'did you mean GET?'],
     [{ upstream, allowedOrigins: 'https://app.example' }, "did you mean ['https://app.example']?"],
     [{ upstream, allowedOrigins: ['app.example'] }, "allowedOrigins[0]: expected an origin such as 'https://app.example', got 'app.example', did you mean 'https://app.example'?"],
-    [{ upstream, allowedOrigins: ['*'] }, 'allowedOrigins left out takes any'],
+    [{ upstream, allowedOrigins: ['*'] }, 'leave allowedOrigins out to take any'],
     [{ upstream, allowedOrigins: [/a/] }, "allowedOrigins[0]: expected an origin such as 'https://app.example', got an object"],
     [{ upstream, limits: { maxTunnels: '100' } }, 'did you mean 100?'],
     [{ upstream, async: 'false' }, 'did you mean false?'],
     [{ upstream, upgrade: true }, "did you mean 'websocket'?"],
-    [{ upstream: 'http://a/', upgrade: false }, 'left out, an http: or https: upstream takes none'],
+    [{ upstream: 'http://a/', upgrade: false }, 'leave it out: an http: or https: upstream takes none by default'],
     [{ upstream, upgrade: 'websocket, chat' }, "did you mean ['websocket', 'chat']?"],
     [{ upstream, upgrade: [] }, 'got an empty array'],
-    [{ upstream, limits: { store: null } }, 'limits.store: expected a store of leases'],
+    [{ upstream, limits: { store: null } }, 'limits.store: expected a lease store'],
     [{ prefix: 5, upstream }, "prefix: expected a path prefix such as '/ws'"],
     [{ prefix: '/ws/*', upstream }, "did you mean '/ws/'?"],
     [{ upstream: 'wss://a/', tls: { ca: '/etc/ssl/ca.pem' } }, "tls.ca: expected PEM text, got '/etc/ssl/ca.pem': read the file first"],
@@ -173,7 +173,7 @@ describe('the same prefix twice', () => {
     for (const options of [{ prefix: '/ws', upstream }, { path: '/ws/', upstream }, { routes: [{ path: '/ws/', upstream }] }]) {
       const { message, warned } = await twice((app) => scoped(app, '/ws', options))
       assert.equal(message, '')
-      assert.match(warned, /\/ws\/ws\/?: the prefix of the scope around it, \/ws, is in it twice/)
+      assert.match(warned, /\/ws\/ws\/?: the prefix of the scope around it, \/ws, is repeated in it/)
     }
   })
   test('a prefix that only begins alike is another', async () => {

@@ -126,7 +126,7 @@ test('a Redis that does not answer, or is gone, holds no upgrade up for long, is
   assert.deepEqual(await statuses(t, [proxy.port, proxy.port]), [101, 101])
   assert.ok(performance.now() - startedAt < 1500, `${performance.now() - startedAt} ms`)
   const lines = (text: string): number => log.lines.filter(({ msg }) => String(msg).includes(text)).length
-  assert.equal(lines('store of leases fails'), 1)
+  assert.equal(lines('lease store fails'), 1)
   server.kill('SIGCONT')
   await leases(client, 3, 'the three leases to be there')
   await until(() => lines('answers again') === 1, 'that to be told')
@@ -148,14 +148,14 @@ test('a Redis that has become a replica is warned of once, and heals when it is 
   const first = await upgradeTo(t, proxy.port)
   await client.replicaof('127.0.0.1', await closedPort())
   assert.deepEqual(await statuses(t, [proxy.port, proxy.port, proxy.port]), [101, 101, 429])
-  const { err } = await log.line(({ msg }) => msg?.includes('store of leases fails') === true, 'the failure') as { err?: { message: string } }
+  const { err } = await log.line(({ msg }) => msg?.includes('lease store fails') === true, 'the failure') as { err?: { message: string } }
   assert.match(err?.message ?? '', /READONLY/)
   first.end()
   await until(() => [...proxy.app.wstunnel.tunnels()].length === 2, 'the tunnel to end')
   await client.replicaof('NO', 'ONE')
   await log.line(({ msg }) => msg?.includes('answers again') === true, 'that it works')
   await leases(client, 2, 'the leases of the two tunnels, and no other')
-  assert.equal(log.lines.filter(({ msg }) => msg?.includes('store of leases fails')).length, 1)
+  assert.equal(log.lines.filter(({ msg }) => msg?.includes('lease store fails')).length, 1)
   assert.deepEqual(await statuses(t, [proxy.port, proxy.port]), [101, 429])
 })
 
@@ -192,6 +192,6 @@ test('options that are none are errors that name them; a ttl is rounded up to wh
     assert.throws(() => redisLeases(client, { ttl: ttl as never }), { code, message: /^ttl: expected a duration/ }, String(ttl))
   }
   assert.throws(() => redisLeases(client, { prefix: 5 as never }), { code, message: /^prefix: expected a string/ })
-  for (const none of [undefined, {}, { call () {} }]) assert.throws(() => redisLeases(none as never), { code, message: /^client: expected a client of Redis/ })
+  for (const none of [undefined, {}, { call () {} }]) assert.throws(() => redisLeases(none as never), { code, message: /^client: expected a Redis client/ })
   assert.deepEqual([redisLeases(client, { ttl: '1.5s' }).ttl, redisLeases(client, { ttl: 0.5 }).ttl, redisLeases(client).ttl], [1500, 1, 30_000])
 })
