@@ -13,7 +13,7 @@ import { wsClient } from '../fixtures/client.ts'
 import { read } from '../fixtures/documents.ts'
 import { skipLoudly } from '../fixtures/program.ts'
 import { answers, type Program, start } from '../fixtures/snippets.ts'
-import { event, patience } from '../fixtures/wait.ts'
+import { event, until } from '../fixtures/wait.ts'
 import { find as findServer } from '../second-opinion/servers.ts'
 
 // The configurations of docs/recipes/behind-a-proxy.md, in Debian's nginx and HAProxy.
@@ -92,14 +92,11 @@ test('HAProxy in front: by HTTP, by the PROXY protocol, and away from a server t
 
   // HAProxy asks healthPath, and sends nothing to a server that drains: its own 503, which has no code of ours.
   void app.wstunnel.drain({ timeout: '20s' }).catch(() => {})
-  let status = 0
   let text = ''
-  for (const until = performance.now() + patience; status !== 503 && performance.now() < until;) {
+  await until(async () => {
     const response = await fetch(`${url}/app/x`)
-    status = response.status
     text = await response.text()
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
-  assert.equal(status, 503)
+    return response.status === 503
+  }, "HAProxy's own 503")
   assert.doesNotMatch(text, /FST_WSTUNNEL/)
 })
