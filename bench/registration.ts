@@ -1,4 +1,4 @@
-// What a table of many entries costs at registration and at a look-up, beside bare Fastify with the same paths and methods.
+// What a table of many entries costs at registration and at a lookup, beside bare Fastify with the same paths and methods.
 //
 //   npm run bench:registration                10,000 entries, three rounds by turns
 //   npm run bench:registration -- 2000 5      another number of entries, and of rounds

@@ -20,7 +20,7 @@ import type { BalancerMetrics, MemberChanges, MemberInfo, MemberOptions, MemberS
 import { discoveredMember, joiningMember, parseStatus, reconfigured } from './resolve-member.ts'
 import { type MemberPool, Selection } from './selection.ts'
 
-/** The milliseconds that a starting server waits for the first look-up; Fastify's plugin timeout is 10 s. */
+/** The milliseconds that a starting server waits for the first lookup; Fastify's plugin timeout is 10 s. */
 const firstLookupTimeoutMs = 5000
 
 /** The maximum age of the byte counts of live tunnels at a selection, in milliseconds. */
@@ -49,7 +49,7 @@ export class Balancer implements UpstreamSelector, MemberPool {
 
   /**
    * @param accounts updates the counters of members
-   * @param report called for each change of a member's state, and when look-ups begin or cease to fail
+   * @param report called for each change of a member's state, and when lookups begin or cease to fail
    */
   constructor (config: BalancerConfig, accounts: Accounts, report: (message: MemberStateMessage) => void) {
     const { retry, slowStart, clock } = config
@@ -60,7 +60,7 @@ export class Balancer implements UpstreamSelector, MemberPool {
     this.#members = config.members.map((member) => new Member(member, this.#settings))
   }
 
-  /** Starts health checks and look-ups. Resolves after the first look-up, or after 5 seconds without one. */
+  /** Starts health checks and lookups. Resolves after the first lookup, or after 5 seconds without one. */
   async start (): Promise<void> {
     this.#started = true
     for (const member of this.#members) this.#watch(member)

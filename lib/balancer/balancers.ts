@@ -18,7 +18,7 @@ export class Balancers {
   readonly #registry: Registry
   readonly #report: (change: MemberStateMessage) => void
 
-  /** @param report called for each change of a member's state, and when look-ups begin or cease to fail */
+  /** @param report called for each change of a member's state, and when lookups begin or cease to fail */
   constructor (registry: Registry, report: (change: MemberStateMessage) => void) {
     this.#registry = registry
     this.#report = report
@@ -29,7 +29,7 @@ export class Balancers {
   }
 
   /**
-   * Starts the health checks and look-ups of all balancers.
+   * Starts the health checks and lookups of all balancers.
    * @param targets the targets of all registrations: the log warns of a balancer that none of them uses
    */
   async start (targets: readonly Target[], log: FastifyBaseLogger): Promise<void> {

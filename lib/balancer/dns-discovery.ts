@@ -6,10 +6,10 @@ import { outsideRequests } from '../net/async-context.ts'
 
 /** The source of the members. */
 export interface DnsSource {
-  /** The name. The look-up asks DNS itself and ignores hosts files. */
+  /** The name. The lookup asks DNS itself and ignores hosts files. */
   readonly dns: string
   readonly type: 'A' | 'AAAA' | 'SRV'
-  /** The milliseconds from the end of one look-up to the beginning of the next, above 0. Default 30,000. The TTL of a record is ignored. */
+  /** The milliseconds from the end of one lookup to the beginning of the next, above 0. Default 30,000. The TTL of a record is ignored. */
   readonly refresh: number
   /** The DNS servers, such as `127.0.0.1:5353`. Default: the system's. */
   readonly servers: readonly string[] | undefined
@@ -51,7 +51,7 @@ export class Discovery {
   /**
    * @param found called with each set that differs from the last one, sorted. The set is empty only if DNS declares that the service does
    * not exist: one SRV record with the target `.`
-   * @param failed called when a look-up fails or finds nothing, once until one succeeds. The last set stands
+   * @param failed called when a lookup fails or finds nothing, once until one succeeds. The last set stands
    * @throws TypeError if a server is no address
    */
   constructor (source: DnsSource, found: (endpoints: readonly Endpoint[]) => void, failed: (error: Error) => void) {
@@ -62,13 +62,13 @@ export class Discovery {
     if (source.servers !== undefined) this.#resolver.setServers(source.servers)
   }
 
-  /** Starts the look-ups. Settles after the first one, whatever its result. Idempotent. */
+  /** Starts the lookups. Settles after the first one, whatever its result. Idempotent. */
   start (): Promise<void> {
     this.#first ??= outsideRequests(() => this.#lookUp())
     return this.#first
   }
 
-  /** Stops permanently, and cancels a look-up in flight. No callback follows. */
+  /** Stops permanently, and cancels a lookup in flight. No callback follows. */
   stop (): void {
     this.#stopped = true
     clearTimeout(this.#timer)

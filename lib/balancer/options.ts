@@ -53,7 +53,7 @@ export interface DnsMembers extends MemberDefaults {
   dns: string
   /** The type of the DNS records. With `'SRV'`, records also give ports, weights (`loadFactor`) and priorities (`lbSet`) (RFC 2782). Default: `'A'`. */
   type?: 'A' | 'AAAA' | 'SRV'
-  /** The time between two look-ups; above 0. Default: 30s. */
+  /** The time between two lookups; above 0. Default: 30s. */
   refresh?: Duration
   /** The DNS servers, such as `'127.0.0.1:53'`. Default: the system's. */
   servers?: readonly string[]
@@ -233,15 +233,15 @@ export interface MemberStateChange {
   readonly error: Error | undefined
 }
 
-/** A look-up of a balancer's `dns` that changed its members, or failed. */
+/** A lookup of a balancer's `dns` that changed its members, or failed. */
 export interface MemberLookup {
   /** The name of the balancer. */
   readonly balancer: string
   /** The DNS name that was looked up. */
   readonly name: string
-  /** The URLs of all members that the balancer has now; absent if the look-up failed. */
+  /** The URLs of all members that the balancer has now; absent if the lookup failed. */
   readonly members?: readonly string[]
-  /** The error of the look-up: the members stay as they were. */
+  /** The error of the lookup: the members stay as they were. */
   readonly error?: Error
 }
 

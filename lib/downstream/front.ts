@@ -48,7 +48,7 @@ export interface Front {
   cut (): void
   /**
    * Drops the client without a response, and completes the request.
-   * @param status the status for hooks and the log; the default 499 is nginx's code for a client that has left
+   * @param status the status for hooks and the log; the default 499 is nginx's code for a client that has disconnected
    */
   drop (reply: FastifyReply, status?: number): void
 }

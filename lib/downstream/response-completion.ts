@@ -27,7 +27,7 @@ function endInTurn (this: FastifyReply['raw'], socket: Socket): void {
   if (this.destroyed) socket.destroy()
 }
 
-/** Returns true if the client has left already, so that no callback will follow. */
+/** Returns true if the client has already disconnected, so that no callback will follow. */
 export function isClientGone ({ raw: { socket } }: FastifyRequest, raw: Response): boolean {
   return socket.destroyed || raw.destroyed || raw.stream?.destroyed === true
 }

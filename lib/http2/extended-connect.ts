@@ -49,7 +49,7 @@ function accept (instance: ConnectInstance, request: Http2ServerRequest, respons
   const facts = readFacts(request, tables.rules)
   const alone = isAlone(server)
   const fate = tables.previewDecision(facts, alone)
-  // It may be a WebSocket of somebody else's, who knows HTTP/1.1 only. Chromium then comes by that.
+  // It may be another plugin's WebSocket route, which supports HTTP/1.1 only. Chromium then retries over that.
   if (fate !== 'switch' && !alone) return stream.close(constants.NGHTTP2_HTTP_1_1_REQUIRED)
   refuseSuccess(response)
   // Fastify would answer this one itself, without a word about when to come back.

@@ -4,7 +4,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { Target } from '../config/target.ts'
 import { ClientGoneError, HeadWrittenError, isProxyError, timerOf } from '../errors.ts'
 
-/** The kind of failure: a forward, an upgrade, or a response's body that breaks off. */
+/** The kind of failure: a forward, an upgrade, or a response's body that is cut short. */
 export type FailedExchange = 'forward' | 'upgrade' | 'body'
 
 /**

@@ -4,7 +4,7 @@ import type { MemberStateMessage } from '../balancer/options.ts'
 import { logging } from '../config/user-function.ts'
 import { channels } from './channels.ts'
 
-/** Returns a function that reports a change of a member's state, and look-ups that begin or cease to fail. */
+/** Returns a function that reports a change of a member's state, and lookups that begin or cease to fail. */
 export function memberReporter (log: FastifyBaseLogger): (change: MemberStateMessage) => void {
   return (change) => {
     if (channels.member.hasSubscribers) channels.member.publish(change)

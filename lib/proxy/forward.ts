@@ -73,7 +73,7 @@ class Forward implements Breakable, RequestOwner, RelayOwner, ClientProgress {
   /** True if the client's timer is set. */
   #watching = false
   #leaving: AbortController | undefined = undefined
-  /** The reason why the exchange was broken off, if it was. */
+  /** The reason why the exchange was aborted, if it was. */
   #broken: Error | undefined = undefined
   #failed = false
   #finished = false

@@ -35,13 +35,13 @@ export const progress = [
 
 /** The events by which an upgrade ends without a tunnel. */
 export const endings = [
-  /** The client has left. */
+  /** The client has disconnected. */
   'clientGone',
   /** A drain has ended. */
   'drained',
   /** Other code has begun a response: Fastify's handlerTimeout, or a hook. */
   'replied',
-  /** A response on the client's connection has ended or has broken off. */
+  /** A response on the client's connection has ended or was cut short. */
   'responseEnded',
   /** Before the handler ran, a hook wrote the head of a response: neither a 101 nor an error can follow. */
   'headWritten',
@@ -58,7 +58,7 @@ export type UpgradeEvent = Progress | Ending
  * - `answer`: sends the error
  * - `drop`: destroys the connection
  * - `leave`: nothing, since other code answers
- * - `cut`: breaks off the response that is being relayed
+ * - `cut`: cuts short the response that is being relayed
  * - `complete`: nothing more, since the relayed response has ended
  */
 export type Action = 'answer' | 'drop' | 'leave' | 'cut' | 'complete'

@@ -181,7 +181,7 @@ export function routeStrategy (onLookup: (request: IncomingMessage) => void): Ro
     name: strategyName,
     storage: () => new CandidateStorage(),
     deriveConstraint (request) {
-      excluded.delete(request) // left by an earlier look-up
+      excluded.delete(request) // left by an earlier lookup
       onLookup(request)
       return request
     }

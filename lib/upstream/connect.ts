@@ -92,7 +92,7 @@ function dialError (cause: Error): Error {
   return error instanceof NameError && !canOpen(resolverFiles) ? new ShortageError({ cause }) : error
 }
 
-/** The number of descriptors that one look-up may need: a file, and a socket for each name server. */
+/** The number of descriptors that one lookup may need: a file, and a socket for each name server. */
 const resolverFiles = 4
 
 function canOpen (count: number): boolean {

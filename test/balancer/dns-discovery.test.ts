@@ -50,7 +50,7 @@ function set (dns: DnsServer, key: string, answer: DnsAnswer | Promise<DnsAnswer
   dns.set(host, type, answer)
 }
 
-/** Waits for `more` look-ups of the name that begin from now on: the last but one of them is then over. */
+/** Waits for `more` lookups of the name that begin from now on: the last but one of them is then over. */
 async function lookUps ({ dns }: Pick<Stage, 'dns'>, more: number, question: string = `A ${name}`): Promise<void> {
   const count = (): number => dns.queries.filter((query) => query === question).length
   const wanted = count() + more
@@ -102,7 +102,7 @@ describe('addresses', () => {
   })
 })
 
-describe('a look-up that fails', () => {
+describe('a lookup that fails', () => {
   for (const [answer, code] of [['NXDOMAIN', 'ENOTFOUND'], [[], 'ENODATA'], ['SERVFAIL', 'ESERVFAIL']] as const) {
     test(`with ${code} keeps the last set, is told once, and what comes back is no news`, async (t) => {
       const all = await stage(t, { [`A ${name}`]: ['10.0.0.1'] })
@@ -126,7 +126,7 @@ describe('a look-up that fails', () => {
 
   test('as the first one settles start(), and the next ones go on', async (t) => {
     const { first, dns, sets, errors } = await stage(t, {})
-    await within(first, 'the first look-up')
+    await within(first, 'the first lookup')
     assert.equal(codeOf(errors[0]), 'ENOTFOUND')
     dns.set(name, 'A', ['10.0.0.1'])
     await until(() => sets.length > 0, 'the first set')
@@ -135,13 +135,13 @@ describe('a look-up that fails', () => {
 
   test('for want of any answer ends by itself', async (t) => {
     const { first, errors } = await stage(t, { [`A ${name}`]: 'silence' })
-    await within(first, 'the first look-up')
+    await within(first, 'the first lookup')
     assert.equal(codeOf(errors[0]), 'ETIMEOUT')
   })
 
   test('for want of a server', async (t) => {
     const { first, errors } = await stage(t, {}, { servers: ['127.0.0.1:1'] })
-    await within(first, 'the first look-up')
+    await within(first, 'the first lookup')
     assert.equal(codeOf(errors[0]), 'ECONNREFUSED')
   })
 })
@@ -256,7 +256,7 @@ describe('services', () => {
   })
 })
 
-describe('one look-up at a time', () => {
+describe('one lookup at a time', () => {
   test('also where an answer takes longer than the refresh', async (t) => {
     const answer = deferred<DnsAnswer>()
     const slow = await stage(t, { [`A ${name}`]: answer.promise, 'A other.test': ['10.0.0.9'] })
@@ -280,7 +280,7 @@ describe('one look-up at a time', () => {
 
 describe('stop()', () => {
   for (const [type, question] of [['A', `A ${name}`], ['SRV', `SRV ${service}`], ['SRV', 'A a.test']] as const) {
-    test(`ends a look-up of ${type} that waits for ${question}, and nothing is told`, async (t) => {
+    test(`ends a lookup of ${type} that waits for ${question}, and nothing is told`, async (t) => {
       const { discovery, first, dns, sets, errors } = await stage(t, {
         [`SRV ${service}`]: [{ target: 'a.test', port: 9000 }], [question]: 'silence'
       }, { type })

@@ -178,7 +178,7 @@ describe('bad members by DNS', () => {
   bad('port of SRV', byDns({ type: 'SRV', port: 80 }), '.members.port: expected none: SRV records contain it')
   for (const value of ['app', '/a?b', '/../a', '/a b', 'http://x/', '//x']) bad(`path ${value}`, byDns({ path: value }), `.members.path: expected ${path}, got '${value}'`)
   bad('no servers', byDns({ servers: [] }), ".members.servers: expected an array of servers such as '127.0.0.1:53', got an empty array")
-  // Of these Node says nothing before the first look-up, and of port 0 then ends the process.
+  // Of these Node says nothing before the first lookup, and of port 0 then ends the process.
   for (const server of ['dns.test', '999.1.1.1:53', '1.2:53', '127.0.0.1:0', '127.0.0.1:65536', '127.0.0.1:99999', '[::1', '[zz]:53', '']) {
     bad(`server ${server}`, byDns({ servers: ['127.0.0.1', server] }), `.members.servers[1]: expected ${servers.replace('addresses', 'an address')}, got '${server}'`)
   }

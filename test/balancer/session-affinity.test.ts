@@ -200,7 +200,7 @@ describe('what hash goes by', () => {
   }
 })
 
-// A look-up that went over the rest again at each step would take 16 KiB for a second, and these for hours.
+// A lookup that went over the rest again at each step would take 16 KiB for a second, and these for hours.
 describe('hostile input takes time in proportion to its length', () => {
   for (const part of [';', '&', '=', ' ', '\t', '; ', ' ;', 'sid=', ';sid', ';sid=', '&sid', 'ROUTEID', '; ROUTEID', ' ROUTEID=', 'sid&', '"', '=.;', '/;', '?', '#', '.', ';sid/', 'a']) {
     test(JSON.stringify(part), () => {

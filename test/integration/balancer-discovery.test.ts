@@ -34,7 +34,7 @@ for (const kind of kinds) {
         connection.end('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
       })
       const proxy = await following(t, dns, { port: a.port, path: '/base' })
-      assert.deepEqual(urls(proxy), [`ws://127.0.0.1:${a.port}/base`]) // ready: the first look-up is over
+      assert.deepEqual(urls(proxy), [`ws://127.0.0.1:${a.port}/base`]) // ready: the first lookup is over
       assert.equal((await ask(t, proxy, kind, { path: '/x?y' })).status, 404)
       const head = String(a.connections[0]?.received)
       assert.match(head, /^GET \/base\/x\?y HTTP\/1\.1\r\n/)
@@ -88,7 +88,7 @@ for (const kind of kinds) {
       const proxy = await following(t, dns, { port: a.port }, {}, {}, { fastify: { logger: log.logger } })
       const lookUps = async (more: number): Promise<void> => {
         const wanted = dns.queries.length + more
-        await until(() => dns.queries.length >= wanted, 'look-ups')
+        await until(() => dns.queries.length >= wanted, 'lookups')
       }
       await lookUps(4)
       const { status, body } = await ask(t, proxy, kind)
@@ -150,7 +150,7 @@ test('what is set by hand holds: a disabled member stays disabled', async (t) =>
   assert.deepEqual(states(proxy), ['disabled', 'up'])
 })
 
-describe('the first look-up', () => {
+describe('the first lookup', () => {
   test('is over before the server is ready', async (t) => {
     const dns = await startDns(t)
     const answer = deferred<string[]>()
