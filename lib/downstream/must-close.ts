@@ -8,6 +8,7 @@ import type { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { tokens } from '../http/header-list.ts'
 import { isHttp2 } from '../http/version.ts'
+import { pendingResponses } from './pipelining.ts'
 
 /**
  * The reason why a connection closes.
@@ -21,18 +22,28 @@ import { isHttp2 } from '../http/version.ts'
 export type CloseReason = 'invalid' | 'timeout' | 'upgrade' | 'draining' | 'client' | 'response'
 
 const reasons = new WeakMap<IncomingMessage, CloseReason>()
-const connections = new WeakSet<EventEmitter>()
+/** The last request of each connection that closes: of those that were marked, the first in the order of the connection. */
+const lastRequests = new WeakMap<EventEmitter, IncomingMessage>()
 
 /** Marks a request: its connection closes after the response. The first reason stays. */
 export function markMustClose (request: IncomingMessage, reason: CloseReason): void {
   if (isHttp2(request) || reasons.has(request)) return
   reasons.set(request, reason)
-  connections.add(request.socket)
+  const last = lastRequests.get(request.socket)
+  if (last === undefined || isBefore(request, last)) lastRequests.set(request.socket, request)
 }
 
 /** Returns true if the request follows one whose response is the last: it is not processed (RFC 9112, 9.6). */
 export function isBehindLast (request: IncomingMessage): boolean {
-  return connections.has(request.socket) && !reasons.has(request)
+  const last = lastRequests.get(request.socket)
+  return last !== undefined && !reasons.has(request) && !isBefore(request, last)
+}
+
+/** Returns true if a request came before another one: its hooks may take longer, so that the other is marked first. */
+function isBefore (request: IncomingMessage, other: IncomingMessage): boolean {
+  const requests = pendingResponses(request.socket).map(({ req }) => req)
+  const at = requests.indexOf(request)
+  return at !== -1 && at < requests.indexOf(other)
 }
 
 /** Sets the response's `Connection`, just before its head is written. Returns the reason if the connection closes after it. */

@@ -2,10 +2,11 @@
 // refused one ends is just what nobody can be sure of.
 
 import assert from 'node:assert/strict'
+import { EventEmitter, once } from 'node:events'
 import { test } from 'node:test'
 import { rawClient, requestHead, upgradeHead } from '../fixtures/client.ts'
 import { startProxy } from '../fixtures/proxy.ts'
-import { startRawUpstream } from '../fixtures/upstream.ts'
+import { startHttpUpstream, startRawUpstream } from '../fixtures/upstream.ts'
 
 const refused = {
   'a transfer coding': requestHead('POST', '/x', { 'Transfer-Encoding': 'gzip, chunked' }) + '0\r\n\r\n',
@@ -48,3 +49,20 @@ for (const kind of ['plain', 'an offer']) {
     assert.equal(client.received.toString('latin1').split('HTTP/1.1 ').length, 2)
   })
 }
+
+test('a request before a refused one is served, though its hook lets the other overtake it', async (t) => {
+  const upstream = await startHttpUpstream(t, (_request, response) => { response.end('ok') })
+  const refused = new EventEmitter()
+  const proxy = await startProxy(t, { upstream: upstream.url }, {
+    setup: (app) => {
+      app.addHook('onRequest', async ({ url }) => { if (url === '/slow') await once(refused, 'refused') })
+      app.addHook('onError', async () => { refused.emit('refused') })
+    }
+  })
+  const client = await rawClient(t, proxy.port)
+  client.write(requestHead('GET', '/slow') + requestHead('GET', '/a/../b') + requestHead('GET', '/behind'))
+  assert.equal((await client.response()).status, 200)
+  assert.equal((await client.response()).status, 400)
+  await client.ended
+  assert.deepEqual(upstream.requests.map(({ url }) => url), ['/slow'])
+})
