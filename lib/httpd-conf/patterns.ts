@@ -24,6 +24,8 @@ interface Shape {
   readonly slashMayMiss: boolean
   /** True if only whole segments match: `(/.*)?$` or `(/|$)`. */
   readonly boundary: boolean
+  /** True if the pattern matches a path up to its end, so that `$0` is all of it. */
+  readonly matchesRest: boolean
   readonly cautions: string[]
 }
 
@@ -45,8 +47,11 @@ export function asMapping (pattern: string, substitution: string, appendsUri: bo
   if (typeof shape === 'string') return shape
   const path = pathOf(shape)
   const cautions = cautionsOf(shape)
-  const whole = /^([^$%]*)(?:%\{REQUEST_URI\}|\$0)$/i.exec(substitution)
-  if (whole !== null) return { path, target: `${whole[1]}${path}`, cautions }
+  const whole = /^([^$%]*)(%\{REQUEST_URI\}|\$0)$/i.exec(substitution)
+  if (whole !== null) {
+    if (whole[2] === '$0' && !shape.matchesRest) return 'a substitution with $0, for which the pattern would have to end with .*'
+    return { path, target: `${whole[1]}${path}`, cautions }
+  }
   const first = /^([^$%]*)\$1$/.exec(substitution)
   if (first !== null) {
     const [, base = ''] = first
@@ -82,7 +87,7 @@ function readShape (pattern: string): Shape | string {
   const before = literal((tail === null ? outer : tail[1] ?? '').replace(/^\/\//, '/'))
   if (before === undefined) return unsupported
   let text = before.text
-  if (group !== undefined && group === '/|$' && mark === '' && end === '') return { before: text, inGroup: undefined, slashMayMiss: false, boundary: true, cautions }
+  if (group !== undefined && group === '/|$' && mark === '' && end === '') return { before: text, inGroup: undefined, slashMayMiss: false, boundary: true, matchesRest: false, cautions }
   const inner = group === undefined ? undefined : groupText(group)
   if (inner === null) return unsupported
   const dots = before.dots || inner?.dots === true
@@ -96,7 +101,7 @@ function readShape (pattern: string): Shape | string {
   }
   if (!(text + (inGroup ?? '')).startsWith('/')) return anchored ? 'a pattern that no path begins with' : 'a pattern that may match anywhere in a path'
   if (!anchored && text + (inGroup ?? '') !== '/') cautions.push('the pattern has no ^: httpd matches it anywhere in a path; here it matches only at the beginning')
-  return { before: text, inGroup, slashMayMiss: slashMark !== '', boundary, cautions }
+  return { before: text, inGroup, slashMayMiss: slashMark !== '', boundary, matchesRest: group !== undefined || tail?.[2] !== undefined, cautions }
 }
 
 /** Returns the literal text of a group that ends with `.*`; `null` for any other group. */

@@ -226,7 +226,7 @@ describe('RewriteRule', () => {
 
   test('is refused with patterns, substitutions and flags that are not translated', () => {
     for (const text of ['^/a$ http://h/a [P]', '^/(a|b)/(.*) http://h/$2 [P]', '^/([^/]+)/(.*) http://$1/$2 [P]', '^/(.*) http://h/ [P]', '^/(.*) http://h:$1/ [P]', '!^/a http://h/ [P]', '^/(.*) http://h/$1 [P,C]',
-      '^/(.*) /x/$1', '^/(.*) /x/$1 [PT]', '^/(.*) https://h/$1 [R]', '^/(.*) https://h/$1', '^/(.*) - [F]', '^/(.*) %{HTTP_HOST}/$1 [P]', '^/a/(.*)x http://h/$1 [P]', 'a(.*) http://h/$1 [P]']) {
+      '^/(.*) /x/$1', '^/(.*) /x/$1 [PT]', '^/(.*) https://h/$1 [R]', '^/(.*) https://h/$1', '^/(.*) - [F]', '^/(.*) %{HTTP_HOST}/$1 [P]', '^/a/(.*)x http://h/$1 [P]', 'a(.*) http://h/$1 [P]', '^/a/ http://h$0 [P]', '^/a(/|$) http://h$0 [P]']) {
       assertNote(`RewriteEngine On\nRewriteRule ${text}`, /^error 2 not translated/)
     }
   })

@@ -30,7 +30,7 @@ export const explained: Readonly<Record<string, Readonly<Record<number, RegExp>>
   'made/manual-wstunnel.conf': { 11: /^ws .*\/both/ },
   'made/order-of-upgrade.conf': { 16: /\/f(?:\/|$)/, 17: /\/g(?:\/|$)/ },
   'made/redirects.conf': { 3: /example\/api$/, 4: /\/go\//, 5: /\/in\//, 7: /example\/red/, 11: /\/locred/, 14: /\/static/ },
-  'made/rewrite-idioms.conf': { 9: /\/onex/, 10: /\/twox/, 13: /\/five/, 14: /\/six\//, 15: /\/seven/ },
+  'made/rewrite-idioms.conf': { 9: /\/onex/, 10: /\/twox/, 13: /\/five/, 14: /\/six\//, 15: /\/seven/, 18: /\/ten\// },
   'made/rewrite-or-conditions.conf': { 6: /\/b\//, 8: /\/c\//, 11: /^ws .*\/d\// },
   'made/rewrite-passthrough.conf': { 3: /\/health/, 4: /\/gone/, 5: /\/old/, 8: /./ },
   'made/section-expressions.conf': { 12: /\/u4x/, 21: /\/u7x/, 24: /\/u8x/, 33: /\/w2\// },

@@ -9,15 +9,15 @@ export interface Localised {
 }
 
 export interface UpstreamNeed {
-  /** As the configuration has it, with its port. */
+  /** As the configuration has it, with its port, and whether it speaks TLS. */
   name: string
   /** What an answer of it is called: the balancer's name for members, which are one to whoever asks. */
   group: string
   tls: boolean
 }
 
-const authority = /\b(https?|wss?):\/\/([a-z0-9.-]+)(?::(\d+))?(?=[/"'\s]|$)/gi
-const proxies = /^\s*(?:<Proxy\b|ProxyPass|BalancerMember|ProxySet|RewriteRule\b.*\[[^\]]*\bP\b)/i
+const authority = /\b(https?|wss?):\/\/([a-z0-9.-]+)(?::(\d+))?(?=[/"'\s%$]|$)/gi
+const proxies = /^\s*(?:<Proxy\b|ProxyPass|BalancerMember|ProxySet|RewriteRule\b.*\[[^\]]*\b(?:P|proxy)\b)/i
 
 /** Finds upstreams and addresses. `portOf` gives each its port; asked twice for the same it answers the same. */
 export function localise (text: string, portOf: (need: UpstreamNeed) => number, addressOf: (address: string) => string): Localised {
@@ -40,8 +40,9 @@ export function localise (text: string, portOf: (need: UpstreamNeed) => number, 
     return line.replace(authority, (_, scheme: string, name: string, port: string | undefined) => {
       const tls = /^(?:https|wss)$/i.test(scheme)
       const key = `${name.toLowerCase()}:${port ?? (tls ? 443 : 80)}`
-      const need = upstreams.get(key) ?? { name: key, group: group ?? key, tls }
-      upstreams.set(key, need)
+      const own = `${key}${tls ? ' over TLS' : ''}` // a configuration may name one port for both
+      const need = upstreams.get(own) ?? { name: own, group: group ?? key, tls }
+      upstreams.set(own, need)
       return `${scheme}://127.0.0.1:${portOf(need)}`
     })
   })
