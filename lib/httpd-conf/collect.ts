@@ -8,7 +8,7 @@ import { isPlainPath } from './paths.ts'
 import { asPrefix } from './patterns.ts'
 import { readMember, readProxyPass, readProxySet, readReverse, type Within } from './proxy-lines.ts'
 import { readRule } from './rewrite.ts'
-import type { Node } from './sections.ts'
+import { variableIn, type Node } from './sections.ts'
 import { isSetting, readSetting } from './settings.ts'
 import { Workers } from './workers.ts'
 
@@ -43,6 +43,12 @@ export function newServer (place: Place, addresses: readonly string[] = []): Ser
   }
 }
 
+/** The directives that become options, besides the settings and the rewrite rules. */
+const translated: ReadonlySet<string> = new Set([
+  'listen', 'servername', 'serveralias', 'proxypass', 'proxypassmatch', 'proxypassreverse', 'proxypassreversecookiepath', 'proxypassreversecookiedomain',
+  'balancermember', 'proxyset', 'location', 'locationmatch', 'proxy', 'proxymatch'
+])
+
 /** Collects the directives in one walk through the tree. */
 export class Collector {
   readonly #notes: Notes
@@ -58,7 +64,7 @@ export class Collector {
   }
 
   #server (nodes: readonly Node[], server: Server): void {
-    const all = resolveConditional(nodes, this.#notes)
+    const all = this.#resolve(nodes)
     noteGuards(all, this.#notes)
     const engine = all.findLast(({ name }) => name === 'rewriteengine')
     if (engine !== undefined) server.rewriteEngine = /^on$/i.test(engine.words[0] ?? '')
@@ -69,6 +75,16 @@ export class Collector {
     this.#rewrites(all.filter(isRewrite), server)
   }
 
+  /** Returns the nodes that hold, without those that contain a variable: the text does not have its value. */
+  #resolve (nodes: readonly Node[]): Node[] {
+    return resolveConditional(nodes, this.#notes).filter((node) => {
+      const variable = translated.has(node.name) || isSetting(node) ? variableIn(node) : undefined
+      if (variable === undefined) return true
+      this.#notes.error(node, `not translated${node.children === undefined ? '' : ', with everything in it'}: the variable ${shorten(variable)}; write its value in its place`)
+      return false
+    })
+  }
+
   #section (node: Node, children: readonly Node[], server: Server): void {
     const notes = this.#notes
     const [first = '', second = ''] = node.words
@@ -77,6 +93,8 @@ export class Collector {
         if (server !== this.#collected.main) notes.error(node, 'not translated: a virtual host within another')
         else {
           const host = newServer(node, node.words)
+          const variable = variableIn(node)
+          if (variable !== undefined) notes.check(node, `the variable ${shorten(variable)} is taken for an address of its own; write its value in its place`)
           this.#collected.virtualHosts.push(host)
           this.#server(children, host)
         }
@@ -99,7 +117,7 @@ export class Collector {
         this.#files(node, children)
         return
       default:
-        notes.error(node, `not translated: the section <${shorten(node.name)}>, with everything in it`)
+        notes.error(node, 'not translated, with everything in it')
     }
   }
 
@@ -111,7 +129,7 @@ export class Collector {
   }
 
   #proxy (nodes: readonly Node[], url: string, named: string | undefined, server: Server): void {
-    const all = resolveConditional(nodes, this.#notes)
+    const all = this.#resolve(nodes)
     noteGuards(all, this.#notes)
     for (const node of all) {
       if (isGuard(node)) continue
@@ -125,7 +143,7 @@ export class Collector {
 
   #location (section: Node, nodes: readonly Node[], within: Within, server: Server): void {
     const notes = this.#notes
-    const all = resolveConditional(nodes, this.#notes)
+    const all = this.#resolve(nodes)
     noteGuards(all, notes)
     const settings: Settings = {}
     let rule: Rule | undefined
@@ -133,7 +151,7 @@ export class Collector {
       if (isGuard(node)) continue
       if (node.children !== undefined) {
         if (isContainer(node)) noteContainer(node, notes)
-        else notes.error(node, `not translated: <${shorten(node.name)}> within a section, with everything in it`)
+        else notes.error(node, 'not translated: within a section, with everything in it')
       } else if (node.name === 'proxypass' || node.name === 'proxypassmatch') {
         const next = readProxyPass(node, within, server, notes)
         if (rule !== undefined && next !== undefined) notes.check(rule, `has no effect: line ${next.line} replaces it`)
@@ -148,13 +166,13 @@ export class Collector {
   }
 
   #rewriteWithin (node: Node): void {
-    if (node.name === 'rewriterule') this.#notes.error(node, 'not translated: a rewrite rule within a section')
+    if (node.name === 'rewriterule') this.#notes.error(node, 'not translated: a rewrite rule within a section; move it outside, with the whole path in its pattern')
     else this.#notes.info(node, 'belongs to the rewrite rules of its section, which are not translated')
   }
 
   #scope (section: Node, { text, isExpression }: Within, settings: Settings): Scope | undefined {
     const prefix = isExpression ? asPrefix(text) : { path: text, cautions: [] }
-    const why = typeof prefix === 'string' ? prefix : isPlainPath(prefix.path) ? undefined : `the path ${shorten(prefix.path)}`
+    const why = typeof prefix === 'string' ? prefix : isPlainPath(prefix.path) ? undefined : `the path ${shorten(prefix.path)}, which the option path does not take`
     if (why !== undefined || typeof prefix === 'string') {
       this.#notes.error(section, `not translated, with the settings in it: ${why ?? ''}`)
       return undefined
@@ -191,7 +209,7 @@ export class Collector {
       case 'sslengine': server.secure = !/^off$/i.test(words[0] ?? ''); break
       case 'rewriteoptions':
         if (words.some((word) => !/^(allownoslash|allowanyuri|mergebase|longurloptimization|legacyprefixdocroot|unsafeallow3f|unsafeprefixstat)$/i.test(word))) {
-          notes.error(node, 'not translated: rules that another server inherits')
+          notes.error(node, 'not translated: rules that another server inherits; copy them')
         }
         return
     }

@@ -22,7 +22,7 @@ export function resolveConditional (nodes: readonly Node[], notes: Notes): Node[
 function holdsForModules (node: Node, word: string, notes: Notes): boolean {
   const negated = word.startsWith('!')
   if (modules.test(negated ? word.slice(1) : word)) return !negated
-  notes.check(node, `taken as if httpd ${negated ? 'had not' : 'had'} this module`)
+  notes.check(node, `translated as if httpd ${negated ? 'did not have' : 'had'} this module; remove the section if that is wrong`)
   return true
 }
 

@@ -1,7 +1,6 @@
 /** Directives that become no option: those that need nothing, and those with a note. All names in lower case. */
 import { resolveConditional } from './conditional.ts'
 import type { Notes } from './notes.ts'
-import { shorten } from './notes.ts'
 import type { Node } from './sections.ts'
 
 function words (text: string): ReadonlySet<string> {
@@ -37,7 +36,6 @@ const without: Readonly<Record<string, string>> = {
   balancerinherit: 'has no effect here',
   balancergrowth: 'members are added through app.wstunnel.balancer(name)',
   balancerpersist: 'has no effect here',
-  setenv: 'has no effect here',
   setenvif: 'has no effect here',
   setenvifnocase: 'has no effect here',
   passenv: 'has no effect here',
@@ -46,15 +44,15 @@ const without: Readonly<Record<string, string>> = {
 
 /** The directives that change a response, but not its source. */
 const answers: Readonly<Record<string, string>> = {
-  errordocument: 'error pages are not translated; set an error handler',
+  errordocument: 'an error page; set an error handler',
   proxyerroroverride: "an upstream's own error responses are always relayed here",
   adddefaultcharset: "an upstream's Content-Type is relayed as it is",
-  addoutputfilterbytype: 'filters are not translated; @fastify/compress compresses',
-  setoutputfilter: 'filters are not translated; @fastify/compress compresses',
-  deflatecompressionlevel: 'filters are not translated; @fastify/compress compresses',
-  expiresactive: 'caching headers are not translated',
-  expiresbytype: 'caching headers are not translated',
-  expiresdefault: 'caching headers are not translated',
+  addoutputfilterbytype: 'a filter; use @fastify/compress to compress',
+  setoutputfilter: 'a filter; use @fastify/compress to compress',
+  deflatecompressionlevel: 'a filter; use @fastify/compress to compress',
+  expiresactive: 'a caching header; set it in rewriteHeaders',
+  expiresbytype: 'a caching header; set it in rewriteHeaders',
+  expiresdefault: 'a caching header; set it in rewriteHeaders',
   limitrequestbody: 'bodies are streamed here, without a limit',
   remoteipheader: "set Fastify's trustProxy",
   remoteipinternalproxy: "set Fastify's trustProxy",
@@ -73,14 +71,15 @@ const front = /^ssl(?!proxy|require|verifyclient|username)|^md[a-z]+$/
 export function noteOther (node: Node, notes: Notes): void {
   const { name } = node
   if (harmless.has(name)) return
-  if (guards.has(name)) notes.error(node, 'not translated: access control; use a hook, such as onRequest')
+  if (guards.has(name)) notes.error(node, 'not translated: access control, so everyone has access here; use a hook, such as onRequest')
   else if (front.test(name)) notes.info(node, "TLS towards the client is Fastify's option https")
   else if (without[name] !== undefined) notes.info(node, without[name] ?? '')
   else if (answers[name] !== undefined) notes.check(node, `not translated: ${answers[name]}`)
   else if (/^(redirect|redirectmatch|redirectpermanent|redirecttemp)$/.test(name)) notes.error(node, 'not translated: a redirect; use a route of your own')
   else if (/^(alias|aliasmatch|scriptalias|scriptaliasmatch)$/.test(name)) notes.error(node, 'not translated: files; use @fastify/static')
-  else if (/^(define|undefine|include|includeoptional|use)$/.test(name)) notes.error(node, 'not translated: variables, macros and included files are not resolved')
-  else notes.error(node, `not translated: ${shorten(node.directive)}`)
+  else if (/^(define|undefine)$/.test(name)) notes.error(node, 'not translated: write the value of a variable in its place')
+  else if (/^(include|includeoptional|use)$/.test(name)) notes.error(node, 'not translated: insert what it includes in its place')
+  else notes.error(node, 'not translated: this directive has no counterpart here')
 }
 
 /**
@@ -110,7 +109,7 @@ export function isContainer ({ name, children }: Node): boolean {
 export function noteContainer (container: Node, notes: Notes): void {
   const children = resolveConditional(container.children ?? [], notes)
   noteGuards(children, notes)
-  if (container.name === 'requirenone') notes.error(container, 'not translated: access control; use a hook, such as onRequest')
+  if (container.name === 'requirenone') notes.error(container, 'not translated: access control, so everyone has access here; use a hook, such as onRequest')
   for (const child of children) {
     if (isContainer(child)) noteContainer(child, notes)
     else if (!isGuard(child)) notes.error(child, 'not translated: within a section with access control')

@@ -94,7 +94,7 @@ export class TableMaker {
     const target = hit.target as Target
     const upgrade = upgradeOf(hit, this.#site, this.#notes)
     if (upgrade === undefined || (target.scheme === 'balancer' && !this.#isWebSocket(target))) {
-      this.#notes.check(hit.rule, 'httpd sends WebSocket handshakes there as plain requests; this has no entry here')
+      this.#notes.check(hit.rule, 'httpd forwards WebSocket handshakes as plain requests by this line; this translation has no entry for them')
       return []
     }
     const as = asWebSocket(target)
@@ -104,7 +104,7 @@ export class TableMaker {
 
   #plainOnly (path: string, hit: Hit, { webSocket }: Outcome, settings: Settings): Draft[] {
     const target = hit.target as Target
-    if (webSocket?.target === undefined || webSocket.target === false) this.#notes.check(hit.rule, `httpd does not take WebSocket handshakes below ${path} by this line; here it does`)
+    if (webSocket?.target === undefined || webSocket.target === false) this.#notes.check(hit.rule, `httpd does not forward WebSocket handshakes below ${path} by this line; this translation does`)
     const upgrade = upgradeOf(hit, this.#site, this.#notes)
     return [this.#draft(path, target, { ...this.#written(target, upgrade), ...this.#options(hit, undefined, settings, upgrade !== undefined) }, [hit])]
   }

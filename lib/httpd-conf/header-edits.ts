@@ -27,7 +27,7 @@ const actions: ReadonlySet<string> = new Set(['set', 'setifempty', 'add', 'appen
 
 /** Reads the words of a directive; returns `undefined` if it is refused, or needs nothing. */
 export function readEdit (words: readonly string[], side: 'request' | 'response', place: Place, notes: Notes): HeaderEdit | undefined {
-  const refuse = (why: string): undefined => notes.error(place, `not translated: ${why}`) as undefined
+  const refuse = (why: string): undefined => notes.error(place, `not translated: ${why}; write it in ${side === 'request' ? 'rewriteRequestHeaders' : 'rewriteHeaders'}`) as undefined
   const [first = '', ...others] = words
   const rest = side === 'response' && /^(always|onsuccess)$/i.test(first) ? others : words
   const [action = '', field = '', text = '', condition] = rest

@@ -51,7 +51,7 @@ export function noteOtherAddresses (hosts: readonly Host[], isEqual: (a: Host, b
     for (const [address, { first, names }] of byAddress) {
       const missing = [...host.names].find((name) => !names.has(name))
       if (own.includes(address) || missing === undefined || isEqual(host, first)) continue
-      notes.check(host.server, `in httpd ${shorten(missing)} on ${shorten(address)} is not for this virtual host, but for another, such as that of line ${first.server.line}; here it is for this one`)
+      notes.check(host.server, `in httpd another virtual host serves ${shorten(missing)} on ${shorten(address)}, such as that of line ${first.server.line}; here this one does`)
       break
     }
   }
@@ -74,7 +74,7 @@ export function shareNames (hosts: readonly Host[], isEqual: (a: Host, b: Host) 
       owners.set(name, winner)
       if (sameAddress) notes.check(host.server, `has no effect for ${shorten(name)}: the virtual host in line ${owner.server.line} has this name`)
       else if (!isEqual(host, owner)) {
-        notes.check(loser.server, `not translated for ${shorten(name)}: it differs from line ${winner.server.line}, the virtual host of the same name for another address, which is`)
+        notes.check(loser.server, `not translated for ${shorten(name)}: the virtual host of line ${winner.server.line} has this name on another address, differs from this one, and serves it here`)
       }
     }
   }
@@ -94,10 +94,10 @@ export function defaultHost (hosts: readonly Host[], isEqual: (a: Host, b: Host)
   }
   const chosen = [...firsts].find(({ secure }) => secure) ?? [...firsts][0]
   if (chosen === undefined) return undefined
-  notes.info(chosen.server, 'as in httpd, the first virtual host of its address also serves all hosts that no other has a name for')
+  notes.info(chosen.server, 'also serves every host that no virtual host names, as httpd does with the first one of an address')
   for (const host of firsts) {
     if (host !== chosen && !isEqual(host, chosen)) {
-      notes.check(host.server, `in httpd it also serves all other hosts on ${shorten(host.server.addresses.join(' '))}; here line ${chosen.server.line} does`)
+      notes.check(host.server, `in httpd it also serves all other hosts on ${shorten(host.server.addresses.join(' '))}; here the virtual host of line ${chosen.server.line} does`)
     }
   }
   for (const host of hosts) {

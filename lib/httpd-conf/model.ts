@@ -34,9 +34,12 @@ export interface Settings {
   async?: boolean
   asyncDelayMs?: number
   idleTimeoutMs?: number
+  disableReuse?: boolean
   tlsEngine?: boolean
   tlsVerify?: 'none' | 'require'
   tlsCheckName?: boolean
+  tlsCheckCn?: boolean
+  tlsCheckExpiry?: boolean
   tlsMinVersion?: 'TLSv1.2' | 'TLSv1.3'
   requestEdits?: HeaderEdit[]
   responseEdits?: HeaderEdit[]

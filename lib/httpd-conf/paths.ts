@@ -18,7 +18,7 @@ export function meet (a: string, b: string): string | undefined {
   return covers(a, b) ? b : covers(b, a) ? a : undefined
 }
 
-/** Returns true if the plugin takes a text as a path: visible ASCII, no wildcard, query, escape, dot segment or double slash. */
+/** Returns true if the plugin takes a text as a path: visible ASCII, no wildcard, query, escape, semicolon, dot segment or double slash. */
 export function isPlainPath (path: string): boolean {
-  return path.length <= 1024 && /^\/[\x21-\x7e]*$/.test(path) && !/[?#*\\()%:]|\/\/|\/\.{1,2}(\/|$)/.test(path)
+  return path.length <= 1024 && /^\/[\x21-\x7e]*$/.test(path) && !/[?#*\\()%:;]|\/\/|\/\.{1,2}(\/|$)/.test(path)
 }

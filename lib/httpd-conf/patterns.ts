@@ -47,7 +47,7 @@ export function asMapping (pattern: string, substitution: string, appendsUri: bo
   if (typeof shape === 'string') return shape
   const path = pathOf(shape)
   const cautions = cautionsOf(shape)
-  const whole = /^([^$%]*)(%\{REQUEST_URI\}|\$0)$/i.exec(substitution)
+  const whole = (appendsUri ? /^([^$%]*)(\$0)$/ : /^([^$%]*)(%\{REQUEST_URI\}|\$0)$/i).exec(substitution)
   if (whole !== null) {
     if (whole[2] === '$0' && !shape.matchesRest) return 'a substitution with $0, for which the pattern would have to end with .*'
     return { path, target: `${whole[1]}${path}`, cautions }
@@ -55,7 +55,7 @@ export function asMapping (pattern: string, substitution: string, appendsUri: bo
   const first = /^([^$%]*)\$1$/.exec(substitution)
   if (first !== null) {
     const [, base = ''] = first
-    if (shape.inGroup === undefined) return 'a substitution with $1, for which the pattern has no group'
+    if (shape.inGroup === undefined || pattern.includes('(?:')) return 'a substitution with $1, for which the pattern has no group'
     if (!shape.slashMayMiss) return { path, target: base + shape.inGroup, cautions }
     if (!/:\/\/[^/]+\/$/.test(base)) cautions.push(`httpd sends ${path} to ${base}, and this translation to ${base.replace(/\/$/, '')}`)
     return { path, target: base.replace(/\/$/, ''), cautions }
@@ -71,7 +71,7 @@ function pathOf ({ before, inGroup = '' }: Shape): string {
 function cautionsOf (shape: Shape): string[] {
   const path = pathOf(shape)
   if (shape.boundary || path.endsWith('/')) return [...shape.cautions]
-  return [...shape.cautions, `httpd takes ${path}x as well, and here only ${path} and what is below ${path}/`]
+  return [...shape.cautions, `httpd also matches ${path}x; here only ${path} and the paths below ${path}/ match`]
 }
 
 /** Parses `^`, literal text, a group of literal text and `.*`, and `$`. */

@@ -32,7 +32,7 @@ export function readProxyPass (node: Node, within: Within | undefined, server: S
   parameters.delete('mapping')
   if (!isExpression) {
     if (/[*?[\]]/.test(source)) return refuse(`the wildcard ${shorten(source)}`)
-    if (!isPlainPath(source)) return refuse(`the path ${shorten(source)}`)
+    if (!isPlainPath(source)) return refuse(`the path ${shorten(source)}, which the option path does not take`)
     if (excluded) return { ...common, at: source, from: source, target: false, first }
     const target = parseTarget(url)
     if (typeof target === 'string') return refuse(target)
@@ -42,7 +42,7 @@ export function readProxyPass (node: Node, within: Within | undefined, server: S
   }
   const mapping = asMapping(source, excluded ? '' : url, true)
   if (typeof mapping === 'string') return refuse(mapping)
-  if (!isPlainPath(mapping.path)) return refuse(`the path ${shorten(mapping.path)}`)
+  if (!isPlainPath(mapping.path)) return refuse(`the path ${shorten(mapping.path)}, which the option path does not take`)
   const target = excluded ? false : parseTarget(mapping.target)
   if (typeof target === 'string') return refuse(target)
   for (const caution of [...mapping.cautions, ...target === false ? [] : joinCautions(mapping.path, target)]) notes.check(node, caution)

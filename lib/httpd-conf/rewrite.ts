@@ -1,5 +1,5 @@
 /** RewriteCond and RewriteRule: the requests that a rule takes, and their target. */
-import type { Node } from './sections.ts'
+import { variableIn, type Node } from './sections.ts'
 import type { Rule } from './model.ts'
 import { shorten, type Notes } from './notes.ts'
 import { covers, isPlainPath, meet } from './paths.ts'
@@ -27,6 +27,8 @@ export function readRule (node: Node, conditions: readonly Node[], notes: Notes)
     notes.error(node, `not translated: ${why}`)
     return []
   }
+  const variable = [...conditions, node].map(variableIn).find((each) => each !== undefined)
+  if (variable !== undefined) return refuse(`the variable ${shorten(variable)}; write its value in its place`)
   const proxied = names.some((name) => name === 'p' || name === 'proxy')
   const stops = substitution === '-' && names.length > 0 && names.every((name) => /^(l|last|end)$/.test(name))
   if (!proxied && !stops) return withoutProxy(node, substitution, names, notes)
@@ -41,7 +43,7 @@ export function readRule (node: Node, conditions: readonly Node[], notes: Notes)
   const target = mapping.target === undefined ? 'last' : parseTarget(mapping.target)
   if (typeof target === 'string' && target !== 'last') return refuse(target)
   const at = restriction.within.reduce<string | undefined>((path, prefix) => path === undefined ? undefined : meet(path, prefix), mapping.path)
-  if (!isPlainPath(mapping.path) || (at !== undefined && !isPlainPath(at))) return refuse(`the path ${shorten(at ?? mapping.path)}`)
+  if (!isPlainPath(mapping.path) || (at !== undefined && !isPlainPath(at))) return refuse(`the path ${shorten(at ?? mapping.path)}, which the option path does not take`)
   const { plain, webSocket, cautions } = restriction
   if (at === undefined || !(plain || webSocket) || restriction.except.some((prefix) => covers(prefix, at))) {
     notes.check(node, 'takes no request: its conditions and its pattern exclude each other')
@@ -96,7 +98,7 @@ function readPathCondition (text: string, caseless: boolean, restriction: Restri
   if (/^(=|<|>|-)/.test(pattern)) return 'a comparison of the path'
   const prefix = asPrefix(pattern)
   if (typeof prefix === 'string') return prefix
-  if (!isPlainPath(prefix.path)) return `the path ${shorten(prefix.path)}`
+  if (!isPlainPath(prefix.path)) return `the path ${shorten(prefix.path)}, which the option path does not take`
   if (negated) restriction.except.push(prefix.path)
   else restriction.within.push(prefix.path)
   restriction.cautions.push(...prefix.cautions)
@@ -110,7 +112,7 @@ function readQueryCondition (pattern: string, caseless: boolean, restriction: Re
   if (typeof test === 'string') return test
   if (!test('EIO=4&transport=websocket') || test('') || test('EIO=4&transport=polling')) return 'a condition on the query'
   restriction.plain = false
-  restriction.cautions.push('httpd looks for transport=websocket in the query; here whether a WebSocket is asked for decides')
+  restriction.cautions.push('httpd looks for transport=websocket in the query, and this translation for a WebSocket handshake')
   return undefined
 }
 
@@ -127,7 +129,7 @@ function readFieldCondition (variable: string, pattern: string, caseless: boolea
   restriction.webSocket &&= webSocket
   restriction.plain &&= plain
   const odd = [...handshakes.slice(1).filter((_, i) => otherHandshakes[i] !== webSocket), ...requests.slice(1).filter((_, i) => otherRequests[i] !== plain)]
-  for (const sample of odd) restriction.cautions.push(`httpd treats a request with ${name === 'upgrade' ? 'Upgrade' : 'Connection'}: ${sample[name]} otherwise; here case and further tokens do not matter`)
+  for (const sample of odd) restriction.cautions.push(`in httpd the condition has another result for ${name === 'upgrade' ? 'Upgrade' : 'Connection'}: ${sample[name] === '' ? '(nothing)' : sample[name]}; here case and further tokens do not matter`)
   return undefined
 }
 

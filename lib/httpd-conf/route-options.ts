@@ -62,7 +62,7 @@ export function timeoutOptions (plain: Hit | undefined, webSocket: Hit | undefin
 const noPlace: Place = { line: 1, directive: '' }
 
 /** Returns the options for the connection and the head of a request. */
-export function connectionOptions ({ worker }: Hit, { preserveHost, addHeaders, via }: Settings, notes: Notes): CommonOptions {
+export function connectionOptions ({ worker }: Hit, { preserveHost, addHeaders, via, disableReuse }: Settings, notes: Notes): CommonOptions {
   const options: CommonOptions = {}
   if (preserveHost === true) options.preserveHost = true
   if (addHeaders === false) options.forwarded = false
@@ -72,7 +72,7 @@ export function connectionOptions ({ worker }: Hit, { preserveHost, addHeaders, 
   const connect = parameters.get('connectiontimeout')
   const ms = connect === undefined ? undefined : timeWithUnit(connect, 's', 'connectiontimeout=', place, notes)
   if (ms !== undefined) options.connectTimeout = duration(ms)
-  if (onOff(parameters.get('disablereuse')) === true) options.disableReuse = true
+  if (disableReuse === true || onOff(parameters.get('disablereuse')) === true) options.disableReuse = true
   const limits: Record<string, number> = {}
   const most = wholeNumber(parameters.get('max'))
   if (most !== undefined) {
@@ -89,12 +89,27 @@ export function wholeNumber (text: string | undefined): number | undefined {
 }
 
 /** Returns the TLS options of an upstream: it is verified, unless the configuration disables that. */
-export function tlsOptions (rules: readonly Rule[], { tlsEngine, tlsVerify, tlsCheckName, tlsMinVersion }: Settings, notes: Notes): CommonOptions {
+export function tlsOptions (rules: readonly Rule[], settings: Settings, notes: Notes): CommonOptions {
+  const { tlsEngine, tlsVerify, tlsMinVersion } = settings
+  const checked = checkedWithoutVerification(settings)
   for (const rule of rules) {
     if (tlsEngine !== true) notes.check(rule, 'httpd answers 500 here, since SSLProxyEngine is not On; this translation proxies')
-    else if (tlsVerify === undefined) notes.check(rule, "the upstream's certificate is verified here; httpd does so only with SSLProxyVerify require")
-    if (tlsVerify === 'require' && tlsCheckName === false) notes.check(rule, "the name in the upstream's certificate is verified here, though SSLProxyCheckPeerName is Off")
+    else if (tlsVerify === undefined) notes.check(rule, "the upstream's certificate is verified here, and in httpd only with SSLProxyVerify require; set tls.ca if no public authority issued it")
+    else if (tlsVerify === 'none' && checked.length > 0) {
+      notes.check(rule, `httpd answers 500 here if the upstream's certificate ${checked.join(' or ')}, even with SSLProxyVerify none; this translation verifies nothing`)
+    }
+    if (tlsVerify === 'require' && !checksName(settings)) notes.check(rule, "the name in the upstream's certificate is verified here, and in httpd it is not")
   }
   const tls = { ...tlsVerify === 'none' ? { rejectUnauthorized: false } : {}, ...tlsMinVersion === undefined ? {} : { minVersion: tlsMinVersion } }
   return Object.keys(tls).length === 0 ? {} : { tls }
+}
+
+/** Returns the faults of a certificate for which httpd refuses it, whatever SSLProxyVerify says. */
+function checkedWithoutVerification (settings: Settings): string[] {
+  return [...checksName(settings) ? ['is for another name'] : [], ...settings.tlsCheckExpiry === false ? [] : ['has expired']]
+}
+
+/** Returns true if httpd compares the name. SSLProxyCheckPeerCN Off disables that too, unless SSLProxyCheckPeerName is On. */
+function checksName ({ tlsCheckName, tlsCheckCn }: Settings): boolean {
+  return tlsCheckName === false ? tlsCheckCn === true : tlsCheckName === true || tlsCheckCn !== false
 }

@@ -4,7 +4,7 @@ import { shorten, type Notes, type Place } from './notes.ts'
 
 /** A directive, or a section with its content. */
 export interface Node extends Place {
-  /** The directive's or the section's name in lower case, without brackets. */
+  /** The name of the directive or section, in lower case and without brackets. */
   readonly name: string
   readonly words: readonly string[]
   /** The content of a section; `undefined` for a directive. */
@@ -12,6 +12,11 @@ export interface Node extends Place {
 }
 
 const maxDepth = 32
+
+/** Returns the first `${NAME}` in a node's words. httpd puts a value of Define or of the environment in its place. */
+export function variableIn ({ words }: Node): string | undefined {
+  return /\$\{[^{}:]+\}/.exec(words.join(' '))?.[0] // with a colon it is a RewriteMap
+}
 
 /** Builds the tree. A section without an end, or an end without a section, is an error; the content is kept. */
 export function buildTree (lines: readonly DirectiveLine[], notes: Notes): Node[] {
@@ -29,7 +34,7 @@ export function buildTree (lines: readonly DirectiveLine[], notes: Notes): Node[
         continue
       }
       const head = sectionHead(directive, rest, place, notes)
-      const node = { ...place, directive: `<${shorten(head.name)}>`, ...head, children: [] }
+      const node = { ...place, ...head, children: [] }
       siblings(root, open).push(node)
       open.push(node)
     } else if (skipped === 0) {
@@ -44,12 +49,12 @@ function siblings (root: Node[], open: readonly Node[]): Node[] {
   return open.at(-1)?.children ?? root
 }
 
-function sectionHead (directive: string, rest: string, place: Place, notes: Notes): { name: string, words: string[] } {
+function sectionHead (directive: string, rest: string, place: Place, notes: Notes): { name: string, directive: string, words: string[] } {
   const whole = `${directive} ${rest}`.trimEnd()
   const end = whole.lastIndexOf('>')
   if (end === -1) notes.error(place, '> is missing at the end of the line: httpd does not start with it')
   const [name = '', ...words] = splitWords(whole.slice(1, end === -1 ? undefined : end))
-  return { name: name.toLowerCase(), words }
+  return { name: name.toLowerCase(), directive: `<${shorten(name)}>`, words }
 }
 
 function close (open: Node[], name: string, place: Place, notes: Notes): void {

@@ -54,18 +54,22 @@ const readers: Readonly<Record<string, Reader>> = {
     const edit = readEdit(node.words, 'response', node, notes)
     if (edit !== undefined) (settings.responseEdits ??= []).push(edit)
   },
+  setenv: (node, settings, notes) => {
+    const name = node.words[0]?.toLowerCase()
+    if (name === 'proxy-nokeepalive') settings.disableReuse = true
+    else if (name === 'force-proxy-request-1.0') notes.check(node, 'not translated: requests to upstreams are always HTTP/1.1 here')
+    else notes.info(node, 'has no effect here')
+  },
   sslproxyengine: flag((settings, on) => { settings.tlsEngine = on }),
   sslproxyverify: (node, settings, notes) => {
     const value = node.words[0]?.toLowerCase()
-    if (value === 'none') notes.check(node, 'the certificates of upstreams are not verified, as in httpd; remove tls.rejectUnauthorized where they can be')
+    if (value === 'none') notes.check(node, 'the certificates of upstreams are not verified; remove tls.rejectUnauthorized if they can be')
     if (value === 'none' || value === 'require') settings.tlsVerify = value
     else notes.error(node, `not translated: ${shorten(value ?? '')}; certificates are verified`)
   },
   sslproxycheckpeername: flag((settings, on) => { settings.tlsCheckName = on }),
-  sslproxycheckpeercn: flag(() => {}),
-  sslproxycheckpeerexpire: (node, _, notes) => {
-    if (onOff(node.words[0]) === false) notes.info(node, 'the date of a certificate is verified with the rest of it, or not at all')
-  },
+  sslproxycheckpeercn: flag((settings, on) => { settings.tlsCheckCn = on }),
+  sslproxycheckpeerexpire: flag((settings, on) => { settings.tlsCheckExpiry = on }),
   sslproxycacertificatefile: needsFiles('tls.ca'),
   sslproxycacertificatepath: needsFiles('tls.ca'),
   sslproxycarevocationfile: needsFiles('tls.crl'),

@@ -143,7 +143,7 @@ export function cutPoints (site: Site, notes: Notes): string[] {
         if (!covers(at, path)) continue
         points.add(path)
         if (worker.parameters.has('upgrade') && !worker.url.endsWith('/')) {
-          notes.check(worker, `httpd holds its parameters for all URLs that begin with ${shorten(worker.url)}, such as ${shorten(path)}x by line ${rule.line}, and here only up to the next slash`)
+          notes.check(worker, `in httpd its parameters also apply to URLs that go on without a slash, such as that of ${shorten(path)}x by line ${rule.line}; here they do not`)
         }
       }
     }

@@ -19,16 +19,16 @@ export function parseTarget (url: string): Target | string {
   const match = url.length > 2048 ? null : targetUrl.exec(url)
   if (match === null) {
     const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]
-    if (scheme !== undefined && !/^(https?|wss?|balancer|unix)$/i.test(scheme)) return `there is nothing here for the scheme ${scheme}:`
-    return /[?#]/.test(url) ? 'a target with a query or a fragment' : 'this is not the URL of an upstream'
+    if (scheme !== undefined && !/^(https?|wss?|balancer|unix)$/i.test(scheme)) return `the scheme ${scheme}:, for which there is no upstream here`
+    return /[?#]/.test(url) ? 'a target with a query or a fragment' : 'a target that is not the URL of an upstream'
   }
   const [, socketPath, scheme = '', authority = '', path = ''] = match
   if (/[$%]/.test(authority)) return 'a host or port that a request chooses: a client could reach any server through it'
   if (authority.includes('@')) return 'credentials in a URL'
-  if (path !== '' && (!/^\/[\x21-\x7e]*$/.test(path) || /\\|\/\.{1,2}(\/|$)/.test(path))) return 'a path that cannot be written'
+  if (path !== '' && (!/^\/[\x21-\x7e]*$/.test(path) || /\\|\/\.{1,2}(\/|$)/.test(path))) return 'a path with a backslash, a dot segment or a character outside of visible ASCII'
   const target = { scheme: scheme.toLowerCase() as Scheme, authority: authority.toLowerCase(), socketPath, path }
-  if (target.scheme === 'balancer') return /^[a-z0-9][a-z0-9_.-]*$/.test(target.authority) ? target : 'a balancer name that is not allowed here'
-  return URL.canParse(urlOf(target)) && !/:\d*\D/.test(authority.replace(/^\[.*\]/, '')) ? target : 'this is not the URL of an upstream'
+  if (target.scheme === 'balancer') return /^[a-z0-9][a-z0-9_.-]*$/.test(target.authority) ? target : 'a balancer whose name has other characters than letters, digits, - . and _'
+  return URL.canParse(urlOf(target)) && !/:\d*\D/.test(authority.replace(/^\[.*\]/, '')) ? target : 'a target that is not the URL of an upstream'
 }
 
 export function urlOf ({ scheme, authority, socketPath, path }: Target): string {

@@ -96,8 +96,8 @@ function noteDead ({ main, virtualHosts }: Collected, used: ReadonlySet<Rule>, n
     for (const rule of [...server.rewrites, ...server.locations, ...server.passes]) {
       if (used.has(rule) || rule.target === 'last') continue
       notes.check(rule, rule.kind === 'rewrite' && server === main && virtualHosts.length > 0
-        ? 'has no effect: virtual hosts do not inherit rewrite rules'
-        : 'has no effect: other lines take all requests that it could')
+        ? 'has no effect in httpd either: virtual hosts do not inherit rewrite rules'
+        : 'has no effect in httpd either: other lines take all of its requests')
     }
   }
 }

@@ -94,7 +94,7 @@ describe('--check', () => {
 
   test('is 1 where a line is not translated, and every note has its place', async (t) => {
     const [bad = '', good = ''] = files(t, { 'bad.conf': 'ProxyPass / http://h/\nDefine X\n', 'good.conf': 'ProxyPass / http://h/\n' })
-    assert.deepEqual(await said(['--httpd-conf', bad, '--check']), { code: 1, out: 'parts of it are not translated\n', error: `${bad}:2: error: Define: not translated: variables, macros and included files are not resolved\n` })
+    assert.deepEqual(await said(['--httpd-conf', bad, '--check']), { code: 1, out: 'parts of it are not translated\n', error: `${bad}:2: error: Define: not translated: write the value of a variable in its place\n` })
     assert.deepEqual(await said(['--httpd-conf', good, '--check']), { code: 0, out: 'fine\n', error: '' })
   })
 })
@@ -112,7 +112,7 @@ describe('files', () => {
     assert.match((await said(['--config', module])).error, /a\.mjs: /)
     const { code, error } = await said(['--httpd-conf', conf])
     assert.equal(code, 2)
-    assert.match(error, /a\.conf:1: error: ProxyPass: not translated: there is nothing here for the scheme ajp:\n.*nothing in it can be served\n$/s)
+    assert.match(error, /a\.conf:1: error: ProxyPass: not translated: the scheme ajp:, for which there is no upstream here\n.*nothing in it can be served\n$/s)
   })
 
   test('of httpd are printed as a plugin; --any-host leaves the constraints out, and keeps the balancers', async (t) => {

@@ -48,7 +48,7 @@ describe('virtual hosts', () => {
 
   test('that have a name on one of two addresses only say who has it on the other', () => {
     const text = host('*:80', 'a.example', 'ProxyPass / http://a/') + host('*:80', 'b.example', 'ProxyPass / http://b/') + host('*:443', 'a.example', 'ProxyPass / http://c/')
-    assert.ok(notes(text).some((note) => /^check 5 in httpd b\.example on \*:443 is not for this virtual host/.test(note)), notes(text).join('\n'))
+    assert.ok(notes(text).some((note) => /^check 5 in httpd another virtual host serves b\.example on \*:443/.test(note)), notes(text).join('\n'))
   })
 
   test('of _default_ are those of *', () => {
@@ -59,8 +59,8 @@ describe('virtual hosts', () => {
 
   test('are not the same where their balancers differ', () => {
     const balanced = (address: string, member: string): string => host(address, 'a.example', `BalancerMember balancer://b ${member}`, 'ProxyPass / balancer://b/')
-    assert.ok(notes(balanced('*:80', 'http://one') + balanced('*:443', 'http://two')).some((note) => /^check 1 not translated for a\.example: it differs from line 6/.test(note)))
-    assert.ok(!notes(balanced('*:80', 'http://one') + balanced('*:443', 'http://one')).some((note) => /it differs/.test(note)))
+    assert.ok(notes(balanced('*:80', 'http://one') + balanced('*:443', 'http://two')).some((note) => /^check 1 not translated for a\.example: the virtual host of line 6 has this name/.test(note)))
+    assert.ok(!notes(balanced('*:80', 'http://one') + balanced('*:443', 'http://one')).some((note) => /differs from this one/.test(note)))
   })
 
   test('leave ports that are none of theirs to the main server in httpd, and a note says so', () => {
@@ -91,7 +91,7 @@ describe('virtual hosts', () => {
   test('inherit the entries of the main server, which come first, and not its rewrite rules', () => {
     const text = `RewriteEngine On\nRewriteRule ^/r/(.*) http://r/$1 [P]\nProxyPass /a http://main/a\n${host('*:80', 'a.example', 'ProxyPass /a http://own/a', 'ProxyPass / http://own/')}`
     assert.deepEqual(fromHttpdConf(text).registrations[0]?.options.routes?.map(({ upstream }) => upstream), ['http://main/a', 'http://own/'])
-    assert.ok(notes(text).some((note) => note.startsWith('check 2 has no effect: virtual hosts do not inherit')))
+    assert.ok(notes(text).some((note) => note.startsWith('check 2 has no effect in httpd either: virtual hosts do not inherit')))
   })
 
   test('that are more than the router takes are an error', async () => {

@@ -13,7 +13,7 @@ test('a module says where it comes from, which notes there are, and of each entr
   const source = toModule(fromHttpdConf('Listen 8080\nProxyPass /a/ http://h/\nRequestHeader set X-A "it\'s"\nDefine X\n', { filename: 'site\n.conf' }))
   assert.equal(source, `// Translated from site?.conf by fastify-wstunnel: to be read, kept and edited.
 // httpd listens on *:8080.
-// error, line 4, Define: not translated: variables, macros and included files are not resolved
+// error, line 4, Define: not translated: write the value of a variable in its place
 import wstunnel from 'fastify-wstunnel'
 
 /** @param {import('fastify').FastifyInstance} app */

@@ -49,7 +49,7 @@ describe('ProxyPass', () => {
 
   test('behind one that covers it has no effect, and a note says so', () => {
     assert.deepEqual(routes('ProxyPass / http://h/\nProxyPass /a http://i/a'), [{ path: '/', upstream: 'http://h/' }])
-    assertNote('ProxyPass / http://h/\nProxyPass /a http://i/a', /^check 2 has no effect/)
+    assertNote('ProxyPass / http://h/\nProxyPass /a http://i/a', /^check 2 has no effect in httpd either/)
   })
 
   for (const [parameters, expected] of [
@@ -79,7 +79,7 @@ describe('ProxyPass', () => {
   test('is refused with what cannot be served', () => {
     for (const line of ['ProxyPass /a ajp://h/', 'ProxyPass /a fcgi://h/', 'ProxyPass /a http://h/?q', 'ProxyPass /a http://u:p@h/', 'ProxyPass /a http://$1/', 'ProxyPass /a* http://h/',
       'ProxyPass /a b', 'ProxyPass /a', 'ProxyPass', 'ProxyPass /%61 http://h/', 'ProxyPass /:a http://h/', 'ProxyPass /a/../b http://h/', 'ProxyPass /a http://h:x/',
-      'ProxyPass a http://h/', 'ProxyPass /a http://h/ secret=x', 'ProxyPass /a http://h/ interpolate', 'ProxyPass /a http://h/ what=ever', 'ProxyPass /a http://h/ upgrade=h2c']) {
+      'ProxyPass a http://h/', 'ProxyPass /a;b http://h/', 'ProxyPass /a http://h/ secret=x', 'ProxyPass /a http://h/ interpolate', 'ProxyPass /a http://h/ what=ever', 'ProxyPass /a http://h/ upgrade=h2c']) {
       assertNote(line, /^error 1 not translated/)
     }
   })
@@ -226,7 +226,7 @@ describe('RewriteRule', () => {
 
   test('is refused with patterns, substitutions and flags that are not translated', () => {
     for (const text of ['^/a$ http://h/a [P]', '^/(a|b)/(.*) http://h/$2 [P]', '^/([^/]+)/(.*) http://$1/$2 [P]', '^/(.*) http://h/ [P]', '^/(.*) http://h:$1/ [P]', '!^/a http://h/ [P]', '^/(.*) http://h/$1 [P,C]',
-      '^/(.*) /x/$1', '^/(.*) /x/$1 [PT]', '^/(.*) https://h/$1 [R]', '^/(.*) https://h/$1', '^/(.*) - [F]', '^/(.*) %{HTTP_HOST}/$1 [P]', '^/a/(.*)x http://h/$1 [P]', 'a(.*) http://h/$1 [P]', '^/a/ http://h$0 [P]', '^/a(/|$) http://h$0 [P]']) {
+      '^/(.*) /x/$1', '^/(.*) /x/$1 [PT]', '^/(.*) https://h/$1 [R]', '^/(.*) https://h/$1', '^/(.*) - [F]', '^/(.*) %{HTTP_HOST}/$1 [P]', '^/a/(.*)x http://h/$1 [P]', 'a(.*) http://h/$1 [P]', '^/a/ http://h$0 [P]', '^/a(/|$) http://h$0 [P]', '^/a/(?:.*) http://h/$1 [P]']) {
       assertNote(`RewriteEngine On\nRewriteRule ${text}`, /^error 2 not translated/)
     }
   })
@@ -240,7 +240,7 @@ describe('ProxyPassMatch', () => {
   })
 
   test('that stops within a segment has a note', () => {
-    assertNote('ProxyPassMatch ^/a http://h', /^check 1 httpd takes \/ax as well/)
+    assertNote('ProxyPassMatch ^/a http://h', /^check 1 httpd also matches \/ax/)
   })
 })
 
@@ -283,8 +283,26 @@ describe('TLS to upstreams', () => {
     assertNote('ProxyPass / https://h/', /^check 1 httpd answers 500 here/)
   })
 
+  test('without verification has a note for what httpd verifies all the same', () => {
+    const lines = (...more: string[]): string => ['SSLProxyEngine On', 'SSLProxyVerify none', ...more, 'ProxyPass / https://h/'].join('\n')
+    assertNote(lines(), /^check 3 httpd answers 500 here if the upstream's certificate is for another name or has expired/)
+    assertNote(lines('SSLProxyCheckPeerName Off'), /^check 4 httpd answers 500 here if the upstream's certificate has expired/)
+    assertNote(lines('SSLProxyCheckPeerExpire Off'), /^check 4 httpd answers 500 here if the upstream's certificate is for another name:? ?/)
+    assertNote(lines('SSLProxyCheckPeerExpire Off', 'SSLProxyCheckPeerCN Off', 'SSLProxyCheckPeerName On'), /^check 6 httpd answers 500 here/)
+    for (const name of ['Name', 'CN']) assert.equal(notes(lines('SSLProxyCheckPeerExpire Off', `SSLProxyCheckPeer${name} Off`)).length, 1)
+    assertNote('SSLProxyEngine On\nSSLProxyVerify require\nSSLProxyCheckPeerCN Off\nProxyPass / https://h/', /^check 4 the name in the upstream's certificate is verified here/)
+  })
+
   test('with files is refused, since they are not in the text', () => {
     assertNote('SSLProxyCACertificateFile /etc/ca.pem', /^error 1 not translated: give the content/)
+  })
+})
+
+describe('SetEnv', () => {
+  test('proxy-nokeepalive is a connection for each request, and the others are notes', () => {
+    assert.deepEqual(routes('SetEnv proxy-nokeepalive 1\nProxyPass / http://h/'), [{ path: '/', upstream: 'http://h/', disableReuse: true }])
+    assertNote('SetEnv force-proxy-request-1.0 1\nProxyPass / http://h/', /^check 1 not translated: requests to upstreams are always HTTP\/1.1/)
+    assertNote('SetEnv X 1\nProxyPass / http://h/', /^info 1 /)
   })
 })
 
@@ -357,5 +375,40 @@ ProxyPass / balancer://pool/`
     const { registrations } = translate(host('a', 'http://x') + host('b', 'http://y'))
     assert.deepEqual(registrations.map(({ options: { balancers, routes } }) => [Object.keys(balancers ?? {}), routes?.[0]?.upstream]),
       [[['p'], 'balancer://p/'], [['p-6'], 'balancer://p-6/'], [[], 'balancer://p/']])
+  })
+})
+
+test('a note names a section as it is written', () => {
+  const text = '<VirtualHost *:80>\nServerName a.example\n<IfDefine X>\n</IfDefine>\nProxyPass / http://h/\n</VirtualHost>'
+  assert.deepEqual(translate(text).notes.map(({ line, level, directive }) => `${level} ${line} ${directive}`), ['info 1 <VirtualHost>', 'error 3 <IfDefine>'])
+})
+
+describe('a variable', () => {
+  /** Writes httpd's `${NAME}` for `@{NAME}`. */
+  const withVariables = (text: string): string => text.replaceAll('@{', '${')
+
+  test('is refused wherever it stands, since its value is not in the text', () => {
+    for (const line of ['ProxyPass /@{CTX}/ http://h/', 'ProxyPass /a http://@{HOST}/', 'ProxyPass /a http://h:@{PORT}/a', 'ProxyPass /a http://h/ timeout=@{T}', 'ProxyPassReverse / http://@{HOST}/',
+      'ServerName @{DOMAIN}', 'ServerAlias a.@{DOMAIN}', 'Listen @{PORT}', 'Header set X-A @{VALUE}', 'RequestHeader set X-A "a @{VALUE}"', 'ProxyTimeout @{T}', 'BalancerMember balancer://b http://@{HOST}/',
+      '<Location /@{CTX}>\nProxyPass http://h/\n</Location>', '<Proxy http://@{HOST}/>\nProxySet timeout=5\n</Proxy>']) {
+      assertNote(withVariables(line), /^error 1 not translated.*: the variable \$\{\w+\}; write its value in its place$/)
+      assert.deepEqual(translate(withVariables(line)).registrations, [], line)
+    }
+  })
+
+  test('in a condition refuses the rule', () => {
+    for (const text of ['RewriteCond %{HTTP:Upgrade} @{TOKEN}\nRewriteRule ^/(.*) http://h/$1 [P]', 'RewriteCond %{REQUEST_URI} !^@{CTX}\nRewriteRule ^/(.*) http://@{HOST}/$1 [P]']) {
+      assertNote(`RewriteEngine On\n${withVariables(text)}`, /^error 3 not translated: the variable \$\{\w+\}; write its value in its place$/)
+    }
+  })
+
+  test('in a line that is not translated anyway changes nothing', () => {
+    assert.deepEqual(notes(withVariables('ErrorLog @{APACHE_LOG_DIR}/error.log\nSSLCertificateFile @{CERT}\nProxyPass / http://h/')), [])
+  })
+
+  test('in the address of a virtual host keeps the host', () => {
+    const text = withVariables('<VirtualHost @{IP}:443>\nServerName a.example\nProxyPass / http://h/\n</VirtualHost>')
+    assertNote(text, /^check 1 the variable \$\{IP\} is taken for an address of its own/)
+    assert.equal(translate(text).registrations.length, 2)
   })
 })

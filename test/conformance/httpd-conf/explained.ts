@@ -41,6 +41,7 @@ export const explained: Readonly<Record<string, Readonly<Record<number, RegExp>>
   'made/socket-io.conf': { 7: /^ws .*\/socket\.io/ },
   'made/spelling.conf': { 10: /q"uote\// },
   'made/three-ports.conf': { 11: /any\.test/, 15: /only\.test/ },
+  'made/tls-names.conf': { 6: /(?:name.test|nobody)/ },                                // the certificate is for another name
   'made/two-ports-names.conf': { 6: /b\.test/ },
   'made/two-ports-wildcard.conf': { 2: /./ },
   'made/unanchored.conf': { 8: /\/v1x/ },
