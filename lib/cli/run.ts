@@ -30,12 +30,8 @@ export async function run (args: readonly string[], terminal: Terminal): Promise
   }
   try {
     const loaded = await load(command)
-    if (command.action === 'print') {
-      terminal.out(loaded.print())
-      return 0
-    }
-    for (const remark of loaded.remarks) terminal.error(`${remark}\n`)
-    return await serve(command, loaded, terminal)
+    if (command.action !== 'print') for (const remark of loaded.remarks) terminal.error(`${remark}\n`)
+    return await register(command, loaded, terminal)
   } catch (error) {
     if (error instanceof InputError) return fail(error.faults, terminal)
     throw error
@@ -47,27 +43,32 @@ function fail (faults: readonly string[], terminal: Terminal): 2 {
   return 2
 }
 
-async function serve (command: Command, { registrations, incomplete }: Loaded, terminal: Terminal): Promise<number> {
-  const checks = command.action === 'check'
-  const app = await create(terminal, !checks)
+/** Registers everything, and then does what the command asks for. */
+async function register (command: Command, { registrations, incomplete, print }: Loaded, terminal: Terminal): Promise<number> {
+  const { action, status, host } = command
+  const app = await create(terminal, action === 'serve')
   try {
     for (const options of registrations) await app.register(wstunnel, options)
-    if (command.status !== undefined) {
-      const { default: status } = await import('../status/index.ts')
-      await app.register(status, { prefix: command.status })
+    if (status !== undefined) {
+      const { default: statusPage } = await import('../status/index.ts')
+      await app.register(statusPage, { prefix: status })
     }
     await app.ready()
   } catch (error) {
     await app.close()
     fail(faultsOf(error), terminal)
-    return checks ? 1 : 2
+    return action === 'check' ? 1 : 2
   }
-  if (checks) {
+  if (action === 'print') {
+    await app.close()
+    terminal.out(print())
+    return 0
+  }
+  if (action === 'check') {
     await app.close()
     terminal.out(incomplete ? 'parts of it are not translated\n' : 'fine\n')
     return incomplete ? 1 : 0
   }
-  const { status, host } = command
   if (status !== undefined && !/^(localhost|127\..*|::1)$/.test(host)) terminal.error(`--status: anyone who can reach ${host} can see the status page\n`)
   return listen(app, command, terminal)
 }

@@ -70,6 +70,7 @@ describe('usage', () => {
     [['/a b=http://h'], ["routes[0].path: expected a path prefix such as '/ws/', without wildcards, query or dot segments, got '/a b'"]],
     [['http://h', '--config', '/nowhere/x.json'].slice(1), ['/nowhere/x.json: no such file']],
     [['--httpd-conf', '/nowhere/x.conf'], ['/nowhere/x.conf: no such file']],
+    [['http://h', '--print', '--timeout', 'x'], ["timeout: expected a duration such as '30s', got 'x'"]],
     [['http://h', '--timeout', '5', '--idle-timeout', 'x'], ["idleTimeout: expected a duration such as '30s', got 'x'", "timeout: expected a duration such as '30s', got '5', did you mean '5s', or '5ms'?"]]
   ] as const) {
     test(`of '${args.join(' ')}' is a line for each fault, and ends with 2`, async () => {
