@@ -45,6 +45,8 @@ export function readProxyPass (node: Node, within: Within | undefined, server: S
   if (!isPlainPath(mapping.path)) return refuse(`the path ${shorten(mapping.path)}, which the option path does not take`)
   const target = excluded ? false : parseTarget(mapping.target)
   if (typeof target === 'string') return refuse(target)
+  // httpd compares the length of the URL with that of the worker's, in which the two characters of $1 count.
+  if (parameters.has('upgrade') && url.endsWith('$1')) notes.check(node, 'in httpd upgrade= has no effect where $1 is shorter than two characters; here it always has')
   for (const caution of [...mapping.cautions, ...target === false ? [] : joinCautions(mapping.path, target)]) notes.check(node, caution)
   if (target !== false) register({ ...target, path: (/^[^$]*?:\/\/[^/$]*([^$]*)/.exec(url)?.[1] ?? '') }, parameters, node, server, notes)
   return { ...common, at: mapping.path, from: mapping.path, target, first }

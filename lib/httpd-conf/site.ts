@@ -142,8 +142,10 @@ export function cutPoints (site: Site, notes: Notes): string[] {
         const path = at + worker.url.slice(base.length)
         if (!covers(at, path)) continue
         points.add(path)
-        if (worker.parameters.has('upgrade') && !worker.url.endsWith('/')) {
-          notes.check(worker, `in httpd its parameters also apply to URLs that go on without a slash, such as that of ${shorten(path)}x by line ${rule.line}; here they do not`)
+        // Such a URL belongs to this worker in httpd, and to the next shorter one here.
+        const shorter = site.workers.find(worker.url.slice(0, -1))
+        if (worker.parameters.get('upgrade') !== shorter?.parameters.get('upgrade') && !worker.url.endsWith('/')) {
+          notes.check(worker, `in httpd the worker of this line, with its parameters, also serves URLs that go on without a slash, such as that of ${shorten(path)}x by line ${rule.line}; here it does not`)
         }
       }
     }

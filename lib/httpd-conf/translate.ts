@@ -97,7 +97,7 @@ function noteDead ({ main, virtualHosts }: Collected, used: ReadonlySet<Rule>, n
       if (used.has(rule) || rule.target === 'last') continue
       notes.check(rule, rule.kind === 'rewrite' && server === main && virtualHosts.length > 0
         ? 'has no effect in httpd either: virtual hosts do not inherit rewrite rules'
-        : 'has no effect in httpd either: other lines take all of its requests')
+        : 'takes no request in httpd either: other lines take them all')
     }
   }
 }

@@ -49,7 +49,7 @@ describe('ProxyPass', () => {
 
   test('behind one that covers it has no effect, and a note says so', () => {
     assert.deepEqual(routes('ProxyPass / http://h/\nProxyPass /a http://i/a'), [{ path: '/', upstream: 'http://h/' }])
-    assertNote('ProxyPass / http://h/\nProxyPass /a http://i/a', /^check 2 has no effect in httpd either/)
+    assertNote('ProxyPass / http://h/\nProxyPass /a http://i/a', /^check 2 takes no request in httpd either/)
   })
 
   for (const [parameters, expected] of [
@@ -98,6 +98,18 @@ describe('parameters', () => {
     const text = 'ProxyPass /a/ http://h/a/\nProxyPass /b/ http://h/a/b/ upgrade=websocket'
     assert.deepEqual(routes(text), [{ path: '/a/', upstream: 'http://h/a/' }, { path: '/b/', upstream: 'http://h/a/b/' }])
     assertNote(text, /^check 2 httpd ignores upgrade here/)
+  })
+
+  test('that a longer URL lacks are a note, since in httpd they end within a segment', () => {
+    const text = 'ProxyPass /a/b http://h/a/b\n<Location />\nProxyPass http://h/ upgrade=websocket\n</Location>'
+    assert.deepEqual(routes(text), [{ path: '/a/b', upstream: 'http://h/a/b' }, { path: '/', upstream: 'http://h/', upgrade: 'websocket' }])
+    assertNote(text, /^check 1 in httpd the worker of this line, with its parameters, also serves URLs that go on without a slash, such as that of \/a\/bx by line 3/)
+    assert.deepEqual(notes('ProxyPass /a/b http://h/a/b upgrade=websocket\nProxyPass / http://h/ upgrade=websocket'), [])
+  })
+
+  test('of ProxyPassMatch with $1 have a note for the requests that httpd leaves out', () => {
+    assertNote('ProxyPassMatch ^/a/(.*)$ http://h/$1 upgrade=websocket', /^check 1 in httpd upgrade= has no effect where \$1 is shorter than two characters/)
+    assert.deepEqual(notes('ProxyPassMatch ^/a/(.*)$ http://h/$1 timeout=5'), [])
   })
 
   test('may stand in a <Proxy> section, or in a ProxySet line', () => {

@@ -49,5 +49,6 @@ export const explained: Readonly<Record<string, Readonly<Record<number, RegExp>>
   'made/upgrades.conf': { 7: /\/none/ },
   'made/websocket-to-plain.conf': { 4: /^ws / },
   'made/worker-shared.conf': { 2: /\/a\// },
-  'made/workers-by-prefix.conf': { 2: /\/hubx/ }
+  'made/workers-by-prefix.conf': { 2: /\/hubx/ },
+  'made/workers-shadowed.conf': { 2: /^ws .*\/a\/b/, 6: /^ws .*\/chat\/$/, 7: /^ws .*\/opt/ } // $1 is shorter than two characters
 }
