@@ -23,6 +23,7 @@ export class Http1Front implements Front {
   readonly stream: Stream
   readonly transport: Duplex
   readonly status: 101 = 101
+  isRouted = false
   #watcher: FrontWatcher | undefined = undefined
   #limit = 0
   #early: Buffer[]

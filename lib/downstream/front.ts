@@ -20,6 +20,8 @@ export interface Front {
   readonly transport: Duplex | undefined
   /** The status with which the request completes after the switch. */
   readonly status: 101 | 200
+  /** True once the router has given the request to an entry: no route of other code answers it. */
+  isRouted: boolean
   /**
    * Reads the request's small body, which precedes all other bytes, until `release`. Only HTTP/1.1 has it.
    * @param done called once, possibly before this returns: with the body, or with the reason why there is none

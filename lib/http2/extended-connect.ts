@@ -3,7 +3,7 @@
  * a GET guards the tunnel. With any such listener Node answers no CONNECT by itself any more, so the others are refused here.
  */
 import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http'
-import { constants, type Http2Server, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
+import type { Http2Server, Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { UpgradeExchanges } from '../downstream/awaited-upgrade.ts'
 import { keepFront } from '../downstream/front.ts'
@@ -13,7 +13,7 @@ import { isHttp2 } from '../http/version.ts'
 import { extendedProtocol, type RawRequest, readFacts } from '../routing/request-facts.ts'
 import { trackConnect } from './awaited-connect.ts'
 import { Http2Front } from './front-http2.ts'
-import { refuseSuccess } from './no-success.ts'
+import { refuseSuccess, requireHttp1 } from './no-success.ts'
 
 /** What the listener needs of its instance. */
 export interface ConnectInstance extends Instance {
@@ -50,11 +50,15 @@ function accept (instance: ConnectInstance, request: Http2ServerRequest, respons
   const alone = isAlone(server)
   const fate = tables.previewDecision(facts, alone)
   // It may be another plugin's WebSocket route, which supports HTTP/1.1 only. Chromium then retries over that.
-  if (fate !== 'switch' && !alone) return stream.close(constants.NGHTTP2_HTTP_1_1_REQUIRED)
-  refuseSuccess(response)
+  if (fate !== 'switch' && !alone) {
+    requireHttp1(response)
+    return
+  }
+  const front = new Http2Front(stream)
+  refuseSuccess(response, front, alone)
   // Fastify would answer this one itself, without a word about when to come back.
   if (fate === 'switch' && registry.closing) return refuse(instance, request, response, new DrainingError())
-  keepFront(request, new Http2Front(stream))
+  keepFront(request, front)
   trackConnect(registry, response)
   instance.routing(request as unknown as IncomingMessage, response as never)
 }

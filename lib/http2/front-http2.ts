@@ -21,6 +21,7 @@ export class Http2Front implements Front {
   readonly stream: Stream
   readonly transport: Duplex | undefined
   readonly status: 200 = 200
+  isRouted = false
   #watcher: FrontWatcher | undefined = undefined
 
   constructor (stream: ServerHttp2Stream) {
@@ -84,7 +85,8 @@ export class Http2Front implements Front {
 
 /** A 200 says nothing of `Upgrade`, and proves nothing: what the upstream proved was for our key. */
 function switchFields (headers: HeaderList): Record<string, number | string | string[]> {
-  const fields: Record<string, number | string | string[]> = { ':status': 200 }
+  const fields = Object.create(null) as Record<string, number | string | string[]> // `constructor` is a field's name like any other
+  fields[':status'] = 200
   for (let i = 0; i < headers.length; i += 2) {
     const key = (headers[i] as string).toLowerCase()
     const value = headers[i + 1] as string

@@ -58,6 +58,8 @@ export function routes (scope: FastifyInstance, state: ServerState, table: Route
 function decisionOn (state: ServerState, target: Target, { raw }: FastifyRequest): Decision {
   const { tables } = state
   const { rules } = tables
+  const front = frontOf(raw)
+  if (front !== undefined) front.isRouted = true
   const facts = readFacts(raw, rules)
   const matched = facts.path === undefined ? undefined : prefixLength(target.prefix, facts.path, rules)
   if (facts.path !== undefined) {
@@ -70,7 +72,7 @@ function decisionOn (state: ServerState, target: Target, { raw }: FastifyRequest
   if (isTruncated(raw, state.server as Server)) return refusal(target, raw, new TooManyHeadersError())
   // RFC 9112, 9.6: a request behind one whose response says `close` is not processed.
   if (isBehindLast(raw)) return refusal(target, raw, new BadRequestError('after a request that was refused'))
-  const offered = frontOf(raw) !== undefined
+  const offered = front !== undefined
   // No `'upgrade'` event brought it: it came by `inject()`, or with an offer that Node did not see (Node 20: `Connection: Upgrade<TAB>`).
   if ((decision.kind === 'upgrade-raw' || decision.kind === 'upgrade') && !offered) {
     return refusal(target, raw, new BadRequestError('this connection cannot be upgraded'))

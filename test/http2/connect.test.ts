@@ -1,50 +1,13 @@
 // An extended CONNECT as a request: what hooks and the upstream see of it, and what refuses it.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { TestContext } from 'node:test'
-import fastifyCookie from '@fastify/cookie'
-import fastifyCors from '@fastify/cors'
-import fastifyHelmet from '@fastify/helmet'
-import fastifyWebsocket from '@fastify/websocket'
-import type { FastifyInstance } from 'fastify'
-import { extendedConnect, http2Session, type Connect, type ConnectOptions } from '../fixtures/http2.ts'
-import { type Proxy, type ProxyOptions, startProxy } from '../fixtures/proxy.ts'
-import { recordTunnels, type TunnelRecord } from '../fixtures/tunnel.ts'
+import { extendedConnect, http2Session, type ConnectOptions } from '../fixtures/http2.ts'
+import { open, scene, statusOf } from '../fixtures/http2-stage.ts'
+import { type ProxyOptions, startProxy } from '../fixtures/proxy.ts'
 import { over } from '../fixtures/stage.ts'
-import { type RawUpstream, startRawUpstream, switching } from '../fixtures/upstream.ts'
-import { selfSigned } from '../fixtures/tls.ts'
+import { startRawUpstream, switching } from '../fixtures/upstream.ts'
 import { deferred, until, within } from '../fixtures/wait.ts'
 import wstunnel from '../../lib/index.ts'
-
-interface Scene {
-  proxy: Proxy
-  upstream: RawUpstream
-  record: TunnelRecord
-  /** One more, of a session of its own or of the last one. */
-  connect: (path: string, options?: ConnectOptions) => Promise<Connect>
-}
-
-async function scene (t: TestContext, options: Partial<ProxyOptions> = {}, setup: (app: FastifyInstance) => unknown = () => {}): Promise<Scene> {
-  const upstream = await startRawUpstream(t)
-  const record = recordTunnels()
-  const proxy = await startProxy(t, { ...(options.routes === undefined ? { upstream: `${upstream.url}/` } : {}), http2: { webSockets: true }, ...record.hooks, ...options }, { fastify: { http2: true }, setup })
-  const session = await http2Session(t, proxy.url)
-  return { proxy, upstream, record, connect: async (path, options) => extendedConnect(session, path, options) }
-}
-
-/** Connects, and has the upstream agree. */
-async function open (all: Scene, path = '/', options: ConnectOptions = {}): Promise<Connect & { head: string, upstream: Awaited<ReturnType<RawUpstream['next']>> }> {
-  const connect = await all.connect(path, options)
-  const upstream = await all.upstream.next()
-  const head = await upstream.head()
-  upstream.write(switching(head))
-  await connect.response
-  return { ...connect, head, upstream }
-}
-
-async function statusOf (connect: Connect): Promise<number> {
-  return (await connect.response)[':status']
-}
 
 test('hooks see a GET, and the upstream an upgrade of HTTP/1.1 with a key of ours', async (t) => {
   const seen: unknown[] = []
@@ -83,6 +46,15 @@ test('what the upstream and hooks say in the switch reaches the client', async (
   const fields = await connect.response
   assert.deepEqual([fields[':status'], fields['sec-websocket-protocol'], fields['x-twice'], fields['x-own'], fields['x-hook']], [200, 'chat', '1, 2', 'yes', 'a'])
   assert.deepEqual([...fields['set-cookie'] as string[]].sort(), ['h=1', 'i=2', 'u=1'])
+})
+
+test('a field of the switch may be named as a property of every object', async (t) => {
+  const all = await scene(t)
+  const connect = await all.connect('/')
+  const upstream = await all.upstream.next()
+  upstream.write(switching(await upstream.head()).replace('\r\n\r\n', '\r\nConstructor: a\r\n__proto__: b\r\n\r\n'))
+  const fields = Object.entries(await connect.response)
+  assert.deepEqual(fields.filter(([name]) => name === 'constructor' || name === '__proto__'), [['constructor', 'a'], ['__proto__', 'b']])
 })
 
 for (const [what, answer] of [
@@ -281,39 +253,6 @@ test('a second address of listen() does not announce it, and the log says so', a
   assert.equal(warned, proxy.app.addresses().length > 1)
 })
 
-test('beside @fastify/websocket: its paths get HTTP_1_1_REQUIRED, ours are tunnelled', async (t) => {
-  const upstream = await startRawUpstream(t)
-  const proxy = await startProxy(t, { routes: [{ path: '/ws', upstream: `${upstream.url}/` }, { path: '/', upstream: upstream.httpUrl }], http2: { webSockets: true } }, {
-    fastify: { http2: true, https: { ...selfSigned(), allowHTTP1: true } },
-    setup: async (app) => {
-      await app.register(fastifyWebsocket)
-      app.get('/theirs', { websocket: true }, () => {})
-    }
-  })
-  const session = await http2Session(t, proxy.url)
-  const theirs = extendedConnect(session, '/theirs')
-  theirs.stream.on('error', () => {})
-  assert.equal(await theirs.code, 0xd)
-  const ours = extendedConnect(session, '/ws/a')
-  const far = await upstream.next()
-  far.write(switching(await far.head()))
-  assert.equal(await statusOf(ours), 200)
-})
-
-test('beside @fastify/helmet, cors and cookie their headers are in the switch', async (t) => {
-  const cookies: unknown[] = []
-  const all = await scene(t, {}, async (app) => {
-    await app.register(fastifyHelmet)
-    await app.register(fastifyCors, { origin: 'https://app.example' })
-    await app.register(fastifyCookie)
-    app.addHook('preHandler', async (request) => { cookies.push({ ...request.cookies }) })
-  })
-  const { response } = await open(all, '/', { headers: { origin: 'https://app.example', cookie: ['a=1', 'b=2'] } })
-  const fields = await response
-  assert.deepEqual([fields['x-frame-options'], fields['access-control-allow-origin']], ['SAMEORIGIN', 'https://app.example'])
-  assert.deepEqual(cookies, [{ a: '1', b: '2' }])
-})
-
 test('async: false keeps the request open until the tunnel ends', async (t) => {
   const statuses: number[] = []
   const all = await scene(t, { async: false }, (app) => { app.addHook('onResponse', async (_, reply) => { statuses.push(reply.statusCode) }) })
@@ -329,11 +268,17 @@ test('async: false keeps the request open until the tunnel ends', async (t) => {
 })
 
 test('an upgrade in the hooks is waited for by a drain, and broken off at its end', async (t) => {
-  const all = await scene(t, { drainTimeout: '300ms' }, (app) => { app.addHook('onRequest', async (request) => { if (request.url === '/stuck') await new Promise(() => {}) }) })
+  const waits = deferred()
+  const all = await scene(t, { drainTimeout: '300ms' }, (app) => {
+    app.addHook('onRequest', async () => {
+      waits.resolve()
+      await new Promise(() => {})
+    })
+  })
   const stuck = await all.connect('/stuck')
   stuck.stream.on('error', () => {})
   stuck.response.catch(() => {})
-  await new Promise((resolve) => setTimeout(resolve, 50))
+  await within(waits.promise, 'the hook')
   const start = performance.now()
   await all.proxy.app.close()
   assert.ok(performance.now() - start < 2000)

@@ -1,0 +1,86 @@
+// Extended CONNECT beside other plugins: what they add to it, and what they answer in our place.
+import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
+import { test } from 'node:test'
+import fastifyCookie from '@fastify/cookie'
+import fastifyCors from '@fastify/cors'
+import fastifyHelmet from '@fastify/helmet'
+import fastifyRateLimit from '@fastify/rate-limit'
+import fastifyWebsocket from '@fastify/websocket'
+import { open, scene, statusOf } from '../fixtures/http2-stage.ts'
+import { extendedConnect, http2Session } from '../fixtures/http2.ts'
+import { startProxy } from '../fixtures/proxy.ts'
+import { selfSigned } from '../fixtures/tls.ts'
+import { startRawUpstream, switching } from '../fixtures/upstream.ts'
+import { until } from '../fixtures/wait.ts'
+
+test('beside @fastify/websocket: its paths get HTTP_1_1_REQUIRED, ours are tunnelled', async (t) => {
+  const upstream = await startRawUpstream(t)
+  const proxy = await startProxy(t, { routes: [{ path: '/ws', upstream: `${upstream.url}/` }, { path: '/', upstream: upstream.httpUrl }], http2: { webSockets: true } }, {
+    fastify: { http2: true, https: { ...selfSigned(), allowHTTP1: true } },
+    setup: async (app) => {
+      await app.register(fastifyWebsocket)
+      app.get('/theirs', { websocket: true }, () => {})
+    }
+  })
+  const session = await http2Session(t, proxy.url)
+  const theirs = extendedConnect(session, '/theirs')
+  theirs.stream.on('error', () => {})
+  assert.equal(await theirs.code, 0xd)
+  const ours = extendedConnect(session, '/ws/a')
+  const far = await upstream.next()
+  far.write(switching(await far.head()))
+  assert.equal(await statusOf(ours), 200)
+})
+
+test('beside @fastify/helmet, cors and cookie their headers are in the switch', async (t) => {
+  const cookies: unknown[] = []
+  const all = await scene(t, {}, async (app) => {
+    await app.register(fastifyHelmet)
+    await app.register(fastifyCors, { origin: 'https://app.example' })
+    await app.register(fastifyCookie)
+    app.addHook('preHandler', async (request) => { cookies.push({ ...request.cookies }) })
+  })
+  const { response } = await open(all, '/', { headers: { origin: 'https://app.example', cookie: ['a=1', 'b=2'] } })
+  const fields = await response
+  assert.deepEqual([fields['x-frame-options'], fields['access-control-allow-origin']], ['SAMEORIGIN', 'https://app.example'])
+  assert.deepEqual(cookies, [{ a: '1', b: '2' }])
+})
+
+test('below a catch-all of ours, the routes of @fastify/websocket get HTTP_1_1_REQUIRED, and their hooks refuse as before', async (t) => {
+  const statuses: number[] = []
+  const all = await scene(t, {}, async (app) => {
+    await app.register(fastifyWebsocket)
+    app.addHook('onRequest', async (request, reply) => { if (request.url.endsWith('?no')) await reply.code(401).send('no') })
+    app.addHook('onResponse', async (_, reply) => { statuses.push(reply.statusCode) })
+    app.get('/theirs', { websocket: true }, () => {})
+    app.route({ method: 'GET', url: '/both', handler: async () => 'plain', wsHandler () {} })
+    app.get('/stream', (_, reply) => reply.send(Readable.from(['a', 'b'])))
+    app.get('/raw', (_, reply) => {
+      reply.hijack()
+      reply.raw.write('r')
+      reply.raw.end('aw')
+    })
+  })
+  for (const path of ['/theirs', '/both', '/stream', '/raw']) {
+    const { stream, code } = await all.connect(path)
+    stream.on('error', () => {})
+    assert.deepEqual([path, await code], [path, 0xd])
+  }
+  assert.equal(await statusOf(await all.connect('/theirs?no')), 401)
+  await until(() => statuses.length >= 4, 'the requests to be done')
+  const { upstream } = await open(all, '/ours')
+  upstream.end()
+  assert.equal(all.upstream.connections.length, 1)
+})
+
+test('@fastify/rate-limit counts and refuses an extended CONNECT as it does a GET', async (t) => {
+  const all = await scene(t, {}, async (app) => { await app.register(fastifyRateLimit, { max: 2, timeWindow: '1 minute' }) })
+  const opened = await open(all)
+  assert.equal((await opened.response)['x-ratelimit-remaining'], '1')
+  await open(all)
+  const { response } = await all.connect('/')
+  const head = await response
+  assert.deepEqual([head[':status'], head['x-ratelimit-remaining'], all.upstream.connections.length], [429, '0', 2])
+  assert.ok(Number(head['retry-after']) > 0)
+})
