@@ -145,20 +145,23 @@ async function echoCost (proxy: ProxyChild, front: Front, { size, tunnels, sessi
   const message = encodeFrame(2, Buffer.alloc(size), { masked: true })
   let messages = 0
   let over = false
+  let reached: { count: number, resolve: () => void } | undefined
+  const untilSeen = async (count: number): Promise<void> => await new Promise((resolve) => { reached = { count, resolve } })
   for (const stream of streams) {
     let received = 0
     stream.on('data', (chunk: Buffer) => {
       received += chunk.length
       if (received < message.length) return
       received -= message.length
-      messages++
+      if (++messages === reached?.count) reached.resolve()
       if (!over) stream.write(message)
     })
     stream.write(message)
   }
-  await new Promise((resolve) => setTimeout(resolve, 300))
+  const many = size < 1024 ? 20_000 : 2000
+  await untilSeen(many / 4)
   const [before, since] = [await proxy.usage(), messages]
-  await new Promise((resolve) => setTimeout(resolve, 1000))
+  await untilSeen(since + many)
   const [after, until] = [await proxy.usage(), messages]
   over = true
   for (const stream of streams) stream.destroy()

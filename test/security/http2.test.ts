@@ -1,6 +1,7 @@
 // HTTP/2's extended CONNECT (RFC 8441): what must not become a request, a dial, a tunnel, or the end of the process.
 
 import assert from 'node:assert/strict'
+import type { ServerHttp2Session } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -186,12 +187,19 @@ test('Y10 SETTINGS and PING that never end leave tunnels of other clients as the
   await other.response
   const upstream = all.upstream.connections[0] as RawUpstream['connections'][number]
   for (const frame of ['settings', 'ping'] as const) {
+    const accepted = event<[ServerHttp2Session]>(all.proxy.app.server, 'session')
     const client = await rawHttp2(t, all.proxy.port)
+    const [session] = await accepted
+    const failed = event<[Error]>(session, 'error')
+    failed.catch(() => {})
     client.socket.pause() // it does not read what it is answered
-    await Promise.race([flood(client, client.frame(frameTypes[frame], 0, 0, frame === 'ping' ? Buffer.alloc(8) : Buffer.alloc(0))), new Promise((resolve) => setTimeout(resolve, 1000))])
-    other.client.write('still')
-    await upstream.waitFor('still')
+    const flooding = flood(client, client.frame(frameTypes[frame], 0, 0, frame === 'ping' ? Buffer.alloc(8) : Buffer.alloc(0)))
+    const [{ message }] = await failed
+    assert.match(message, /Flooding was detected/)
+    other.client.write(frame)
+    await upstream.waitFor(frame)
     client.socket.destroy()
+    await flooding
   }
 })
 
