@@ -25,42 +25,61 @@ export interface ConnectInstance extends Instance {
 
 /** Listens on a server of HTTP/2. Returns what stops that. */
 export function listenForConnects (instance: ConnectInstance): () => void {
-  const server = instance.server as Http2Server
+  const server = instance.server as Server & Http2Server
   const onConnect = function onWstunnelConnect (request: Http2ServerRequest | IncomingMessage, response: Http2ServerResponse | Duplex): void {
-    if (!hasServer(server as unknown as Server, instance)) return
-    if (isHttp2(request)) accept(instance, request as Http2ServerRequest, response as Http2ServerResponse)
-    else if (server.listenerCount('connect') === 1) response.destroy() // HTTP/1.1, as Node would have it without a listener
+    if (isHttp2(request) && hasServer(server, instance) && take(instance, request as Http2ServerRequest, response as Http2ServerResponse)) return
+    // Another copy of this package, or another instance of a restarted application, may take it in this turn.
+    process.nextTick(refuseUntaken, server, request, response)
   }
   server.on('connect', onConnect)
   return () => { server.off('connect', onConnect) }
 }
 
-function accept (instance: ConnectInstance, request: Http2ServerRequest, response: Http2ServerResponse): void {
+/** Routes an extended CONNECT, or refuses it. Returns false, and does nothing, if it may be for other code. */
+function take (instance: ConnectInstance, request: Http2ServerRequest, response: Http2ServerResponse): boolean {
   const { tables, registry } = instance
-  const { stream } = request
-  const protocol = extendedProtocol(request)
   const server = instance.server as Server
-  // RFC 9113, 8.5: a plain CONNECT has no path, which no router could read.
-  if (protocol === undefined || request.url as string | undefined === undefined) {
-    if (server.listenerCount('connect') === 1) response.writeHead(405).end()
-    return
-  }
+  if (!isUntakenTunnel(request)) return false
+  const alone = isAlone(server) && hasOnlyOurs(server)
+  const fate = tables.previewDecision({ ...readFacts(request, tables.rules), method: 'GET' }, alone)
+  if (fate !== 'switch' && !alone) return false
   showAsGet(request)
-  const facts = readFacts(request, tables.rules)
-  const alone = isAlone(server)
-  const fate = tables.previewDecision(facts, alone)
-  // It may be another plugin's WebSocket route, which supports HTTP/1.1 only. Chromium then retries over that.
-  if (fate !== 'switch' && !alone) {
-    requireHttp1(response)
-    return
-  }
-  const front = new Http2Front(stream)
+  const front = new Http2Front(request.stream)
   refuseSuccess(response, front, alone)
   // Fastify would answer this one itself, without a word about when to come back.
-  if (fate === 'switch' && registry.closing) return refuse(instance, request, response, new DrainingError())
+  if (fate === 'switch' && registry.closing) {
+    refuse(instance, request, response, new DrainingError())
+    return true
+  }
   keepFront(request, front)
   trackConnect(registry, response)
   instance.routing(request as unknown as IncomingMessage, response as never)
+  return true
+}
+
+/** Refuses a CONNECT as Node does without a listener, unless other code listens. */
+function refuseUntaken (server: Server, request: Http2ServerRequest | IncomingMessage, response: Http2ServerResponse | Duplex): void {
+  if (!hasOnlyOurs(server)) return
+  if (!isHttp2(request)) {
+    (response as Duplex).destroy()
+    return
+  }
+  const answer = response as Http2ServerResponse
+  const { method, stream } = request as Http2ServerRequest
+  if (method !== 'CONNECT' || stream.headersSent || stream.closed) return
+  // It may be another plugin's WebSocket route, which supports HTTP/1.1 only. Chromium then retries over that.
+  if (isUntakenTunnel(request as Http2ServerRequest)) requireHttp1(answer)
+  else answer.writeHead(405).end()
+}
+
+/** True for an extended CONNECT that nobody shows as a GET yet. RFC 9113, 8.5: a plain CONNECT has no path, which no router could read. */
+function isUntakenTunnel (request: Http2ServerRequest): boolean {
+  return request.method === 'CONNECT' && extendedProtocol(request) !== undefined && request.url as string | undefined !== undefined
+}
+
+/** True if only this plugin listens for CONNECTs, whichever copies of it. */
+function hasOnlyOurs (server: Server): boolean {
+  return server.listeners('connect').every(({ name }) => name === 'onWstunnelConnect')
 }
 
 /** The headers stay as they are: `:protocol` tells. */

@@ -1,5 +1,6 @@
 // Extended CONNECT beside other plugins: what they add to it, and what they answer in our place.
 import assert from 'node:assert/strict'
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { Readable } from 'node:stream'
 import { test } from 'node:test'
 import fastifyCookie from '@fastify/cookie'
@@ -7,12 +8,14 @@ import fastifyCors from '@fastify/cors'
 import fastifyHelmet from '@fastify/helmet'
 import fastifyRateLimit from '@fastify/rate-limit'
 import fastifyWebsocket from '@fastify/websocket'
+import { copyOfPlugin } from '../fixtures/copy.ts'
 import { open, scene, statusOf } from '../fixtures/http2-stage.ts'
 import { extendedConnect, http2Session } from '../fixtures/http2.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import { selfSigned } from '../fixtures/tls.ts'
 import { startRawUpstream, switching } from '../fixtures/upstream.ts'
-import { until } from '../fixtures/wait.ts'
+import { event, until } from '../fixtures/wait.ts'
+import wstunnel from '../../lib/index.ts'
 
 test('beside @fastify/websocket: its paths get HTTP_1_1_REQUIRED, ours are tunnelled', async (t) => {
   const upstream = await startRawUpstream(t)
@@ -83,4 +86,44 @@ test('@fastify/rate-limit counts and refuses an extended CONNECT as it does a GE
   const head = await response
   assert.deepEqual([head[':status'], head['x-ratelimit-remaining'], all.upstream.connections.length], [429, '0', 2])
   assert.ok(Number(head['retry-after']) > 0)
+})
+
+test('two copies of this package: each has its own paths, and what is nobody\'s gets HTTP_1_1_REQUIRED', async (t) => {
+  const all = await scene(t, { path: '/first' })
+  const theirs = await startRawUpstream(t)
+  const http2 = { webSockets: true }
+  const proxy = await startProxy(t, undefined, {
+    fastify: { http2: true },
+    async setup (app) {
+      await app.register(wstunnel, { path: '/first', upstream: `${all.upstream.url}/`, http2 })
+      await app.register(await copyOfPlugin(), { path: '/second', upstream: `${theirs.url}/`, http2 })
+    }
+  })
+  const session = await http2Session(t, proxy.url)
+  for (const [path, upstream] of [['/first', all.upstream], ['/second', theirs]] as const) {
+    const connect = extendedConnect(session, path)
+    const far = await upstream.next()
+    far.write(switching(await far.head()))
+    assert.deepEqual([path, await statusOf(connect)], [path, 200])
+    connect.client.end('to the end')
+    await far.waitFor('to the end')
+    far.end()
+    assert.equal(await connect.code, 0)
+  }
+  const nobody = extendedConnect(session, '/nobody')
+  nobody.stream.on('error', () => {})
+  assert.equal(await nobody.code, 0xd)
+  const plain = session.request({ ':method': 'CONNECT', ':authority': 'a:443' })
+  const [head] = await event<[{ ':status': number }]>(plain, 'response')
+  assert.equal(head[':status'], 405)
+})
+
+test('another listener of CONNECTs has what is not ours', async (t) => {
+  const all = await scene(t, { path: '/ours' }, (app) => {
+    app.server.on('connect', (request: Http2ServerRequest, response: Http2ServerResponse) => {
+      if (request.url !== '/ours') setImmediate(() => response.writeHead(299).end())
+    })
+  })
+  await open(all, '/ours')
+  assert.equal(await statusOf(await all.connect('/theirs')), 299)
 })
