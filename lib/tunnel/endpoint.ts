@@ -94,8 +94,9 @@ export function attach (side: TunnelEndpoint): void {
   stream.on('drain', onDrain)
   stream.on('error', onError)
   stream.on('close', onClose)
-  // A stream that failed before this call emits no further event.
+  // A stream that failed before this call, or of HTTP/2 ended without a byte, emits no further event.
   if (stream.destroyed) process.nextTick(closedBefore, stream)
+  else if (stream.readableEnded) process.nextTick(endedBefore, stream)
 }
 
 /** Removes the listeners and the side. A closed socket lives on for a while, and would take its whole tunnel into V8's old generation. */
@@ -108,6 +109,10 @@ export function detach ({ stream }: TunnelEndpoint): void {
 function closedBefore (stream: Stream): void {
   const side = stream[kEndpoint]
   if (side !== undefined && !side.closed) side.tunnel.endpointClosed(side)
+}
+
+function endedBefore (stream: Stream): void {
+  if (stream[kEndpoint]?.ended === false) onEnd.call(stream)
 }
 
 function onData (this: Stream, chunk: Buffer): void {

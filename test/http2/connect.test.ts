@@ -1,12 +1,13 @@
 // An extended CONNECT as a request: what hooks and the upstream see of it, and what refuses it.
 import assert from 'node:assert/strict'
+import type { ServerHttp2Stream } from 'node:http2'
 import { test } from 'node:test'
 import { extendedConnect, http2Session, type ConnectOptions } from '../fixtures/http2.ts'
 import { open, scene, statusOf } from '../fixtures/http2-stage.ts'
 import { type ProxyOptions, startProxy } from '../fixtures/proxy.ts'
 import { over } from '../fixtures/stage.ts'
 import { startRawUpstream, switching } from '../fixtures/upstream.ts'
-import { deferred, until, within } from '../fixtures/wait.ts'
+import { deferred, event, until, within } from '../fixtures/wait.ts'
 import wstunnel from '../../lib/index.ts'
 
 test('hooks see a GET, and the upstream an upgrade of HTTP/1.1 with a key of ours', async (t) => {
@@ -148,6 +149,26 @@ test('what was sent before the 200 arrives in order; END_STREAM on the HEADERS i
   far.write(switching(await far.head()))
   await ended.response
   await far.ended
+})
+
+test('an END_STREAM before the 200 is a FIN behind it, with bytes before it or without', async (t) => {
+  const all = await scene(t)
+  for (const early of ['', 'early']) {
+    const connect = await all.connect('/')
+    const read = event<[ServerHttp2Stream]>(all.proxy.app.server, 'stream').then(async ([stream]) => early === '' && await event(stream, 'end'))
+    connect.client.end(early)
+    const upstream = await all.upstream.next()
+    const head = await upstream.head()
+    await read
+    upstream.write(switching(head))
+    assert.equal((await connect.response)[':status'], 200)
+    await upstream.ended
+    assert.equal(String(upstream.unread), early)
+    upstream.end('late')
+    await connect.client.ended
+    assert.equal(String(connect.client.received), 'late')
+    assert.equal((await all.record.nextOutcome()).reason, 'client_close')
+  }
 })
 
 test('a client that leaves during a hook, or during the handshake, leaves nothing behind', async (t) => {
