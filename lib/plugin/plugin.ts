@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { BalancerControl } from '../balancer/options.ts'
 import { shareHiddenClasses } from '../compat/node20-hidden-classes.ts'
+import { endDeadSessions } from '../compat/node20-dead-sessions.ts'
 import { takeAllUpgrades } from '../compat/node24-upgrade-callback.ts'
 import { type Duration, parseDuration } from '../config/duration.ts'
 import type { TunnelInfo } from '../config/options.ts'
@@ -117,8 +118,8 @@ function takeHttp2 (app: FastifyInstance, state: ServerState, settings: Http2Set
     state.http2 = { settings, stop () {} }
     return
   }
-  if (!isHttp2Server(server)) throw new InvalidOptionsError('http2.webSockets: expected a server with http2: true, got true on one with HTTP/1.1 only')
-  const stops = [announce(server, settings, app.initialConfig.http2SessionTimeout ?? 0), listenForConnects(state)]
+  if (!isHttp2Server(server)) throw new InvalidOptionsError('http2.webSockets: expected a server with http2: true, got true on one of HTTP/1.1 alone')
+  const stops = [announce(server, settings, app.initialConfig.http2SessionTimeout ?? 0), listenForConnects(state), endDeadSessions(server)]
   state.http2 = { settings, stop () { for (const stop of stops) stop() } }
   app.addHook('onListen', function wstunnelOnListen (done) {
     if (app.addresses().length > 1) app.log.warn('http2.webSockets: only the first address of listen() announces WebSockets over HTTP/2; on the others, browsers use HTTP/1.1')
