@@ -13,8 +13,8 @@ import { connections, headOn, kill, randomFrom, settles } from '../life/world.ts
 
 const workers = 48
 const mib = 1024 * 1024
-const good = ['/good', '/slow'] as const
-const bad = ['/silent', '/cut', '/refuse', '/garbage', '/wrong', '/reset', '/deaf', '/half', '/flood'] as const
+export const good = ['/good', '/slow'] as const
+export const bad = ['/silent', '/cut', '/refuse', '/garbage', '/wrong', '/reset', '/deaf', '/half', '/flood'] as const
 
 type Random = () => number
 
@@ -23,7 +23,7 @@ function upTo (random: Random, limit: number): number {
 }
 
 /** What an upstream does depends on the path. */
-async function serve (socket: Socket, random: Random): Promise<void> {
+export async function serve (socket: Socket, random: Random): Promise<void> {
   socket.on('error', () => {})
   const head = await headOn(socket)
   const path = /^GET (\/\w+)/.exec(head)?.[1] ?? ''

@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util'
 import { chaos } from './chaos.ts'
 import { closing } from './closing.ts'
 import { deploy } from './deploy.ts'
+import { streams } from './streams.ts'
 
 const { values } = parseArgs({
   options: {
@@ -32,6 +33,7 @@ console.log(`soak on ${process.version}: --minutes ${minutes} --seed ${seed} --t
 const parts: Record<string, () => Promise<void>> = {
   ...(values.short ? {} : { flood: () => testFile('test/life/backpressure.test.ts', { FLOOD_MIB: '1024' }) }),
   chaos: () => chaos(minutes, seed),
+  streams: () => streams(minutes / 5, seed, tunnels),
   closing: () => closing(tunnels),
   deploy: () => deploy(clients, seed)
 }
