@@ -21,10 +21,10 @@ async function inTime<T> (promise: Promise<T>, what: () => string): Promise<T> {
   return await Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }
 
-async function until (probe: () => boolean, what: string): Promise<void> {
+export async function until (probe: () => boolean, what: string | (() => string)): Promise<void> {
   const begin = Date.now()
   while (!probe()) {
-    if (Date.now() - begin > patience) throw new Error(`a hang: ${what}`)
+    if (Date.now() - begin > patience) throw new Error(`a hang: ${typeof what === 'string' ? what : what()}`)
     await pause(1)
   }
 }

@@ -1,6 +1,7 @@
 // What the fuzzers check. Every generated value is plain data: it can be kept in the corpus as JSON.
 import fc from 'fast-check'
 import { boundsProperties } from './bounds.ts'
+import { frontProperty } from './front-http2.ts'
 import { anyCase, validCase } from './grammar.ts'
 import { World, type Case } from './play.ts'
 import * as pure from './pure.ts'
@@ -26,6 +27,7 @@ export function properties (world: World): Property[] {
     wire('wire', anyCase, 12),
     wire('wire, all valid', validCase, 4),
     ...boundsProperties(world.bounds).map((property) => ({ ...property, share: 1, count: () => 1 })),
+    { ...frontProperty(world.bounds), share: 2, count: () => 1 },
     ...Object.entries(pure.properties).map(([name, { arbitrary, check }]) => ({ name, arbitrary, check, share: 1, count: () => 1 }))
   ] as Property[]
 }
