@@ -64,6 +64,7 @@ async function bench (): Promise<void> {
   if (wants('idle')) for (const front of ['h1', 'h2'] as const) await idle(upstream, front)
   if (wants('delayed')) {
     await delayed(upstream, 'default windows', {})
+    await delayed(upstream, 'a stream window of 640 KiB', { streamWindow: 640 << 10 })
     await delayed(upstream, 'windows of 1 and 4 MiB', { streamWindow: 1 << 20, sessionWindow: 4 << 20 })
   }
   echo.close()
