@@ -79,6 +79,16 @@ const stages: Record<string, (play: Play) => Promise<Connect>> = {
     }, 'the tunnel to stand still')
     return upgrade
   },
+  async 'in a tunnel whose client reads nothing' ({ connect, next }) {
+    const upgrade = connect('/')
+    const upstream = await next()
+    await switched(upgrade, upstream)
+    upgrade.stream.pause()
+    while (upstream.write(Buffer.alloc(65_536)));
+    upstream.write(Buffer.alloc(1 << 20))
+    await until(() => (upgrade.stream.session?.state.effectiveRecvDataLength ?? 0) > 60_000 || upgrade.stream.readableLength > 60_000, 'the window to be full')
+    return upgrade
+  },
   async 'in a half-closed tunnel' ({ connect, next }) {
     const upgrade = connect('/')
     const upstream = await next()
