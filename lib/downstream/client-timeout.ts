@@ -1,6 +1,7 @@
 /** The timer of a forward's client: it has as long as the upstream (httpd: Timeout). */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Server } from 'node:http'
+import { Socket } from 'node:net'
 import { ClientGoneError, ClientTimeoutError } from '../errors.ts'
 import { isHttp2 } from '../http/version.ts'
 import { destroyForgotten } from './forgotten-streams.ts'
@@ -23,7 +24,7 @@ export function watchClient (request: FastifyRequest, { raw }: FastifyReply, tim
   if (isHttp2(request.raw)) destroyForgotten(raw)
   if (timeout === 0 || (request.server.server as Partial<Server>).timeout !== 0) return false
   raw.setTimeout(timeout, () => onClientIdle(request, raw, exchange))
-  if (!isHttp2(request.raw)) raw.prependOnceListener('finish', stopTimer)
+  if (!isHttp2(request.raw) && raw.socket instanceof Socket) raw.prependOnceListener('finish', stopTimer) // an inject() has no timers
   return true
 }
 

@@ -96,7 +96,7 @@ for (const [what, options] of Object.entries({
       const own = lines.filter(({ msg }) => msg === `${kind} failed`)
       assert.equal(own.length, 1, JSON.stringify(lines).slice(0, 2000))
       assert.ok(sizeOf(own[0] as LogLine) < 4000, `${sizeOf(own[0] as LogLine)} bytes`)
-      assert.match(JSON.stringify(own[0]), /no upstream for|short|function of the options|is invalid|No valid upstream/)
+      assert.match(JSON.stringify(own[0]), /no upstream for|short|function in the options|is invalid|No valid upstream|invalid header/)
     })
   }
 }
