@@ -26,7 +26,7 @@ for (const secure of [false, true]) {
         fastify: secure ? { https: selfSigned() } : {},
         setup (app) {
           app.setErrorHandler((_, __, reply) => reply.send(whole))
-          if (kind === 'asynchronous') app.addHook('onSend', async (_, __, payload) => await new Promise((resolve) => setImmediate(resolve, payload)))
+          if (kind === 'asynchronous') app.addHook('onSend', async (_, __, payload) => await new Promise<unknown>((resolve) => setImmediate(resolve, payload)))
         }
       })
       const client = await rawClient(t, proxy.port, secure ? { tls: { rejectUnauthorized: false } } : {})
