@@ -109,6 +109,9 @@ export async function streams (minutes: number, seed: number, most: number): Pro
     else if (roll < 0.73) on.destroy()
     else if (roll < 0.75) on.close()
     else if (roll < 0.8 && !on.destroyed) on.settings({ initialWindowSize: 32_768 + upTo(mib) })
+    // Node's client never ends a stream that its server has reset with NO_ERROR while bytes wait: a refusal that is whole (RFC 9113, 8.1).
+    if (stream.readableEnded) stream.destroy()
+    else stream.once('end', () => stream.destroy())
     if (!stream.destroyed) {
       stream.end()
       stream.resume()
