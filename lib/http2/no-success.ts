@@ -25,6 +25,8 @@ export function refuseSuccess (response: Http2ServerResponse, front: Front, alon
 /** Closes the stream so that its client comes by HTTP/1.1, as Chromium does. What is still written to the response is dropped. */
 export function requireHttp1 (response: Http2ServerResponse): Http2ServerResponse {
   response.stream.close(constants.NGHTTP2_HTTP_1_1_REQUIRED)
-  Object.defineProperties(response, { write: { value: () => true }, end: { value: () => response } })
+  // Node's `end()` comes here twice if it writes the head itself, and other plugins replace these functions.
+  const own = { configurable: true, writable: true }
+  Object.defineProperties(response, { write: { ...own, value: () => true }, end: { ...own, value: () => response } })
   return response
 }
