@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream'
 import type { UpgradeExchanges } from '../downstream/awaited-upgrade.ts'
 import { keepFront } from '../downstream/front.ts'
 import { hasServer, type Instance, isAlone } from '../downstream/instances.ts'
+import { guard, isGuard } from '../downstream/upgrade-response.ts'
 import { DrainingError, type WstunnelError } from '../errors.ts'
 import { isHttp2 } from '../http/version.ts'
 import { extendedProtocol, type RawRequest, readFacts } from '../routing/request-facts.ts'
@@ -26,11 +27,11 @@ export interface ConnectInstance extends Instance {
 /** Listens on a server of HTTP/2. Returns what stops that. */
 export function listenForConnects (instance: ConnectInstance): () => void {
   const server = instance.server as Server & Http2Server
-  const onConnect = function onWstunnelConnect (request: Http2ServerRequest | IncomingMessage, response: Http2ServerResponse | Duplex): void {
+  const onConnect = guard(function onWstunnelConnect (request: Http2ServerRequest | IncomingMessage, response: Http2ServerResponse | Duplex): void {
     if (isHttp2(request) && hasServer(server, instance) && take(instance, request as Http2ServerRequest, response as Http2ServerResponse)) return
     // Another copy of this package, or another instance of a restarted application, may take it in this turn.
     process.nextTick(refuseUntaken, server, request, response)
-  }
+  })
   server.on('connect', onConnect)
   return () => { server.off('connect', onConnect) }
 }
@@ -79,7 +80,7 @@ function isUntakenTunnel (request: Http2ServerRequest): boolean {
 
 /** True if only this plugin listens for CONNECTs, whichever copies of it. */
 function hasOnlyOurs (server: Server): boolean {
-  return server.listeners('connect').every(({ name }) => name === 'onWstunnelConnect')
+  return server.listeners('connect').every(isGuard) // not by name: bundlers drop names
 }
 
 /** The headers stay as they are: `:protocol` tells. */

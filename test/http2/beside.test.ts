@@ -77,6 +77,43 @@ test('below a catch-all of ours, the routes of @fastify/websocket get HTTP_1_1_R
   assert.equal(all.upstream.connections.length, 1)
 })
 
+test('a route of other code that ends its response with content, and one that replaces end(), get HTTP_1_1_REQUIRED, too', async (t) => {
+  const thrown: unknown[] = []
+  const later = (answer: () => void): void => {
+    setImmediate(() => {
+      try { answer() } catch (error) { thrown.push(error) } // it would end the process
+    })
+  }
+  const all = await scene(t, {}, async (app) => {
+    app.server.on('upgrade', () => {})
+    app.get('/content', (_, reply) => {
+      reply.hijack()
+      later(() => reply.raw.end('content'))
+    })
+    app.get('/replaced', (_, reply) => {
+      reply.hijack()
+      later(() => {
+        reply.raw.writeHead(200)
+        reply.raw.end = () => reply.raw
+      })
+    })
+  })
+  for (const path of ['/content', '/replaced']) {
+    const { stream, code } = await all.connect(path)
+    stream.on('error', () => {})
+    assert.deepEqual([path, await code, thrown], [path, 0xd, []])
+  }
+})
+
+test('CONNECTs are answered though a bundler has dropped the names of functions', async (t) => {
+  const all = await scene(t)
+  for (const listener of all.proxy.app.server.listeners('connect')) Object.defineProperty(listener, 'name', { value: 'a' })
+  const session = await http2Session(t, all.proxy.url)
+  const stream = session.request({ ':method': 'CONNECT', ':authority': 'front.example:443' })
+  const [head] = await event<[{ ':status': number }]>(stream, 'response')
+  assert.equal(head[':status'], 405)
+})
+
 test('@fastify/rate-limit counts and refuses an extended CONNECT as it does a GET', async (t) => {
   const all = await scene(t, {}, async (app) => { await app.register(fastifyRateLimit, { max: 2, timeWindow: '1 minute' }) })
   const opened = await open(all)
