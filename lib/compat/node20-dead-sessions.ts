@@ -38,7 +38,7 @@ export function endDeadSessions (server: Http2Server, node: string = process.ver
 }
 
 function look (sessions: Map<ServerHttp2Session, number>, session: ServerHttp2Session, looks: number): void {
-  if (session.destroyed) return
+  if (session.destroyed || session.closed) return // Node sends no PING on a session that is closing: its exchanges end, or a drain ends them
   if (looks === 2) return session.destroy()
   sessions.set(session, looks + 1)
   if (looks === 0) session.ping((error) => { if (error === null && sessions.has(session)) sessions.set(session, 0) })

@@ -1,6 +1,7 @@
 // Node 20 forgets a session whose client has broken the protocol (lib/compat/node20-dead-sessions); later versions destroy it.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { connectionsOf } from '../../lib/downstream/connections.ts'
 import { open, scene } from '../fixtures/http2-stage.ts'
 import { connectFields, frameTypes, rawHttp2 } from '../fixtures/http2-raw.ts'
 import { over } from '../fixtures/stage.ts'
@@ -35,4 +36,18 @@ test('a tunnel ends though its client has left behind a fault of its session; ot
   await until(() => all.proxy.app.wstunnel.metrics().tunnels.open === 1, 'the tunnel to end')
   quiet.client.write('still')
   await quiet.upstream.waitFor('still')
+})
+
+test('a session that is closing, on which Node sends no PING, keeps its tunnels', async (t) => {
+  const { mock } = t.mock.method(globalThis, 'setInterval')
+  const all = await scene(t)
+  const looks = mock.calls.filter(({ arguments: [, ms] }) => ms === 30_000).map(({ arguments: [look] }) => look as () => void)
+  const { client, upstream } = await open(all)
+  connectionsOf(all.proxy.app.server)?.goAway() // as a drain does, and Fastify after http2SessionTimeout
+  for (let i = 0; i < 4; i++) {
+    for (const look of looks) look()
+    client.write('go on')
+    assert.equal(String(await upstream.read(5)), 'go on')
+  }
+  assert.equal(all.proxy.app.wstunnel.metrics().tunnels.open, 1)
 })
