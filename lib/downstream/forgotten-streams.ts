@@ -7,8 +7,10 @@ import type { EventEmitter } from 'node:events'
 /** The interval of the checks, in milliseconds. */
 const pace = 250
 
-/** A response, as far as it is used here. */
-type Response = EventEmitter & { readonly stream?: { readonly closed: boolean, readonly destroyed: boolean, destroy (error: Error): void } | undefined }
+/** A stream of a response, as far as it is used here. It may be closed and finished, and still be read. */
+type Stream = { readonly [state in 'closed' | 'destroyed' | 'writableFinished']: boolean } & { destroy (error: Error): void }
+
+type Response = EventEmitter & { readonly stream?: Stream | undefined }
 
 /** The responses that are checked. One timer serves all. */
 const responses: Set<Response> = new Set()
@@ -34,6 +36,6 @@ function sweep (): void {
   for (const response of responses) {
     const { stream } = response
     if (stream === undefined || stream.destroyed) forget.call(response)
-    else if (stream.closed) stream.destroy(new Error('the client has reset the stream'))
+    else if (stream.closed && !stream.writableFinished) stream.destroy(new Error('the client has reset the stream'))
   }
 }
