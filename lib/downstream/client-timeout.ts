@@ -24,7 +24,8 @@ export function watchClient (request: FastifyRequest, { raw }: FastifyReply, tim
   if (isHttp2(request.raw)) destroyForgotten(raw)
   if (timeout === 0 || (request.server.server as Partial<Server>).timeout !== 0) return false
   raw.setTimeout(timeout, () => onClientIdle(request, raw, exchange))
-  if (!isHttp2(request.raw) && raw.socket instanceof Socket) raw.prependOnceListener('finish', stopTimer) // an inject() has no timers
+  // The request's socket, since a response that waits for its turn has none; an inject() has no timers.
+  if (!isHttp2(request.raw) && request.raw.socket instanceof Socket) raw.prependOnceListener('finish', stopTimer)
   return true
 }
 
