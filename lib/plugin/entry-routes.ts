@@ -1,6 +1,7 @@
 /** The Fastify routes of a table: one for each entry and each pattern of paths for which it may decide. */
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods, onRequestHookHandler, RouteHandlerMethod } from 'fastify'
 import type { Target } from '../config/target.ts'
+import { logging } from '../config/user-function.ts'
 import { type PathPattern, patternText } from '../http/path-pattern.ts'
 import { parseTarget } from '../http/request-target.ts'
 import { entryParams, type Params } from '../routing/entry-params.ts'
@@ -67,7 +68,8 @@ class ForeignRoutes {
     const pattern = this.#pattern
     const url = this.#scope.prefix.replace(/\/$/, '') + (pattern.exact && pattern.segments.length === 0 ? '' : patternText(pattern))
     const isForeign = this.#scope.hasRoute({ method: method as HTTPMethods, url })
-    if (isForeign) this.#scope.log.debug({ url, method }, 'another route has this path and method: only upgrades that an entry accepts are ours')
+    // The router's caller would not catch an error of the user's logger.
+    if (isForeign) logging(() => this.#scope.log.debug({ url, method }, 'another route has this path and method: only upgrades that an entry accepts are ours'))
     this.#known ??= new Map()
     this.#known.set(method, isForeign)
     return isForeign
