@@ -22,26 +22,32 @@ import { pendingResponses } from './pipelining.ts'
 export type CloseReason = 'invalid' | 'timeout' | 'upgrade' | 'draining' | 'client' | 'response'
 
 const reasons = new WeakMap<IncomingMessage, CloseReason>()
-/** The last request of each connection that closes: of those that were marked, the first in the order of the connection. */
-const lastRequests = new WeakMap<EventEmitter, IncomingMessage>()
+/**
+ * The last request of each connection that closes: of those that were marked, the first in the order of the connection. A connection may become a
+ * tunnel, which must not keep its request alive.
+ */
+const lastRequests = new WeakMap<EventEmitter, WeakRef<IncomingMessage>>()
 
 /** Marks a request: its connection closes after the response. The first reason stays. */
 export function markMustClose (request: IncomingMessage, reason: CloseReason): void {
   if (isHttp2(request) || reasons.has(request)) return
   reasons.set(request, reason)
   const last = lastRequests.get(request.socket)
-  if (last === undefined || isBefore(request, last)) lastRequests.set(request.socket, request)
+  if (last === undefined || isBefore(request, last.deref())) lastRequests.set(request.socket, new WeakRef(request))
 }
 
 /** Returns true if the request follows one whose response is the last: it is not processed (RFC 9112, 9.6). */
 export function isBehindLast (request: IncomingMessage): boolean {
   const last = lastRequests.get(request.socket)
-  return last !== undefined && !reasons.has(request) && !isBefore(request, last)
+  return last !== undefined && !reasons.has(request) && !isBefore(request, last.deref())
 }
 
-/** Returns true if a request came before another one: its hooks may take longer, so that the other is marked first. */
-function isBefore (request: IncomingMessage, other: IncomingMessage): boolean {
-  const requests = pendingResponses(request.socket).map(({ req }) => req)
+/**
+ * Returns true if a request came before another one: its hooks may take longer, so that the other is marked first.
+ * @param other `undefined` if it has been answered and collected
+ */
+function isBefore (request: IncomingMessage, other: IncomingMessage | undefined): boolean {
+  const requests: ReadonlyArray<IncomingMessage | undefined> = pendingResponses(request.socket).map(({ req }) => req)
   const at = requests.indexOf(request)
   return at !== -1 && at < requests.indexOf(other)
 }

@@ -159,6 +159,7 @@ export class PooledRequest implements Dispatcher.DispatchHandler, Borrower, Body
     }
     if (this.#interim + (this.#connection?.hiddenInterim ?? 0) > maxInterim) return controller.abort(new InvalidResponseError())
     const headers = latin1(controller.rawHeaders as Array<Buffer | string>)
+    ;(controller as { rawHeaders: unknown }).rawHeaders = [] // its Buffers would keep all bytes of their read
     this.#connection?.responded(status, headers)
     if (status >= 200) headers.push(...this.#connection?.withheld ?? [])
     this.#context.runInAsyncScope(this.#owner.responseStarted, this.#owner, status, headers, reason)

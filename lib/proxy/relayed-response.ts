@@ -108,7 +108,7 @@ export class RelayedResponse {
       const { cookie } = choice
       if (cookie !== undefined) reply.header('set-cookie', cookie)
       if (registry.closing) markMustClose(request.raw, 'draining')
-      return this.#chunks
+      return this.#chunks.splice(0) // the response may last, and its first chunks need not
     } catch (error) {
       this.#owner.headFailed(readable(error))
       return undefined

@@ -1,0 +1,52 @@
+// Two things were kept alive without need. The first chunk of a streamed response, of up to 64 KiB, as long as the response: by its fields at undici and by
+// a list of ours. And the request of a tunnel that @fastify/websocket had routed, by the mark that its connection closes.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
+import fastifyWebsocket from '@fastify/websocket'
+import { rawClient, requestHead } from '../fixtures/client.ts'
+import { MemoryWatch } from '../fixtures/memory.ts'
+import { startProxy } from '../fixtures/proxy.ts'
+import { openTunnel } from '../fixtures/tunnel.ts'
+import { startRawUpstream } from '../fixtures/upstream.ts'
+import { until } from '../fixtures/wait.ts'
+
+test('a streamed response does not keep its first chunk', async (t) => {
+  const upstream = await startRawUpstream(t)
+  const proxy = await startProxy(t, { upstream: upstream.httpUrl })
+  const memory = new MemoryWatch()
+  for (let i = 0; i < 20; i++) {
+    const client = await rawClient(t, proxy.port)
+    client.socket.removeAllListeners('data')
+    let read = 0
+    client.socket.on('data', (chunk: Buffer) => { read += chunk.length })
+    client.write(requestHead('GET', '/'))
+    const connection = await upstream.next()
+    await connection.head()
+    connection.write('HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n' + 'x'.repeat(60_000))
+    await until(() => read > 60_000, 'the first chunk')
+    connection.write('more')
+    const seen = read
+    await until(() => read > seen, 'the next one')
+  }
+  await turn()
+  memory.sample()
+  assert.ok(memory.peak < 20 * 20_000, `${memory.peak} bytes are kept`)
+})
+
+test('a tunnel that @fastify/websocket has routed does not keep its request', async (t) => {
+  const upstream = await startRawUpstream(t)
+  let request: WeakRef<object> | undefined
+  const proxy = await startProxy(t, { upstream: upstream.url }, {
+    async setup (app) {
+      await app.register(fastifyWebsocket)
+      app.addHook('onRequest', async ({ raw }) => { request = new WeakRef(raw) })
+    }
+  })
+  await openTunnel(t, proxy, upstream)
+  await until(() => {
+    new MemoryWatch().sample()
+    return request?.deref() === undefined
+  }, 'the request to be collected')
+})
