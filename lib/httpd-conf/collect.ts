@@ -43,9 +43,9 @@ export function newServer (place: Place, addresses: readonly string[] = []): Ser
   }
 }
 
-/** The directives that become options, besides the settings and the rewrite rules. */
+/** The directives whose values count, besides the settings and the rewrite rules. */
 const translated: ReadonlySet<string> = new Set([
-  'listen', 'servername', 'serveralias', 'proxypass', 'proxypassmatch', 'proxypassreverse', 'proxypassreversecookiepath', 'proxypassreversecookiedomain',
+  'rewriteengine', 'rewriteoptions', 'proxyrequests', 'sslengine', 'listen', 'servername', 'serveralias', 'proxypass', 'proxypassmatch', 'proxypassreverse', 'proxypassreversecookiepath', 'proxypassreversecookiedomain',
   'balancermember', 'proxyset', 'location', 'locationmatch', 'proxy', 'proxymatch'
 ])
 
@@ -78,7 +78,7 @@ export class Collector {
   /** Returns the nodes that hold, without those that contain a variable: the text does not have its value. */
   #resolve (nodes: readonly Node[]): Node[] {
     return resolveConditional(nodes, this.#notes).filter((node) => {
-      const variable = translated.has(node.name) || isSetting(node) ? variableIn(node) : undefined
+      const variable = translated.has(node.name) || (isSetting(node) && node.name !== 'setenv') ? variableIn(node) : undefined
       if (variable === undefined) return true
       this.#notes.error(node, `not translated${node.children === undefined ? '' : ', with everything in it'}: the variable ${shorten(variable)}; write its value in its place`)
       return false

@@ -402,6 +402,7 @@ describe('a variable', () => {
   test('is refused wherever it stands, since its value is not in the text', () => {
     for (const line of ['ProxyPass /@{CTX}/ http://h/', 'ProxyPass /a http://@{HOST}/', 'ProxyPass /a http://h:@{PORT}/a', 'ProxyPass /a http://h/ timeout=@{T}', 'ProxyPassReverse / http://@{HOST}/',
       'ServerName @{DOMAIN}', 'ServerAlias a.@{DOMAIN}', 'Listen @{PORT}', 'Header set X-A @{VALUE}', 'RequestHeader set X-A "a @{VALUE}"', 'ProxyTimeout @{T}', 'BalancerMember balancer://b http://@{HOST}/',
+      'RewriteEngine @{ENGINE}', 'ProxyRequests @{FORWARD}', 'SSLEngine @{TLS}',
       '<Location /@{CTX}>\nProxyPass http://h/\n</Location>', '<Proxy http://@{HOST}/>\nProxySet timeout=5\n</Proxy>']) {
       assertNote(withVariables(line), /^error 1 not translated.*: the variable \$\{\w+\}; write its value in its place$/)
       assert.deepEqual(translate(withVariables(line)).registrations, [], line)
@@ -416,6 +417,7 @@ describe('a variable', () => {
 
   test('in a line that is not translated anyway changes nothing', () => {
     assert.deepEqual(notes(withVariables('ErrorLog @{APACHE_LOG_DIR}/error.log\nSSLCertificateFile @{CERT}\nProxyPass / http://h/')), [])
+    assertNote(withVariables('SetEnv APP @{APP}\nProxyPass / http://h/'), /^info 1 has no effect here/)
   })
 
   test('in the address of a virtual host keeps the host', () => {
