@@ -36,6 +36,7 @@ const answered: Record<string, string> = {
   'balancer/balancer.ts': 'members, discovery and probes of one balancer',
   'errors.ts': 'every error of the plugin with its status, and the one map from causes to them',
   'proxy/forward.ts': 'one exchange, its attempts and its one end; the response is in relayed-response',
+  'proxy/pooled-request.ts': 'one request, with its connection, its timer and its one repetition',
   'proxy/upgrade.ts': 'one machine: the phases of an upgrade in their order, with the one place that writes the phase'
 }
 
