@@ -29,7 +29,7 @@ export function watchClient (request: FastifyRequest, { raw }: FastifyReply, tim
   return true
 }
 
-/** The timer is one of the connection's. Node replaces it behind the last response, but not if another request waits: it may be a slow route's. */
+/** The timer is the connection's. Node replaces it after the last response, but not if another request waits, which may be for a slow route. */
 function stopTimer (this: FastifyReply['raw']): void {
   this.socket?.setTimeout(0)
 }

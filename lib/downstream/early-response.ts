@@ -81,7 +81,9 @@ function holdEnd (request: IncomingMessage, reply: FastifyReply, payload: Payloa
  * the request.
  */
 export function writeHeld (socket: Duplex): void {
-  heldPayloads.get(socket)?.read()
+  const held = heldPayloads.get(socket)
+  let chunk: unknown
+  do { chunk = held?.read() ?? null } while (chunk !== null) // a flowing stream gives one chunk at a time
   flush(socket)
 }
 

@@ -45,8 +45,9 @@ export function newServer (place: Place, addresses: readonly string[] = []): Ser
 
 /** The directives whose values count, besides the settings and the rewrite rules. */
 const translated: ReadonlySet<string> = new Set([
-  'rewriteengine', 'rewriteoptions', 'proxyrequests', 'sslengine', 'listen', 'servername', 'serveralias', 'proxypass', 'proxypassmatch', 'proxypassreverse', 'proxypassreversecookiepath', 'proxypassreversecookiedomain',
-  'balancermember', 'proxyset', 'location', 'locationmatch', 'proxy', 'proxymatch'
+  'rewriteengine', 'rewriteoptions', 'proxyrequests', 'sslengine', 'listen', 'servername', 'serveralias', 'proxypass', 'proxypassmatch',
+  'proxypassreverse', 'proxypassreversecookiepath', 'proxypassreversecookiedomain', 'balancermember', 'proxyset', 'location', 'locationmatch', 'proxy',
+  'proxymatch'
 ])
 
 /** Collects the directives in one walk through the tree. */

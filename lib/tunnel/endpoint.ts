@@ -94,7 +94,7 @@ export function attach (side: TunnelEndpoint): void {
   stream.on('drain', onDrain)
   stream.on('error', onError)
   stream.on('close', onClose)
-  // A stream that failed before this call, or of HTTP/2 ended without a byte, emits no further event.
+  // A stream that failed, or a stream of HTTP/2 that ended without a byte, before this call emits no further event.
   if (stream.destroyed) process.nextTick(closedBefore, stream)
   else if (stream.readableEnded) process.nextTick(endedBefore, stream)
 }
