@@ -22,8 +22,8 @@ const apart = ['test/conformance/', 'test/soak/', 'test/recipes/']
 // Whole applications, servers and browsers, long lists of inputs, and the tests that run once more over HTTP/2: `npm test` is to be short enough to be
 // run often.
 const apps = [
-  'test/cli/run', 'test/http2/browser', 'test/http2/by-http2', 'test/httpd-conf/bad-input', 'test/integration/example', 'test/integration/reverse-apps',
-  'test/prometheus/server', 'test/regressions/truncated-for-others', 'test/status/browser'
+  'test/cli/run', 'test/http2/browser', 'test/http2/by-http2', 'test/http2/frames', 'test/http2/python', 'test/httpd-conf/bad-input', 'test/integration/example',
+  'test/integration/reverse-apps', 'test/prometheus/server', 'test/redis/redis', 'test/regressions/truncated-for-others', 'test/status/browser'
 ]
 
 // These measure memory or time, or change what belongs to their process: each has one of its own. They are also the longest,
