@@ -1,12 +1,14 @@
 // Two things were kept alive without need. The first chunk of a streamed response, of up to 64 KiB, as long as the response: by its fields at undici and by
 // a list of ours. And the request of a tunnel that @fastify/websocket had routed, by the mark that its connection closes.
 
+import assert from 'node:assert/strict'
+import { IncomingMessage } from 'node:http'
+import { Socket } from 'node:net'
 import { test } from 'node:test'
-import fastifyWebsocket from '@fastify/websocket'
+import { isBehindLast, markMustClose } from '../../lib/downstream/must-close.ts'
 import { rawClient, requestHead } from '../fixtures/client.ts'
 import { MemoryWatch } from '../fixtures/memory.ts'
 import { startProxy } from '../fixtures/proxy.ts'
-import { openTunnel } from '../fixtures/tunnel.ts'
 import { startRawUpstream } from '../fixtures/upstream.ts'
 import { until } from '../fixtures/wait.ts'
 
@@ -35,18 +37,17 @@ test('a streamed response does not keep its first chunk', async (t) => {
   }, 'the first chunks to be collected')
 })
 
-test('a tunnel that @fastify/websocket has routed does not keep its request', async (t) => {
-  const upstream = await startRawUpstream(t)
-  let request: WeakRef<object> | undefined
-  const proxy = await startProxy(t, { upstream: upstream.url }, {
-    async setup (app) {
-      await app.register(fastifyWebsocket)
-      app.addHook('onRequest', async ({ raw }) => { request = new WeakRef(raw) })
-    }
-  })
-  await openTunnel(t, proxy, upstream)
+test('the mark that a connection closes does not keep its request, whose tunnel may last', async () => {
+  const socket = new Socket()
+  const marked = (): WeakRef<object> => {
+    const request = new IncomingMessage(socket)
+    markMustClose(request, 'upgrade')
+    return new WeakRef(request)
+  }
+  const request = marked()
   await until(() => {
     new MemoryWatch().sample()
-    return request?.deref() === undefined
+    return request.deref() === undefined
   }, 'the request to be collected')
+  assert.ok(isBehindLast(new IncomingMessage(socket)))
 })
