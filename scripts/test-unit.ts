@@ -22,6 +22,7 @@ const apart = ['test/conformance/', 'test/soak/', 'test/recipes/']
 // Whole applications, servers and browsers, long lists of inputs, and the tests that run once more over HTTP/2: `npm test` is to be short enough to be
 // run often.
 const apps = [
+  'test/fuzz/', 'test/integration/balancer-fleet', 'test/integration/coexistence-nobody', 'test/life/backpressure', 'test/regressions/pipelined-turns',
   'test/cli/run', 'test/http2/browser', 'test/http2/by-http2', 'test/http2/frames', 'test/http2/python', 'test/httpd-conf/bad-input', 'test/integration/example',
   'test/integration/reverse-apps', 'test/prometheus/server', 'test/redis/redis', 'test/regressions/truncated-for-others', 'test/status/browser'
 ]
