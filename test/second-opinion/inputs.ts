@@ -84,7 +84,7 @@ const chunks = named('chunks', {
   'a size of 17 digits': `${chunked}10000000000000002\r\nhi\r\n${inside}`,
   'a size with zeros before it': `${chunked}0000000000000002\r\nhi\r\n${inside}`,
   'no size': `${chunked}\r\nhi\r\n${inside}`,
-  'a chunk longer than its size': `${chunked}2\r\nhij\r\n${inside}`,
+  'a chunk longer than its size': { bytes: `${chunked}2\r\nhij\r\n${inside}`, row: 'streamed-bodies' },
   'a last chunk that is cut': `${chunked}2\r\nhi\r\n0\r\n`,
   'a trailer': `${chunked}2\r\nhi\r\n0\r\nHost: evil\r\n\r\n${smuggled}`,
   'a trailer with framing': `${chunked}2\r\nhi\r\n0\r\nContent-Length: 50\r\n\r\n${smuggled}`

@@ -25,6 +25,7 @@ const accepting = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUp
 const plain = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
 async function play (input: Input, upstream: Upstream, port: number): Promise<Outcome> {
+  await warm(upstream, port)
   const reply: Reply = { bytes: plain, handshake: input.handshake ?? accepting }
   upstream.script([], reply)
   let received = ''
@@ -54,6 +55,16 @@ async function play (input: Input, upstream: Upstream, port: number): Promise<Ou
     upstream: [...upstream.seen.flatMap(describe), ...upstream.faults.map((fault) => `no request: ${fault}`)],
     client: [...received.matchAll(/HTTP\/1\.[01] (\d{3})/g)].map(([, status]) => status).join(' ') || 'closed'
   }
+}
+
+/**
+ * A request that leaves a kept connection to the upstream, for who keeps one. Without it, what reaches the upstream of a
+ * request that breaks off in its first packet depends on whether the input before it has left one.
+ */
+async function warm (upstream: Upstream, port: number): Promise<void> {
+  upstream.script([], { bytes: plain })
+  const response = await fetch(`http://127.0.0.1:${port}/app/warm`)
+  await response.text()
 }
 
 /** One line for what came as a request, and one more for what came on its connection besides. */
