@@ -5,7 +5,7 @@ import { type Duplex, pipeline, Readable, Transform } from 'node:stream'
 import { isHttp2 } from '../http/version.ts'
 import { emptyBuffer } from '../net/empty-buffer.ts'
 import { flush } from '../net/socket.ts'
-import { closingHead } from './must-close.ts'
+import { closingHead, markMustClose } from './must-close.ts'
 import { dropOfReplaced } from './replaced-response.ts'
 import { dropBody, isUnread, keepOpen } from './staged-close.ts'
 import { UpgradeResponse } from './upgrade-response.ts'
@@ -31,6 +31,7 @@ export function wstunnelOnSend (request: FastifyRequest, reply: FastifyReply, gi
   const payload = typeof given === 'string' ? Buffer.from(given) : given
   // The response of an upgrade announces the close itself, and closes in stages.
   if (UpgradeResponse.is(reply.raw)) return done(null, payload)
+  if (isUnframed(request, reply, payload)) markMustClose(raw, 'unframed')
   const closes = closingHead(request, reply) !== undefined
   if (!isUnread(raw)) return done(null, payload)
   if (!closes) {
@@ -41,6 +42,12 @@ export function wstunnelOnSend (request: FastifyRequest, reply: FastifyReply, gi
   if (hasUnknownEnd(raw)) return done(null, payload)
   if (isPayload(payload) && !hasNoContent(request, reply)) done(null, holdEnd(raw, reply, payload))
   else dropBody(raw, () => done(null, payload))
+}
+
+/** Returns true for a body whose length is not known, for a client that reads no chunks (RFC 9112, 6.3). */
+function isUnframed (request: FastifyRequest, reply: FastifyReply, payload: unknown): boolean {
+  if (request.raw.httpVersion !== '1.0' || hasNoContent(request, reply) || reply.hasHeader('content-length')) return false
+  return payload !== null && payload !== undefined && !Buffer.isBuffer(payload)
 }
 
 /** Returns true if no reader can tell the end of the body: Node's parser is about to fail on it. */

@@ -17,9 +17,10 @@ import { pendingResponses } from './pipelining.ts'
  * - `upgrade`: it is an upgrade, which Node's parser has let go of
  * - `draining`: the server closes
  * - `client`: the client requested it, or uses HTTP/1.0 without `keep-alive`
+ * - `unframed`: only the close ends the response, which has no length, for a client that reads no chunks
  * - `response`: the response says so, for a reason of its hook or route
  */
-export type CloseReason = 'invalid' | 'timeout' | 'upgrade' | 'draining' | 'client' | 'response'
+export type CloseReason = 'invalid' | 'timeout' | 'upgrade' | 'draining' | 'client' | 'unframed' | 'response'
 
 const reasons = new WeakMap<IncomingMessage, CloseReason>()
 /**
