@@ -52,6 +52,7 @@ export const contestants: readonly Contestant[] = [
   node('pipe', 'floor', 'bare pipe'),
   node('undici', 'floor', 'bare undici'),
   node('hooks', 'floor', 'bare hooks'),
+  { ...node('dispatch', 'floor', 'bare dispatch'), only: 'get-13' },
   server('nginx', nginx),
   server('haproxy', haproxy),
   server('apache', apache)

@@ -68,6 +68,8 @@ const ours = 'fastify-wstunnel'
 const twoProcesses = 'fastify-wstunnel × 2'
 const plugin = '@fastify/http-proxy'
 const pipe = 'bare pipe'
+const hooks = 'bare hooks'
+const dispatch = 'bare dispatch'
 const nodeRivals = [plugin, 'http-proxy-3', 'httpxy', 'http-proxy-middleware']
 
 const checkTunnel = ({ load, at, contestant }: Stage): Promise<void> =>
@@ -80,7 +82,7 @@ function without (reasons: Record<string, string>): (contestant: Contestant) => 
 }
 
 function forwarding (): (contestant: Contestant) => string | undefined {
-  return without({ 'bare hooks': 'it forwards upgrades only' })
+  return without({ [hooks]: 'it forwards upgrades only' })
 }
 
 function shakingHands (reasons: Record<string, string> = {}): (contestant: Contestant) => string | undefined {
@@ -89,7 +91,7 @@ function shakingHands (reasons: Record<string, string> = {}): (contestant: Conte
 
 /** Behind hooks or not, the floor of a tunnel that stands is a pipe. */
 function tunnelling (reasons: Record<string, string> = {}): (contestant: Contestant) => string | undefined {
-  return shakingHands({ 'bare hooks': 'it is a pipe then', ...reasons })
+  return shakingHands({ [hooks]: 'it is a pipe then', ...reasons })
 }
 
 function only (...names: string[]): (contestant: Contestant) => string | undefined {
@@ -192,11 +194,15 @@ export const workloads: readonly Workload[] = [
     title: 'Open a tunnel (three hooks) and close it, 32 at once',
     rounds: 6,
     excluded: shakingHands(),
-    needed: [ours, plugin, 'httpxy'],
+    needed: [ours, plugin, 'httpxy', hooks],
     columns: timing('tunnel'),
     check: checkTunnel,
     measure: (stage) => ask(stage, 'handshakes', { count: handshakeCount[stage.extent], width: 32 }),
-    targets: [cpuAtMost(0.4, plugin, (of) => of(plugin)), cpuAtMost(0.9, 'httpxy', (of) => of('httpxy'))]
+    targets: [
+      cpuAtMost(0.4, plugin, (of) => of(plugin)),
+      cpuAtMost(0.9, 'httpxy', (of) => of('httpxy')),
+      cpuAtMost(1.2, hooks, (of) => of(hooks))
+    ]
   },
   {
     name: 'idle',
@@ -218,11 +224,15 @@ export const workloads: readonly Workload[] = [
     title: 'GET of 13 bytes, 32 connections',
     rounds: 6,
     excluded: forwarding(),
-    needed: [ours, plugin],
+    needed: [ours, plugin, dispatch],
     columns: timing('request'),
     check: checkHttp('GET', 13),
     measure: http('GET', 13, 32),
-    targets: [cpuAtLeast(2.2, plugin, (of) => of(plugin)), rateAtLeast(2.2, plugin)]
+    targets: [
+      cpuAtLeast(2.2, plugin, (of) => of(plugin)),
+      rateAtLeast(2.2, plugin),
+      cpuAtMost(1.15, dispatch, (of) => of(dispatch))
+    ]
   },
   {
     name: 'get-1m',

@@ -71,6 +71,7 @@ export function withClose (value: unknown): string {
 
 /** Returns true if a message ends its connection (RFC 9112, 9.3). */
 function saysClose (value: unknown, version: string): boolean {
+  if (value === undefined) return version === '1.0'
   const options = tokens(listOf(value).join())
   return options.includes('close') || (version === '1.0' && !options.includes('keep-alive'))
 }

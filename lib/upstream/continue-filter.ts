@@ -99,8 +99,8 @@ export class ContinueFilter {
 
 /** Returns true if the response that begins at `at` is a 204 or a 304, as far as its bytes have come. */
 function hasNoBody (bytes: Buffer, at: number): boolean {
-  const second = bytes[at + statusAt + 1]
-  if (second !== undefined && second !== 0x30) return false // true of nearly every status but 200
+  const last = bytes[at + statusAt + 2]
+  if (last !== undefined && last !== 0x34) return false // not `4`
   const start = bytes.toString('latin1', at, at + statusAt + 3)
   return ['HTTP/1.1 204', 'HTTP/1.1 304', 'HTTP/1.0 204', 'HTTP/1.0 304'].some((each) => each.startsWith(start))
 }
