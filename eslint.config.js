@@ -9,6 +9,8 @@ export default [
     rules: {
       // `void promise` as a statement says that nobody waits for it.
       'no-void': ['error', { allowAsStatement: true }],
+      // A URL or a regular expression cannot be wrapped.
+      '@stylistic/max-len': ['error', { code: 160, ignoreUrls: true, ignoreRegExpLiterals: true }],
     },
   },
   {

@@ -175,7 +175,11 @@ async function main (): Promise<void> {
     console.log(`\n${workload.name}: ${workload.title}`)
     const entries: Entry[] = []
     for (const contestant of taking) {
-      const reason = given.targets && !workload.needed.includes(contestant.name) ? 'no target is about it' : contestant.only !== undefined && contestant.only !== workload.name ? `it is for ${contestant.only}` : workload.excluded(contestant)
+      const reason = given.targets && !workload.needed.includes(contestant.name)
+        ? 'no target is about it'
+        : contestant.only !== undefined && contestant.only !== workload.name
+          ? `it is for ${contestant.only}`
+          : workload.excluded(contestant)
       if (reason === undefined && contestant.missing === undefined) entries.push(await enter(workload, contestant))
     }
     let results = await run(workload, entries, failures, look(short))

@@ -43,7 +43,11 @@ export const contestants: readonly Contestant[] = [
   { name: 'direct', kind: 'direct', start: () => { throw new Error('there is nothing to start') } },
   node('fastify-wstunnel', 'ours'),
   { ...node('fastify-wstunnel', 'ours'), name: 'fastify-wstunnel × 2', workers: 2 },
-  { ...node('fastify-wstunnel-redis', 'ours', 'with a store'), only: 'handshake', missing: findProgram('redis-server') === undefined ? 'redis-server is not installed' : undefined },
+  {
+    ...node('fastify-wstunnel-redis', 'ours', 'with a store'),
+    only: 'handshake',
+    missing: findProgram('redis-server') === undefined ? 'redis-server is not installed' : undefined
+  },
   ...before(),
   node('fastify-http-proxy', 'plugin', '@fastify/http-proxy'),
   node('http-proxy-3', 'library'),

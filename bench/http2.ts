@@ -22,7 +22,11 @@ async function serve (): Promise<void> {
   const { default: Fastify } = await import('fastify')
   const { default: wstunnel } = await import('../dist/index.js')
   const app = Fastify({ http2: true, https: { ...selfSigned(), allowHTTP1: true } })
-  await app.register(wstunnel as never, { upstream: process.env['UPSTREAM'], http2: { webSockets: true, ...JSON.parse(process.env['WINDOWS'] ?? '{}') }, limits: { maxTunnels: 100_000 } })
+  await app.register(wstunnel as never, {
+    upstream: process.env['UPSTREAM'],
+    http2: { webSockets: true, ...JSON.parse(process.env['WINDOWS'] ?? '{}') },
+    limits: { maxTunnels: 100_000 }
+  })
   await app.listen({ port: 0, host: '127.0.0.1' })
   process.on('message', (what) => {
     if (what === 'memory') for (let i = 0; i < 2; i++) globalThis.gc?.()
@@ -58,8 +62,14 @@ async function bench (): Promise<void> {
   const wants = (name: string): boolean => chosen.length === 0 || chosen.includes(name)
   const upstream = `ws://127.0.0.1:${(echo.address() as AddressInfo).port}/`
   console.log(`Node ${process.version}`)
-  if (wants('echo-64')) await compare('echo-64', upstream, 7, async (proxy, front) => await echoCost(proxy, front, { size: 64, tunnels: 64, sessions: 1 }), 'µs of CPU a message', 0.65)
-  if (wants('echo-64k')) await compare('echo-64k', upstream, 7, async (proxy, front) => await echoCost(proxy, front, { size: 65_536, tunnels: 16, sessions: 1 }), 'µs of CPU a message', 1.3)
+  if (wants('echo-64')) {
+    const cost = async (proxy: ProxyChild, front: Front): Promise<number> => await echoCost(proxy, front, { size: 64, tunnels: 64, sessions: 1 })
+    await compare('echo-64', upstream, 7, cost, 'µs of CPU a message', 0.65)
+  }
+  if (wants('echo-64k')) {
+    const cost = async (proxy: ProxyChild, front: Front): Promise<number> => await echoCost(proxy, front, { size: 65_536, tunnels: 16, sessions: 1 })
+    await compare('echo-64k', upstream, 7, cost, 'µs of CPU a message', 1.3)
+  }
   if (wants('open')) await compare('open', upstream, 7, openCost, 'µs of CPU a tunnel', 0.4)
   if (wants('idle')) for (const front of ['h1', 'h2'] as const) await idle(upstream, front)
   if (wants('delayed')) {
@@ -75,7 +85,11 @@ class ProxyChild {
   readonly #child
   port = 0
   constructor (upstream: string, windows: object = {}) {
-    this.#child = fork(fileURLToPath(import.meta.url), ['--child'], { env: { ...process.env, UPSTREAM: upstream, WINDOWS: JSON.stringify(windows) }, execArgv: ['--expose-gc', '--import', 'tsx'] })
+    this.#child = fork(
+      fileURLToPath(import.meta.url),
+      ['--child'],
+      { env: { ...process.env, UPSTREAM: upstream, WINDOWS: JSON.stringify(windows) }, execArgv: ['--expose-gc', '--import', 'tsx'] }
+    )
   }
 
   async start (): Promise<this> {
@@ -99,7 +113,10 @@ class ProxyChild {
 }
 
 /** One proxy, both fronts by turns; the first turn of each warms up. */
-async function compare (name: string, upstream: string, rounds: number, measure: (proxy: ProxyChild, front: Front) => Promise<number>, unit: string, target: number): Promise<void> {
+async function compare (
+  name: string, upstream: string, rounds: number,
+  measure: (proxy: ProxyChild, front: Front) => Promise<number>, unit: string, target: number
+): Promise<void> {
   const proxy = await new ProxyChild(upstream).start()
   const seen = { h1: [] as number[], h2: [] as number[] }
   for (let round = 0; round <= rounds; round++) {
@@ -142,7 +159,10 @@ async function openH2 (on: ClientHttp2Session): Promise<Duplex> {
 
 async function echoCost (proxy: ProxyChild, front: Front, { size, tunnels, sessions }: { size: number, tunnels: number, sessions: number }): Promise<number> {
   const made = front === 'h2' ? await Promise.all(Array.from({ length: sessions }, async () => await session(proxy.port))) : []
-  const streams = await Promise.all(Array.from({ length: tunnels }, async (_, i) => front === 'h1' ? await openH1(proxy.port) : await openH2(made[i % sessions] as ClientHttp2Session)))
+  const streams = await Promise.all(Array.from(
+    { length: tunnels },
+    async (_, i) => front === 'h1' ? await openH1(proxy.port) : await openH2(made[i % sessions] as ClientHttp2Session)
+  ))
   const message = encodeFrame(2, Buffer.alloc(size), { masked: true })
   let messages = 0
   let over = false
@@ -194,7 +214,9 @@ async function idle (upstream: string, front: Front): Promise<void> {
   const openMany = async (count: number): Promise<void> => {
     for (let i = 0; i < count; i += 100) {
       const on = front === 'h2' ? await session(proxy.port, false) : undefined
-      for (let n = 0; n < 100; n += 20) kept.push(await Promise.all(Array.from({ length: 20 }, async () => on === undefined ? await openH1(proxy.port) : await openH2(on))))
+      for (let n = 0; n < 100; n += 20) {
+        kept.push(await Promise.all(Array.from({ length: 20 }, async () => on === undefined ? await openH1(proxy.port) : await openH2(on))))
+      }
     }
   }
   await openMany(300)

@@ -314,7 +314,9 @@ async function checkTunnel (at: At, guardedByHooks: boolean): Promise<void> {
   for (const [opcode, payload] of sent) {
     connection.socket.write(encodeFrame(opcode, payload, { masked: true }))
     const frame = await within(next(), `the echo of ${payload.length} bytes`, 5000)
-    if (frame.opcode !== opcode || !frame.payload.equals(payload)) throw new Error(`an echo of ${payload.length} bytes differs: opcode ${frame.opcode}, '${frame.payload.toString('latin1', 0, 40)}'`)
+    if (frame.opcode !== opcode || !frame.payload.equals(payload)) {
+      throw new Error(`an echo of ${payload.length} bytes differs: opcode ${frame.opcode}, '${frame.payload.toString('latin1', 0, 40)}'`)
+    }
   }
   connection.socket.end()
   await within(closed, 'the end of the tunnel', 5000)

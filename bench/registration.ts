@@ -34,7 +34,12 @@ async function measure (who: 'bare' | 'ours', count: number, given: string[] | u
       for (let i = 0; i < count; i++) scope.route({ method: [...methods], url: `/p${i}/*`, handler: answer, exposeHeadRoute: false })
     })
   } else {
-    const routes = Array.from({ length: count }, (_, i) => ({ path: `/p${i}/`, upstream: `http://127.0.0.1:9/${i}/`, preHandler: answer, ...(given === undefined ? {} : { methods: given }) }))
+    const routes = Array.from({ length: count }, (_, i) => ({
+      path: `/p${i}/`,
+      upstream: `http://127.0.0.1:9/${i}/`,
+      preHandler: answer,
+      ...(given === undefined ? {} : { methods: given })
+    }))
     app.register(wstunnel, { routes })
   }
   await app.ready()
@@ -57,12 +62,19 @@ function compare (count: number, rounds: number): void {
     const taken: Record<'bare' | 'ours', Taken[]> = { bare: [], ours: [] }
     for (let round = 0; round < rounds; round++) {
       for (const who of ['bare', 'ours'] as const) {
-        const { stdout } = spawnSync(process.execPath, ['--import', 'tsx', fileURLToPath(import.meta.url), who, String(count), ...methods === undefined ? [] : [methods]], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] })
+        const { stdout } = spawnSync(
+          process.execPath,
+          ['--import', 'tsx', fileURLToPath(import.meta.url), who, String(count), ...methods === undefined ? [] : [methods]],
+          { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }
+        )
         taken[who].push(JSON.parse(stdout) as Taken)
       }
     }
-    const of = (who: 'bare' | 'ours', what: keyof Taken): number => taken[who].map((each) => each[what]).toSorted((a, b) => a - b)[Math.floor(rounds / 2)] as number
-    console.log(`${count} entries, ${methods ?? 'all methods'}: ${of('ours', 'cpu').toFixed()} ms, ${(of('ours', 'cpu') / of('bare', 'cpu')).toFixed(2)} × bare Fastify; ` +
-      `${of('ours', 'rss').toFixed()} MiB, ${(of('ours', 'rss') / of('bare', 'rss')).toFixed(2)} ×; a request to the last entry ${(of('ours', 'last') / of('ours', 'first')).toFixed(2)} × one to the first`)
+    const of = (who: 'bare' | 'ours', what: keyof Taken): number =>
+      taken[who].map((each) => each[what]).toSorted((a, b) => a - b)[Math.floor(rounds / 2)] as number
+    const ratio = (what: keyof Taken): string => (of('ours', what) / of('bare', what)).toFixed(2)
+    console.log(`${count} entries, ${methods ?? 'all methods'}: ${of('ours', 'cpu').toFixed()} ms, ${ratio('cpu')} × bare Fastify; ` +
+      `${of('ours', 'rss').toFixed()} MiB, ${ratio('rss')} ×; ` +
+      `a request to the last entry ${(of('ours', 'last') / of('ours', 'first')).toFixed(2)} × one to the first`)
   }
 }

@@ -38,7 +38,9 @@ http {
   upstream backend { server ${upstream.host}:${upstream.port}; keepalive 64; keepalive_requests 100000000; }
   server {
     listen ${listen} ${tls === undefined ? '' : 'ssl'} backlog=4096;
-    ${tls === undefined ? '' : `ssl_certificate ${pem}; ssl_certificate_key ${pem}; proxy_ssl_trusted_certificate ${ca}; proxy_ssl_verify on; proxy_ssl_name localhost;`}
+    ${tls === undefined
+      ? ''
+      : `ssl_certificate ${pem}; ssl_certificate_key ${pem}; proxy_ssl_trusted_certificate ${ca}; proxy_ssl_verify on; proxy_ssl_name localhost;`}
     location / {
       proxy_pass ${tls === undefined ? 'http' : 'https'}://backend;
       proxy_http_version 1.1;
@@ -73,7 +75,9 @@ backend back
 
 const httpd = findHttpd()
 
-export const apache: Server = server('apache2', (file) => [httpd?.program ?? '', '-f', file, '-DFOREGROUND'], ({ upstream, tls }, { directory, listen, pem, ca }) => `
+const startHttpd = (file: string): string[] => [httpd?.program ?? '', '-f', file, '-DFOREGROUND']
+
+export const apache: Server = server('apache2', startHttpd, ({ upstream, tls }, { directory, listen, pem, ca }) => `
 ${['mpm_event', 'authz_core', 'proxy', 'proxy_http', 'proxy_wstunnel', ...(tls === undefined ? [] : ['socache_shmcb', 'ssl'])]
   .map((name) => `LoadModule ${name}_module ${httpd?.modules ?? ''}/mod_${name}.so`).join('\n')}
 ServerRoot "${directory}"
@@ -93,7 +97,9 @@ MinSpareThreads 1
 MaxSpareThreads 128
 MaxKeepAliveRequests 0
 Listen ${listen}
-${tls === undefined ? '' : `SSLEngine On\nSSLCertificateFile ${pem}\nSSLProxyEngine On\nSSLProxyCACertificateFile ${ca}\nSSLProxyVerify require\nSSLProxyCheckPeerName Off`}
+${tls === undefined
+  ? ''
+  : `SSLEngine On\nSSLCertificateFile ${pem}\nSSLProxyEngine On\nSSLProxyCACertificateFile ${ca}\nSSLProxyVerify require\nSSLProxyCheckPeerName Off`}
 ProxyPass "/" "${tls === undefined ? 'http' : 'https'}://${upstream.host}:${upstream.port}/" upgrade=websocket
 `, () => httpd === undefined ? 'it, or its mod_proxy_wstunnel, is not installed' : undefined)
 

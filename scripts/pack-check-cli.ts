@@ -68,7 +68,8 @@ function listening (child: ChildProcess): Promise<number> {
 async function openWebSocket (port: number): Promise<{ socket: Socket, rest: Buffer[] }> {
   const socket = connect(port, '127.0.0.1')
   const rest: Buffer[] = []
-  socket.write(`GET /chat HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`)
+  socket.write(`GET /chat HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+    'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n')
   const [head] = await once(socket, 'data') as [Buffer]
   if (!head.toString('latin1').startsWith('HTTP/1.1 101 ')) throw new Error(`no tunnel: ${head.toString('latin1')}`)
   socket.on('data', (chunk: Buffer) => rest.push(chunk)).on('error', () => {})
@@ -78,7 +79,11 @@ async function openWebSocket (port: number): Promise<{ socket: Socket, rest: Buf
 /** Serves, tunnels, and ends on SIGTERM: the client gets Close 1001, and the program ends with 0. */
 async function serveAndDrain (program: string, project: string): Promise<void> {
   const upstream = await startUpstream()
-  const child = spawn(process.execPath, [program, `ws://127.0.0.1:${upstream.port}`, '--port', '0', '--status'], { cwd: project, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(
+    process.execPath,
+    [program, `ws://127.0.0.1:${upstream.port}`, '--port', '0', '--status'],
+    { cwd: project, stdio: ['ignore', 'pipe', 'pipe'] }
+  )
   const timer = setTimeout(() => child.kill('SIGKILL'), deadline)
   const ended = once(child, 'close') as Promise<[number | null, string | null]>
   try {
@@ -119,7 +124,16 @@ export async function checkCommand (project: string, tarball: string, fastify: s
   // The module that --print prints, in the project of a user.
   const printed = await run(process.execPath, [program, '--httpd-conf', conf, '--print', '--status'], project)
   writeFileSync(join(project, 'printed.mjs'), printed.stdout)
-  writeFileSync(join(project, 'use-printed.mjs'), "import Fastify from 'fastify'\nimport site from './printed.mjs'\nconst app = Fastify()\nawait app.register(site)\nawait app.ready()\nif ((await app.inject('/wstunnel/status.json')).statusCode !== 200) process.exitCode = 1\nawait app.close()\n")
+  writeFileSync(join(project, 'use-printed.mjs'), [
+    "import Fastify from 'fastify'",
+    "import site from './printed.mjs'",
+    'const app = Fastify()',
+    'await app.register(site)',
+    'await app.ready()',
+    "if ((await app.inject('/wstunnel/status.json')).statusCode !== 200) process.exitCode = 1",
+    'await app.close()',
+    ''
+  ].join('\n'))
   expect('a printed module', printed.status === 0, printed)
   const used = await run(process.execPath, ['use-printed.mjs'], project)
   expect('a printed module, registered', used.status === 0, used)

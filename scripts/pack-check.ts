@@ -16,7 +16,12 @@ const all = process.argv.includes('--all')
 const word = process.argv.slice(2).find((argument) => !argument.startsWith('--')) ?? ''
 const maxBytes = 250_000
 
-interface Manifest { version: string, types?: string, exports: Record<string, string | Record<string, string>>, typesVersions?: Record<string, Record<string, string[]>> }
+interface Manifest {
+  version: string
+  types?: string
+  exports: Record<string, string | Record<string, string>>
+  typesVersions?: Record<string, Record<string, string[]>>
+}
 
 const check = `
 async function check (wstunnel) {
@@ -107,14 +112,46 @@ ${body}`
   .replace('const app = Fastify()', 'const app = Fastify.fastify()')
 
 /** A kind of module: what a user's tsconfig says, and with which versions of TypeScript that works. */
-const kinds: ReadonlyArray<{ name: string, type: 'module' | 'commonjs', options: Record<string, unknown>, versions: string[], sources: Record<string, string> }> = [
+interface Kind {
+  name: string
+  type: 'module' | 'commonjs'
+  options: Record<string, unknown>
+  versions: string[]
+  sources: Record<string, string>
+}
+
+const kinds: readonly Kind[] = [
   { name: 'ESM, nodenext', type: 'module', options: { module: 'nodenext' }, versions: ['5.6', '5.7', '5.8', '5.9', '6.0'], sources: { esm: esModule } },
   { name: 'ESM, node16', type: 'module', options: { module: 'node16' }, versions: ['5.6', '5.7', '5.8', '5.9', '6.0'], sources: { esm: esModule } },
-  { name: 'ESM, bundler', type: 'module', options: { module: 'esnext', moduleResolution: 'bundler' }, versions: ['5.6', '5.7', '5.8', '5.9', '6.0'], sources: { esm: esModule } },
-  { name: 'CommonJS, nodenext', type: 'commonjs', options: { module: 'nodenext' }, versions: ['5.8', '5.9', '6.0'], sources: { esm: esModule, require: requiring } },
+  {
+    name: 'ESM, bundler',
+    type: 'module',
+    options: { module: 'esnext', moduleResolution: 'bundler' },
+    versions: ['5.6', '5.7', '5.8', '5.9', '6.0'],
+    sources: { esm: esModule }
+  },
+  {
+    name: 'CommonJS, nodenext',
+    type: 'commonjs',
+    options: { module: 'nodenext' },
+    versions: ['5.8', '5.9', '6.0'],
+    sources: { esm: esModule, require: requiring }
+  },
   { name: 'CommonJS, node20', type: 'commonjs', options: { module: 'node20' }, versions: ['5.9', '6.0'], sources: { esm: esModule, require: requiring } },
-  { name: 'CommonJS, node10', type: 'commonjs', options: { module: 'commonjs', moduleResolution: 'node10', esModuleInterop: true }, versions: ['5.6', '5.7', '5.8', '5.9'], sources: { esm: esModule, require: requiring } },
-  { name: 'CommonJS, bundler', type: 'commonjs', options: { module: 'commonjs', moduleResolution: 'bundler', esModuleInterop: true }, versions: ['6.0'], sources: { esm: esModule, require: requiring } },
+  {
+    name: 'CommonJS, node10',
+    type: 'commonjs',
+    options: { module: 'commonjs', moduleResolution: 'node10', esModuleInterop: true },
+    versions: ['5.6', '5.7', '5.8', '5.9'],
+    sources: { esm: esModule, require: requiring }
+  },
+  {
+    name: 'CommonJS, bundler',
+    type: 'commonjs',
+    options: { module: 'commonjs', moduleResolution: 'bundler', esModuleInterop: true },
+    versions: ['6.0'],
+    sources: { esm: esModule, require: requiring }
+  },
 ]
 
 function run (command: string, args: string[], cwd: string): string {
@@ -148,7 +185,10 @@ function checkTypeScript (project: string): void {
   const chosen = kinds.filter(({ name }) => name.includes(word))
   if (chosen.length === 0) throw new Error(`no kind of module has '${word}' in its name`)
   const wanted = [...new Set(chosen.flatMap(({ versions }) => all ? versions : versions.slice(-1)))]
-  run('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--prefer-offline', '@types/node@20', ...wanted.map((version) => `ts${version}@npm:typescript@~${version}.0`)], project)
+  run('npm', [
+    'install', '--no-audit', '--no-fund', '--ignore-scripts', '--prefer-offline',
+    '@types/node@20', ...wanted.map((version) => `ts${version}@npm:typescript@~${version}.0`)
+  ], project)
   for (const { name, type, options, versions, sources } of chosen) {
     for (const version of all ? versions : versions.slice(-1)) {
       for (const [style, source] of Object.entries(sources)) {
@@ -157,7 +197,8 @@ function checkTypeScript (project: string): void {
         writeFileSync(join(folder, 'package.json'), JSON.stringify({ type }))
         writeFileSync(join(folder, 'index.ts'), source)
         writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({
-          compilerOptions: { target: 'es2022', strict: true, skipLibCheck: true, types: ['node'], typeRoots: ['../node_modules/@types'], ...options }, files: ['index.ts']
+          compilerOptions: { target: 'es2022', strict: true, skipLibCheck: true, types: ['node'], typeRoots: ['../node_modules/@types'], ...options },
+          files: ['index.ts']
         }))
         run(process.execPath, [join(project, 'node_modules', `ts${version}`, 'bin', 'tsc'), '-p', '.'], folder)
         run(process.execPath, ['--disable-warning=ExperimentalWarning', 'index.js'], folder)

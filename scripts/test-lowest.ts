@@ -26,13 +26,19 @@ function lowest (ranges: Record<string, string>): string[] {
   return Object.entries(ranges).map(([name, range]) => `${name}@${range.replace(/^[\^~]|^>=/, '')}`)
 }
 
-const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Record<'dependencies' | 'peerDependencies', Record<string, string>>
+const manifest = readFileSync(join(root, 'package.json'), 'utf8')
+const { dependencies, peerDependencies } = JSON.parse(manifest) as Record<'dependencies' | 'peerDependencies', Record<string, string>>
 const versions = [...lowest(dependencies), ...lowest(peerDependencies), `find-my-way@${findMyWay}`]
 const folder = mkdtempSync(join(tmpdir(), 'wstunnel-lowest-'))
 try {
-  const files = spawnSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: root, encoding: 'utf8', maxBuffer: 1 << 26 }).stdout.split('\0').filter(Boolean)
+  const listed = spawnSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: root, encoding: 'utf8', maxBuffer: 1 << 26 })
+  const files = listed.stdout.split('\0').filter(Boolean)
   for (const file of files) cpSync(join(root, file), join(folder, file), { recursive: true, mode: 0 })
-  cpSync(join(root, 'node_modules'), join(folder, 'node_modules'), { recursive: true, verbatimSymlinks: true, filter: (source) => !source.startsWith(join(root, 'node_modules', '.cache')) })
+  cpSync(join(root, 'node_modules'), join(folder, 'node_modules'), {
+    recursive: true,
+    verbatimSymlinks: true,
+    filter: (source) => !source.startsWith(join(root, 'node_modules', '.cache'))
+  })
   run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error', ...versions], folder)
   for (const version of versions) {
     const at = version.lastIndexOf('@')

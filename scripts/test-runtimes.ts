@@ -24,7 +24,9 @@ const upstream = createServer((request, response) => {
   let bytes = 0
   request.on('data', (chunk) => { bytes += chunk.length }).on('end', () => response.end(request.method + ' ' + request.url + ' ' + bytes))
 })
-new WebSocketServer({ server: upstream, path: '/echo' }).on('connection', (socket) => socket.on('message', (message, binary) => socket.send(message, { binary })))
+new WebSocketServer({ server: upstream, path: '/echo' }).on('connection', (socket) => {
+  socket.on('message', (message, binary) => socket.send(message, { binary }))
+})
 await new Promise((resolve) => upstream.listen(0, '127.0.0.1', resolve))
 app.register(wstunnel, { prefix: '/app', upstream: 'ws://127.0.0.1:' + upstream.address().port + '/', drainTimeout: '2s' })
 if (process.versions.bun !== undefined) {
@@ -51,7 +53,8 @@ process.exit()
 `
 
 function run (command: string, args: string[], cwd: string): string {
-  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, encoding: 'utf8', timeout: 120_000, shell: process.platform === 'win32' && command === 'npm' })
+  const shell = process.platform === 'win32' && command === 'npm'
+  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, encoding: 'utf8', timeout: 120_000, shell })
   if (error !== undefined) throw error
   if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}\n${stdout}${stderr}`)
   return stdout

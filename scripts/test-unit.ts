@@ -23,7 +23,8 @@ const apart = ['test/conformance/', 'test/soak/', 'test/recipes/']
 // run often.
 const apps = [
   'test/fuzz/', 'test/integration/balancer-fleet', 'test/integration/coexistence-nobody', 'test/life/backpressure', 'test/regressions/pipelined-turns',
-  'test/cli/run', 'test/http2/browser', 'test/http2/by-http2', 'test/http2/frames', 'test/http2/python', 'test/httpd-conf/bad-input', 'test/integration/example',
+  'test/cli/run', 'test/http2/browser', 'test/http2/by-http2', 'test/http2/frames',
+  'test/http2/python', 'test/httpd-conf/bad-input', 'test/integration/example',
   'test/integration/reverse-apps', 'test/prometheus/server', 'test/redis/redis', 'test/regressions/truncated-for-others', 'test/status/browser'
 ]
 

@@ -239,8 +239,9 @@ function writesToOthers (sources: Array<{ file: string, text: string }>): Map<st
       }
     }
     const visit = (node: ts.Node): void => {
-      if (ts.isBinaryExpression(node) && node.operatorToken.kind >= ts.SyntaxKind.FirstAssignment && node.operatorToken.kind <= ts.SyntaxKind.LastAssignment) write(node.left)
-      else if (ts.isDeleteExpression(node)) write(node.expression)
+      if (ts.isBinaryExpression(node) && node.operatorToken.kind >= ts.SyntaxKind.FirstAssignment && node.operatorToken.kind <= ts.SyntaxKind.LastAssignment) {
+        write(node.left)
+      } else if (ts.isDeleteExpression(node)) write(node.expression)
       else if ((ts.isPrefixUnaryExpression(node) || ts.isPostfixUnaryExpression(node)) && /^(\+\+|--)|(\+\+|--)$/.test(node.getText())) write(node.operand)
       else if (ts.isCallExpression(node) && /^(Object|Reflect)\.(assign|defineProperty|defineProperties|setPrototypeOf|set)$/.test(node.expression.getText())) {
         const to = node.arguments[0]
@@ -347,7 +348,10 @@ describe('the check itself', () => {
 
   test('asks about long files, and refuses very long ones whatever is said', () => {
     const file = (name: string, lines: number): Source => read(name, 'export {}\n'.repeat(lines))
-    const found = longFiles([file('a.ts', 250), file('b.ts', 251), file('c.ts', 300), file('d.ts', 401), file('e.ts', 10)], { 'c.ts': 'so', 'd.ts': 'so', 'e.ts': 'so' })
+    const found = longFiles(
+      [file('a.ts', 250), file('b.ts', 251), file('c.ts', 300), file('d.ts', 401), file('e.ts', 10)],
+      { 'c.ts': 'so', 'd.ts': 'so', 'e.ts': 'so' }
+    )
     assert.deepEqual(found, [
       { file: 'b.ts', problem: '251 lines: split it, or say why not' },
       { file: 'd.ts', problem: '401 lines' },
@@ -367,7 +371,9 @@ describe('the check itself', () => {
       interface Own { name: string, stream: Duplex }
       const kOwn: unique symbol = Symbol('own')
       class Socketless { count = 0; add (): void { this.count++ } }
-      export function f (own: Own, stream: Duplex & { [kOwn]?: Own }, server: Server & { hook?: () => void }, list: string[], bytes: Buffer, error: NodeJS.ErrnoException): void {
+      export function f (
+        own: Own, stream: Duplex & { [kOwn]?: Own }, server: Server & { hook?: () => void }, list: string[], bytes: Buffer, error: NodeJS.ErrnoException
+      ): void {
         own.name = 'a'
         list[0] = 'a'
         bytes[0] = 1

@@ -210,7 +210,11 @@ interface Run {
 
 /** The command, with these variables. */
 function command (t: TestContext, variables: Record<string, string>, ...args: string[]): { pid: number, done: Promise<Run> } {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'test/conformance/runner.ts', ...args], { cwd: root, env: { ...process.env, NODE_V8_COVERAGE: undefined, ...variables } })
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', 'test/conformance/runner.ts', ...args],
+    { cwd: root, env: { ...process.env, NODE_V8_COVERAGE: undefined, ...variables } }
+  )
   t.after(() => { child.kill('SIGKILL') })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => { output += text })

@@ -8,9 +8,13 @@ import ts from 'typescript'
 
 const root = fileURLToPath(new URL('..', import.meta.url)).replaceAll('\\', '/')
 const manifest = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { exports: Record<string, string | { types: string }> }
-const entries = Object.entries(manifest.exports).flatMap(([name, target]) => typeof target === 'string' ? [] : [{ name, types: `${root}${target.types.slice(2)}` }])
+const entries = Object.entries(manifest.exports)
+  .flatMap(([name, target]) => typeof target === 'string' ? [] : [{ name, types: `${root}${target.types.slice(2)}` }])
 
-const program = ts.createProgram(entries.map(({ types }) => types), { module: ts.ModuleKind.NodeNext, target: ts.ScriptTarget.ES2023, types: ['node'], strict: true })
+const program = ts.createProgram(
+  entries.map(({ types }) => types),
+  { module: ts.ModuleKind.NodeNext, target: ts.ScriptTarget.ES2023, types: ['node'], strict: true }
+)
 const checker = program.getTypeChecker()
 
 interface Shown {
@@ -32,7 +36,8 @@ const exported = entries.flatMap(({ name, types }) => {
   const source = program.getSourceFile(types)
   const module = source === undefined ? undefined : checker.getSymbolAtLocation(source)
   assert.ok(module !== undefined, types)
-  return checker.getExportsOfModule(module).map((symbol) => ({ at: `${name} ${symbol.name}`, symbol: (symbol.flags & ts.SymbolFlags.Alias) === 0 ? symbol : checker.getAliasedSymbol(symbol) }))
+  return checker.getExportsOfModule(module).map((symbol) =>
+    ({ at: `${name} ${symbol.name}`, symbol: (symbol.flags & ts.SymbolFlags.Alias) === 0 ? symbol : checker.getAliasedSymbol(symbol) }))
 })
 
 /** Interfaces by name: those that are exported, and those of ours that they extend. */
@@ -62,7 +67,8 @@ const withDefaults = /Options$|^Limits$|^MemberDefaults$|^MemberConnection$|^Dns
 
 test('all is found: options, metrics, events, and those of each export', () => {
   for (const name of [
-    'CommonOptions', 'Limits', 'RouteOptions', 'WstunnelOptions', 'MemberConnection', 'MemberDefaults', 'MemberOptions', 'DnsMembers', 'HealthCheckOptions', 'BalancerOptions',
+    'CommonOptions', 'Limits', 'RouteOptions', 'WstunnelOptions', 'MemberConnection',
+    'MemberDefaults', 'MemberOptions', 'DnsMembers', 'HealthCheckOptions', 'BalancerOptions',
     'TunnelMetrics', 'ForwardMetrics', 'UpstreamMetrics', 'RouteMetrics', 'MetricsSnapshot', 'MemberInfo', 'BalancerMetrics', 'Histogram',
     'TunnelInfo', 'TunnelOutcome', 'TunnelOpenMessage', 'TunnelCloseMessage', 'TunnelRefusedMessage', 'MemberStateChange', 'MemberLookup',
     'WstunnelDecorator', 'BalancerControl', 'StatusOptions', 'CollectOptions', 'TracingOptions', 'RedisLeasesOptions', 'HttpdTranslation'

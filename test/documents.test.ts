@@ -6,10 +6,14 @@ import { filesBelow, linksOf, prose, read, root, standsInExample } from './fixtu
 
 // Every page: what it is for, links that lead somewhere, code that stands in an example. test/snippets.test.ts compiles and runs the rest.
 
-const pages = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', 'test/security/README.md', 'examples/README.md', 'examples/prometheus/README.md', ...filesBelow('docs', '.md')]
+const pages = [
+  'README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', 'test/security/README.md',
+  'examples/README.md', 'examples/prometheus/README.md', ...filesBelow('docs', '.md')
+]
 
 function anchorsOf (file: string): string[] {
-  return [...prose(file).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => heading.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-'))
+  return [...prose(file).matchAll(/^#+ (.+)$/gm)]
+    .map(([, heading = '']) => heading.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-'))
 }
 
 for (const file of pages) {

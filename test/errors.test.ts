@@ -65,14 +65,18 @@ describe('every error', () => {
 describe('a failure on the way to an upstream', () => {
   const failure = (code: unknown, message = 'connect 10.1.2.3:9080 /secret'): Error => Object.assign(new Error(message), { code })
   for (const [code, name, status] of [
-    ['ECONNREFUSED', 'UnavailableError', 503], ['EHOSTUNREACH', 'UnavailableError', 503], ['ENETUNREACH', 'UnavailableError', 503], ['ENOENT', 'UnavailableError', 503],
+    ['ECONNREFUSED', 'UnavailableError', 503], ['EHOSTUNREACH', 'UnavailableError', 503],
+    ['ENETUNREACH', 'UnavailableError', 503], ['ENOENT', 'UnavailableError', 503],
     ['EACCES', 'UnavailableError', 503],
     ['ENOTFOUND', 'NameError', 502], ['EAI_AGAIN', 'NameError', 502],
-    ['ETIMEDOUT', 'TimeoutError', 504], ['UND_ERR_CONNECT_TIMEOUT', 'TimeoutError', 504], ['UND_ERR_HEADERS_TIMEOUT', 'TimeoutError', 504], ['UND_ERR_BODY_TIMEOUT', 'TimeoutError', 504],
+    ['ETIMEDOUT', 'TimeoutError', 504], ['UND_ERR_CONNECT_TIMEOUT', 'TimeoutError', 504],
+    ['UND_ERR_HEADERS_TIMEOUT', 'TimeoutError', 504], ['UND_ERR_BODY_TIMEOUT', 'TimeoutError', 504],
     ['ECONNRESET', 'ClosedError', 502], ['EPIPE', 'ClosedError', 502], ['UND_ERR_SOCKET', 'ClosedError', 502],
-    ['UND_ERR_HEADERS_OVERFLOW', 'InvalidResponseError', 502], ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'InvalidResponseError', 502], ['ERR_ASSERTION', 'InvalidResponseError', 502],
+    ['UND_ERR_HEADERS_OVERFLOW', 'InvalidResponseError', 502],
+    ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'InvalidResponseError', 502], ['ERR_ASSERTION', 'InvalidResponseError', 502],
     ['HPE_INVALID_CONSTANT', 'InvalidResponseError', 502],
-    ['EPROTO', 'TlsError', 502], ['DEPTH_ZERO_SELF_SIGNED_CERT', 'TlsError', 502], ['SELF_SIGNED_CERT_IN_CHAIN', 'TlsError', 502], ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'TlsError', 502],
+    ['EPROTO', 'TlsError', 502], ['DEPTH_ZERO_SELF_SIGNED_CERT', 'TlsError', 502],
+    ['SELF_SIGNED_CERT_IN_CHAIN', 'TlsError', 502], ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'TlsError', 502],
     ['ERR_TLS_CERT_ALTNAME_INVALID', 'TlsError', 502], ['ERR_SSL_WRONG_VERSION_NUMBER', 'TlsError', 502], ['CERT_HAS_EXPIRED', 'TlsError', 502],
     ['SOMETHING_ELSE', 'UpstreamError', 502], ['', 'UpstreamError', 502], [undefined, 'UpstreamError', 502], [5, 'UpstreamError', 502],
     ['__proto__', 'UpstreamError', 502], ['constructor', 'UpstreamError', 502], ['toString', 'UpstreamError', 502]
@@ -95,7 +99,8 @@ describe('a failure on the way to an upstream', () => {
     })
   }
   for (const [codes, name] of [
-    [['ECONNREFUSED', 'EMFILE'], 'ShortageError'], [['EADDRNOTAVAIL', 'ECONNREFUSED'], 'UnavailableError'], [['EADDRNOTAVAIL', 'EADDRNOTAVAIL'], 'ShortageError'],
+    [['ECONNREFUSED', 'EMFILE'], 'ShortageError'], [['EADDRNOTAVAIL', 'ECONNREFUSED'], 'UnavailableError'],
+    [['EADDRNOTAVAIL', 'EADDRNOTAVAIL'], 'ShortageError'],
     [['ETIMEDOUT', 'ECONNREFUSED'], 'TimeoutError'], [['EADDRNOTAVAIL', 'ENOBUFS', 'ECONNREFUSED'], 'ShortageError'], [[], 'UpstreamError']
   ] as const) {
     test(`attempts that failed with ${codes.join(' and ') || 'nothing'} are ${name}`, () => {

@@ -91,7 +91,14 @@ test('the defaults in the table are those of the code', () => {
   const target = targets[0] as NonNullable<typeof targets[0]>
   const { idle, halfClose, lifetime, stall } = target.timers
   const resolved: Record<string, unknown> = {
-    ...target, drainTimeout, idleTimeout: idle, halfCloseTimeout: halfClose, maxLifetime: lifetime, stallTimeout: stall, path: '/', reverse: target.reverse !== false
+    ...target,
+    drainTimeout,
+    idleTimeout: idle,
+    halfCloseTimeout: halfClose,
+    maxLifetime: lifetime,
+    stallTimeout: stall,
+    path: '/',
+    reverse: target.reverse !== false
   }
   let compared = 0
   for (const [name, row] of rows) {
@@ -116,8 +123,9 @@ test('the defaults of the docstrings are those of the tables', () => {
     const said = propertiesOf('WstunnelOptions').find((property) => property.name === name)?.default ?? ''
     const [first = ''] = said.replaceAll('`', '').replaceAll("'", '').split(/[ ,;]/)
     const cell = (row.default ?? '').replaceAll('`', '').replaceAll("'", '')
-    if (/^[\d/{]|^(true|false|off|x-forwarded|websocket|none|any|all|the)$/.test(first)) assert.ok(cell.startsWith(first) || (first === 'none' && /none/.test(cell)), `${name}: '${said}' and '${cell}'`)
-    else assert.ok(['see', 'Without'].includes(first) || name === 'routes', `${name}: '${said}'`)
+    if (/^[\d/{]|^(true|false|off|x-forwarded|websocket|none|any|all|the)$/.test(first)) {
+      assert.ok(cell.startsWith(first) || (first === 'none' && /none/.test(cell)), `${name}: '${said}' and '${cell}'`)
+    } else assert.ok(['see', 'Without'].includes(first) || name === 'routes', `${name}: '${said}'`)
   }
 })
 
@@ -140,7 +148,8 @@ test('every limit has a row with its default and what 0 does', () => {
 
 /** `<Proxy balancer://name>`, `ProxyTimeout`, `max=`: what a docstring names of httpd, one by one. */
 function httpdNames (text: string): string[] {
-  return text.replace(/<[^>]*>/g, (part) => part.replaceAll(' ', '\0')).replaceAll('`', '').split(/[ ,]+/).map((word) => word.replaceAll('\0', ' ').replace(/\*$/, ''))
+  return text.replace(/<[^>]*>/g, (part) => part.replaceAll(' ', '\0')).replaceAll('`', '').split(/[ ,]+/)
+    .map((word) => word.replaceAll('\0', ' ').replace(/\*$/, ''))
     .filter((word) => /^[A-Z<!]|=$/.test(word) && !['On', 'Off', 'BalancerMember.'].includes(word))
 }
 
@@ -184,7 +193,9 @@ for (const [heading, schema, kind] of [
       const takesNumbers = isDuration || own[Kind] === 'Integer' || own[Kind] === 'Number'
       if (takesNumbers) assert.notEqual(row['0'], '', name)
       const said = propertiesOf(kind).find((property) => property.name === name)
-      for (const word of httpdNames(said?.httpd ?? '')) assert.ok((row.httpd ?? '').includes(word), `${name}: the docstring has ${word}, the table ${row.httpd}`)
+      for (const word of httpdNames(said?.httpd ?? '')) {
+        assert.ok((row.httpd ?? '').includes(word), `${name}: the docstring has ${word}, the table ${row.httpd}`)
+      }
       const value = valueOf(row.default ?? '')
       const docDefault = (said?.default ?? '').replaceAll('`', '').replaceAll("'", '').split(/[ ,;]/)[0] ?? ''
       if (typeof value === 'number' && /^\d/.test(docDefault)) assert.equal(parseDuration(docDefault) ?? Number(docDefault), value, name)

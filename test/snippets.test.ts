@@ -11,7 +11,10 @@ import { filesBelow, read, root, standsInExample } from './fixtures/documents.ts
 // The code in the documents is code that a reader copies: it compiles against the declarations of dist/, strictly, and runs:
 // a server made of it comes up. So `npm run build` comes first.
 
-const documents = ['README.md', 'SECURITY.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'examples/README.md', 'examples/prometheus/README.md', ...filesBelow('docs', '.md')]
+const documents = [
+  'README.md', 'SECURITY.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'examples/README.md',
+  'examples/prometheus/README.md', ...filesBelow('docs', '.md')
+]
 
 /** What documents take for granted: the line that a reader has above the code, by the name that it brings. */
 const assumed: Record<string, string> = {
@@ -36,7 +39,10 @@ const registered = `await app.register((await import('fastify-wstunnel')).defaul
 const declared = "declare module 'fastify' { interface FastifyRequest { user: { id: string } } }"
 
 /** Code that needs more than this machine is sure to have. */
-const notRun = [{ text: "from 'ioredis'", why: 'would look for a Redis at redis:6379' }, { text: 'server.listen(4000)', why: 'would stay: test/integration/example-deploy runs it' }]
+const notRun = [
+  { text: "from 'ioredis'", why: 'would look for a Redis at redis:6379' },
+  { text: 'server.listen(4000)', why: 'would stay: test/integration/example-deploy runs it' }
+]
 
 interface Snippet { name: string, language: 'js' | 'ts', file: string, source: string, runs: boolean }
 
@@ -45,7 +51,8 @@ function identifiersOf (code: string): { used: Set<string>, own: Set<string> } {
   const own = new Set<string>()
   const visit = (node: ts.Node): void => {
     if (ts.isIdentifier(node)) used.add(node.text)
-    if ((ts.isVariableDeclaration(node) || ts.isFunctionDeclaration(node) || ts.isImportClause(node) || ts.isImportSpecifier(node)) && node.name !== undefined && ts.isIdentifier(node.name)) own.add(node.name.text)
+    const declares = ts.isVariableDeclaration(node) || ts.isFunctionDeclaration(node) || ts.isImportClause(node) || ts.isImportSpecifier(node)
+    if (declares && node.name !== undefined && ts.isIdentifier(node.name)) own.add(node.name.text)
     ts.forEachChild(node, visit)
   }
   visit(ts.createSourceFile('snippet.ts', code, ts.ScriptTarget.ES2023, true))
@@ -58,23 +65,39 @@ function moduleOf (code: string): string {
   const needed = Object.entries(assumed).filter(([name]) => used.has(name) && !own.has(name)).map(([, line]) => line)
   const hasApp = used.has('app')
   const hasRoutes = own.has('app') || /\.register\(wstunnel\b/.test(code)
-  return [declared, ...needed, ...hasApp && !hasRoutes ? [registered] : [], code, ...hasApp ? ['await app.ready()', 'await app.close()'] : [], 'export {}'].join('\n')
+  return [
+    declared,
+    ...needed,
+    ...hasApp && !hasRoutes ? [registered] : [],
+    code,
+    ...hasApp ? ['await app.ready()', 'await app.close()'] : [],
+    'export {}'
+  ].join('\n')
 }
 
 const snippets: Snippet[] = documents.flatMap((document) => {
   const text = read(document)
-  return [...text.matchAll(/^ *```(?:(js|ts)|javascript|typescript|mjs|cjs|mts|cts|tsx|jsx)\b.*\n([^]*?)^ *```$/gm)].filter(({ 2: code = '' }) => !standsInExample(document, code)).map(({ 1: language, 2: code = '', index }) => {
-    const name = `${document}:${text.slice(0, index).split('\n').length}`
-    assert.ok(language === 'js' || language === 'ts', `${name}: the documents write js and ts`)
-    const file = `${name.replace(/\W+/g, '-')}.${language}.mts`
-    return { name, language, file, source: moduleOf(code), runs: !notRun.some(({ text }) => code.includes(text)) }
-  })
+  return [...text.matchAll(/^ *```(?:(js|ts)|javascript|typescript|mjs|cjs|mts|cts|tsx|jsx)\b.*\n([^]*?)^ *```$/gm)]
+    .filter(({ 2: code = '' }) => !standsInExample(document, code))
+    .map(({ 1: language, 2: code = '', index }) => {
+      const name = `${document}:${text.slice(0, index).split('\n').length}`
+      assert.ok(language === 'js' || language === 'ts', `${name}: the documents write js and ts`)
+      const file = `${name.replace(/\W+/g, '-')}.${language}.mts`
+      return { name, language, file, source: moduleOf(code), runs: !notRun.some(({ text }) => code.includes(text)) }
+    })
 })
 
 /** What TypeScript says of all modules of a language. Of JavaScript, which cannot say what a parameter is, it does not ask for that. */
 function compile (language: 'js' | 'ts'): Map<string, string[]> {
   const options: ts.CompilerOptions = {
-    strict: true, noImplicitAny: language === 'ts', module: ts.ModuleKind.NodeNext, target: ts.ScriptTarget.ES2023, lib: ['lib.es2023.d.ts'], types: ['node'], skipLibCheck: true, noEmit: true
+    strict: true,
+    noImplicitAny: language === 'ts',
+    module: ts.ModuleKind.NodeNext,
+    target: ts.ScriptTarget.ES2023,
+    lib: ['lib.es2023.d.ts'],
+    types: ['node'],
+    skipLibCheck: true,
+    noEmit: true
   }
   const sources = new Map(snippets.filter((snippet) => snippet.language === language).map(({ file, source }) => [join(root, 'snippets', file), source]))
   const host = ts.createCompilerHost(options)
@@ -109,7 +132,13 @@ for (const { name, file, source } of snippets) {
 }
 
 test('the types are those of dist/, and what is wrong is found', () => {
-  const wrong: Snippet = { name: 'wrong', language: 'ts', file: 'wrong.ts.mts', runs: false, source: moduleOf("app.register(wstunnel, { upstream: 'ws://a/', idleTimeout: '30' })") }
+  const wrong: Snippet = {
+    name: 'wrong',
+    language: 'ts',
+    file: 'wrong.ts.mts',
+    runs: false,
+    source: moduleOf("app.register(wstunnel, { upstream: 'ws://a/', idleTimeout: '30' })")
+  }
   snippets.push(wrong)
   try {
     assert.match(compile('ts').get(wrong.file)?.join() ?? '', /No overload matches/)
@@ -128,7 +157,9 @@ test('each runs: its server comes up, and closes', { timeout: 120_000 }, (t) => 
   }
   const running = snippets.filter(({ runs }) => runs)
   for (const { file, source } of running) {
-    const { outputText } = ts.transpileModule(source.replace('port: 3000', 'port: 0'), { compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 } })
+    const { outputText } = ts.transpileModule(source.replace('port: 3000', 'port: 0'), {
+      compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 }
+    })
     writeFileSync(join(folder, file.replace(/\.mts$/, '.mjs')), outputText)
   }
   const main = join(folder, 'main.mjs')

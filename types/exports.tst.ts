@@ -24,7 +24,14 @@ describe('fastify-wstunnel/otel', () => {
   })
 
   test('is one of many: what the option takes is a shape', () => {
-    const attempt: TracedAttempt = { inject: (set) => set('x-trace', '1'), within: (dial) => dial(), end: ({ status, error }) => { expect(status).type.toBe<number | undefined>(); expect(error).type.toBe<Error | undefined>() } }
+    const attempt: TracedAttempt = {
+      inject: (set) => set('x-trace', '1'),
+      within: (dial) => dial(),
+      end: ({ status, error }) => {
+        expect(status).type.toBe<number | undefined>()
+        expect(error).type.toBe<Error | undefined>()
+      }
+    }
     expect<Tracing>().type.toBeAssignableWith({
       fields: ['x-trace'],
       start (_request: { url: string }, { kind, url, resend }: Parameters<Tracing['start']>[1]) {

@@ -3,7 +3,9 @@ import fastify from 'fastify'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { describe, expect, test } from 'tstyche'
 import wstunnel, { fastifyWstunnel, wstunnel as named } from '../lib/index.ts'
-import type { BalancerControl, BalancerOptions, DnsMembers, Duration, MemberInfo, MemberOptions, TunnelInfo, TunnelOutcome, WstunnelOptions } from '../lib/index.ts'
+import type {
+  BalancerControl, BalancerOptions, DnsMembers, Duration, MemberInfo, MemberOptions, TunnelInfo, TunnelOutcome, WstunnelOptions
+} from '../lib/index.ts'
 
 const app = fastify()
 const upstream = 'ws://backend/'
@@ -129,7 +131,15 @@ describe('the options', () => {
       via: 'full',
       tls: { ca: 'PEM', servername: 'backend.example', rejectUnauthorized: true },
       allowedOrigins: ['https://app.example'],
-      limits: { maxTunnels: 10, maxTunnelsPerClient: 2, maxTunnelsPerUpstream: 5, maxForwards: 100, maxConnectionsPerUpstream: 10, earlyData: 1024, maxResponseHead: 4096 },
+      limits: {
+        maxTunnels: 10,
+        maxTunnelsPerClient: 2,
+        maxTunnelsPerUpstream: 5,
+        maxForwards: 100,
+        maxConnectionsPerUpstream: 10,
+        earlyData: 1024,
+        maxResponseHead: 4096
+      },
       disableReuse: true,
       constraints: { host: 'app.example' },
       config: { anything: true },
@@ -221,14 +231,18 @@ describe('balancers', () => {
     })
     expect(app.register).type.toBeCallableWith(wstunnel, { upstream: 'balancer://app/', healthPath: '/healthz' })
     expect(app.register).type.not.toBeCallableWith(wstunnel, { balancers: { app: {} } })
-    expect(app.register).type.toBeCallableWith(wstunnel, { http2: { webSockets: true, maxConcurrentStreams: 100, streamWindow: 65_536, sessionWindow: 1_048_576 } })
+    expect(app.register).type.toBeCallableWith(wstunnel, {
+      http2: { webSockets: true, maxConcurrentStreams: 100, streamWindow: 65_536, sessionWindow: 1_048_576 }
+    })
     expect(app.register).type.not.toBeCallableWith(wstunnel, { http2: { webSockets: 'on' } })
     expect(app.register).type.not.toBeCallableWith(wstunnel, { routes: [{ upstream: 'ws://a/', http2: {} }] })
   })
 
   test('have members by URL or by DNS', () => {
     expect<BalancerOptions>().type.toBeAssignableWith({ members })
-    expect<BalancerOptions>().type.toBeAssignableWith({ members: { dns: 'backend.internal', type: 'SRV' as const, refresh: '10s' as const, servers: ['127.0.0.1:53'] } })
+    expect<BalancerOptions>().type.toBeAssignableWith({
+      members: { dns: 'backend.internal', type: 'SRV' as const, refresh: '10s' as const, servers: ['127.0.0.1:53'] }
+    })
     expect<BalancerOptions>().type.not.toBeAssignableWith({ members: 'backend.internal' })
     expect<MemberOptions>().type.not.toBeAssignableWith({ loadFactor: 1 })
     expect<MemberOptions>().type.not.toBeAssignableWith({ url: 'ws://a/', loadfactor: 1 })

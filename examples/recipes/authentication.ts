@@ -34,7 +34,8 @@ export function build (upstream: string, origin = 'http://localhost:3000'): Fast
     })
     scope.register(wstunnel, { prefix: '/cookie', upstream, allowedOrigins: [origin] })
   })
-  app.post('/login', async (_request, reply) => await reply.setCookie('session', 'ann', { signed: true, httpOnly: true, sameSite: 'lax', path: '/' }).send({ ok: true }))
+  app.post('/login', async (_request, reply) =>
+    await reply.setCookie('session', 'ann', { signed: true, httpOnly: true, sameSite: 'lax', path: '/' }).send({ ok: true }))
 
   // For pages of another site: they ask for a ticket with their token, and open the WebSocket with it. It is good for 30 seconds, once.
   const tickets = new Map<string, { user: string, until: number }>()

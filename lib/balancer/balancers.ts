@@ -56,7 +56,9 @@ export class Balancers {
    */
   control (name: string): BalancerControl {
     const balancer = this.byName.get(name)
-    if (balancer === undefined) throw new InvalidOptionsError(`name: expected a balancer, got '${withoutCredentials(String(name))}'${forName(name, [...this.byName.keys()])}`)
+    if (balancer === undefined) {
+      throw new InvalidOptionsError(`name: expected a balancer, got '${withoutCredentials(String(name))}'${forName(name, [...this.byName.keys()])}`)
+    }
     return controlOf(balancer, this.#registry)
   }
 }

@@ -82,7 +82,10 @@ async function listen (app: FastifyInstance, { port, host }: Command, terminal: 
     stop()
     await app.close()
     const { code, message } = error as NodeJS.ErrnoException
-    return fail([code === 'EADDRINUSE' ? `port ${port} of ${host} is in use: choose another with --port` : `cannot listen on port ${port} of ${host}: ${message}`], terminal)
+    const fault = code === 'EADDRINUSE'
+      ? `port ${port} of ${host} is in use: choose another with --port`
+      : `cannot listen on port ${port} of ${host}: ${message}`
+    return fail([fault], terminal)
   }
   await ended
   await app.close()

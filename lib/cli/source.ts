@@ -38,7 +38,10 @@ export async function load ({ source, anyHost, defaults, status }: Command): Pro
   const { file } = source
   if (source.kind === 'config') return plain({ ...defaults, ...await readConfig(file) }, more)
   const translation = fromHttpdConf(await readText(file), { filename: file })
-  const remarks: string[] = [...translation.notes.map((note) => remark(file, note)), ...translation.listen.map(({ host = '*', port }) => `${file}: httpd listens on ${host}:${port}; --host and --port say where this listens`)]
+  const remarks: string[] = [
+    ...translation.notes.map((note) => remark(file, note)),
+    ...translation.listen.map(({ host = '*', port }) => `${file}: httpd listens on ${host}:${port}; --host and --port say where this listens`)
+  ]
   const chosen = anyHost ? forAnyHost(file, translation.registrations, remarks) : translation.registrations
   const registrations = chosen.map((each) => ({ ...each, options: { ...defaults, ...each.options } }))
   if (registrations.length === 0) throw new InputError([...remarks, `${file}: nothing in it can be served`])
@@ -55,7 +58,10 @@ function forAnyHost (file: string, all: readonly HttpdRegistration[], remarks: s
   const one = all.find(isDefault) ?? all[0]
   if (one === undefined) return []
   const others = [...new Set(all.map(({ line }) => line))].filter((line) => line !== one.line)
-  if (others.length > 0) remarks.push(`${file}: line ${one.line} serves every host; left out: the virtual ${others.length > 1 ? 'hosts of lines' : 'host of line'} ${others.join(', ')}`)
+  if (others.length > 0) {
+    const leftOut = `the virtual ${others.length > 1 ? 'hosts of lines' : 'host of line'} ${others.join(', ')}`
+    remarks.push(`${file}: line ${one.line} serves every host; left out: ${leftOut}`)
+  }
   const { line, options: { constraints, ...options } } = one
   const balancers = Object.assign({}, ...all.map((each) => each.options.balancers)) as NonNullable<WstunnelOptions['balancers']>
   return [{ line, options: Object.keys(balancers).length === 0 ? options : { ...options, balancers } }]

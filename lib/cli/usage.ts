@@ -73,9 +73,13 @@ export function readArguments (args: readonly string[]): Command | string[] {
   if (sources > 1) faults.push('expected one of: upstreams, --httpd-conf, --config')
   if (sources === 0 && !values.help) faults.push('expected an upstream, such as ws://127.0.0.1:4000; see --help')
   if (values['any-host'] && values['httpd-conf'] === undefined) faults.push('--any-host: expected --httpd-conf beside it')
-  if (values.print && values.config !== undefined) faults.push('--print: expected upstreams or --httpd-conf; a configuration has functions that cannot be printed')
+  if (values.print && values.config !== undefined) {
+    faults.push('--print: expected upstreams or --httpd-conf; a configuration has functions that cannot be printed')
+  }
   if (values.print && values.check) faults.push('expected one of: --print, --check')
-  if (values.status !== undefined && !/^(?:\/[\w.~-]+)+\/?$/.test(values.status)) faults.push(`--status: expected a path, such as ${statusPath}, got '${values.status}'`)
+  if (values.status !== undefined && !/^(?:\/[\w.~-]+)+\/?$/.test(values.status)) {
+    faults.push(`--status: expected a path, such as ${statusPath}, got '${values.status}'`)
+  }
   const routes = positionals.map((text) => readRoute(text, faults))
   if (faults.length > 0) return faults
   const file = values['httpd-conf'] ?? values.config

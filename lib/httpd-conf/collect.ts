@@ -81,7 +81,8 @@ export class Collector {
     return resolveConditional(nodes, this.#notes).filter((node) => {
       const variable = translated.has(node.name) || (isSetting(node) && node.name !== 'setenv') ? variableIn(node) : undefined
       if (variable === undefined) return true
-      this.#notes.error(node, `not translated${node.children === undefined ? '' : ', with everything in it'}: the variable ${shorten(variable)}; write its value in its place`)
+      const whole = node.children === undefined ? '' : ', with everything in it'
+      this.#notes.error(node, `not translated${whole}: the variable ${shorten(variable)}; write its value in its place`)
       return false
     })
   }
@@ -102,11 +103,9 @@ export class Collector {
         return
       }
       case 'location':
-      case 'locationmatch': {
-        const isExpression = node.name === 'locationmatch' || first === '~'
-        this.#location(node, children, { text: first === '~' ? second : first, isExpression }, server)
+      case 'locationmatch':
+        this.#location(node, children, { text: first === '~' ? second : first, isExpression: node.name === 'locationmatch' || first === '~' }, server)
         return
-      }
       case 'proxy':
       case 'proxymatch':
         this.#proxy(children, first, node.name === 'proxymatch' || first === '~' || /[*?]/.test(first) ? undefined : first, server)
@@ -124,7 +123,8 @@ export class Collector {
 
   /** Sections for files do not affect what is proxied, unless they contain such a directive. */
   #files (node: Node, children: readonly Node[]): void {
-    const rewrites = resolveConditional(children, this.#notes).find(({ name, words }) => /^(rewriterule|proxypass|proxypassmatch|sethandler)$/.test(name) && !/^none$/i.test(words[0] ?? ''))
+    const rewrites = resolveConditional(children, this.#notes)
+      .find(({ name, words }) => /^(rewriterule|proxypass|proxypassmatch|sethandler)$/.test(name) && !/^none$/i.test(words[0] ?? ''))
     if (rewrites === undefined) this.#notes.info(node, 'files are not served here; use @fastify/static')
     else this.#notes.error(rewrites, 'not translated: in a section for files')
   }
@@ -167,15 +167,15 @@ export class Collector {
   }
 
   #rewriteWithin (node: Node): void {
-    if (node.name === 'rewriterule') this.#notes.error(node, 'not translated: a rewrite rule within a section; move it outside, with the whole path in its pattern')
-    else this.#notes.info(node, 'belongs to the rewrite rules of its section, which are not translated')
+    if (node.name !== 'rewriterule') this.#notes.info(node, 'belongs to the rewrite rules of its section, which are not translated')
+    else this.#notes.error(node, 'not translated: a rewrite rule within a section; move it outside, with the whole path in its pattern')
   }
 
   #scope (section: Node, { text, isExpression }: Within, settings: Settings): Scope | undefined {
     const prefix = isExpression ? asPrefix(text) : { path: text, cautions: [] }
-    const why = typeof prefix === 'string' ? prefix : isPlainPath(prefix.path) ? undefined : `the path ${shorten(prefix.path)}, which the option path does not take`
-    if (why !== undefined || typeof prefix === 'string') {
-      this.#notes.error(section, `not translated, with the settings in it: ${why ?? ''}`)
+    if (typeof prefix === 'string' || !isPlainPath(prefix.path)) {
+      const why = typeof prefix === 'string' ? prefix : `the path ${shorten(prefix.path)}, which the option path does not take`
+      this.#notes.error(section, `not translated, with the settings in it: ${why}`)
       return undefined
     }
     for (const caution of prefix.cautions) this.#notes.check(section, caution)
@@ -209,7 +209,7 @@ export class Collector {
         return
       case 'sslengine': server.secure = !/^off$/i.test(words[0] ?? ''); break
       case 'rewriteoptions':
-        if (words.some((word) => !/^(allownoslash|allowanyuri|mergebase|longurloptimization|legacyprefixdocroot|unsafeallow3f|unsafeprefixstat)$/i.test(word))) {
+        if (words.some((word) => !/^(allow(noslash|anyuri)|mergebase|longurloptimization|legacyprefixdocroot|unsafe(allow3f|prefixstat))$/i.test(word))) {
           notes.error(node, 'not translated: rules that another server inherits; copy them')
         }
         return

@@ -5,8 +5,8 @@ import type { Node } from './sections.ts'
 /** The version of httpd whose behaviour is translated. */
 const version = '2.4.71'
 
-const modules = new RegExp('^(mod_)?(ssl|proxy\\w*|rewrite|headers|lbmethod_\\w+|slotmem_shm|authz_\\w+|authn_\\w+|setenvif|log_config|http2|access_compat|alias|env|dir|' +
-  'mime|unixd|mpm_\\w+|version|socache_\\w+|deflate|expires|filter|md|remoteip)(_module|\\.c)?$', 'i')
+const modules = new RegExp('^(mod_)?(ssl|proxy\\w*|rewrite|headers|lbmethod_\\w+|slotmem_shm|authz_\\w+|authn_\\w+|setenvif|log_config|http2|' +
+  'access_compat|alias|env|dir|mime|unixd|mpm_\\w+|version|socache_\\w+|deflate|expires|filter|md|remoteip)(_module|\\.c)?$', 'i')
 
 /** Returns the nodes, with conditional sections replaced by their content if they hold. */
 export function resolveConditional (nodes: readonly Node[], notes: Notes): Node[] {

@@ -12,13 +12,13 @@ const harmless = words(`
   acceptfilter acceptmutex acceptpathinfo addcharset addencoding addicon addiconbyencoding addiconbytype addlanguage addtype allowoverride
   browsermatch browsermatchnocase bufferedlogs coredumpdirectory customlog defaulticon defaultlanguage defaultruntimedir defaulttype directoryindex
   directoryslash documentroot enablemmap enablesendfile errorlog errorlogformat fileetag globallog gracefulshutdowntimeout group headername
-  hostnamelookups indexignore indexoptions keepalive keepalivetimeout languagepriority listenbacklog listencoresbucketsratio loadfile loadmodule logformat loglevel
-  maxclients maxconnectionsperchild maxkeepaliverequests maxmemfree maxrequestsperchild maxrequestworkers maxspareservers maxsparethreads mimemagicfile
-  minspareservers minsparethreads mutex namevirtualhost options pidfile readmename receivebuffersize reflectorheader rewritelock rewritelog rewriteloglevel
-  scoreboardfile sendbuffersize serveradmin serverlimit serverpath serverroot serversignature servertokens startservers startthreads threadlimit
+  hostnamelookups indexignore indexoptions keepalive keepalivetimeout languagepriority listenbacklog listencoresbucketsratio loadfile loadmodule logformat
+  loglevel maxclients maxconnectionsperchild maxkeepaliverequests maxmemfree maxrequestsperchild maxrequestworkers maxspareservers maxsparethreads
+  mimemagicfile minspareservers minsparethreads mutex namevirtualhost options pidfile readmename receivebuffersize reflectorheader rewritelock rewritelog
+  rewriteloglevel scoreboardfile sendbuffersize serveradmin serverlimit serverpath serverroot serversignature servertokens startservers startthreads threadlimit
   threadsperchild threadstacksize traceenable transferlog typesconfig usecanonicalname usecanonicalphysicalport user extendedstatus
-  requestreadtimeout httpprotocoloptions forcelanguagepriority contentdigest limitrequestfields limitrequestfieldsize limitrequestline cookiedomain cookietracking
-  regexdefaultoptions protocolshonororder flushmaxpipelined flushmaxthreshold mergetrailers
+  requestreadtimeout httpprotocoloptions forcelanguagepriority contentdigest limitrequestfields limitrequestfieldsize limitrequestline cookiedomain
+  cookietracking regexdefaultoptions protocolshonororder flushmaxpipelined flushmaxthreshold mergetrailers
 `)
 
 const without: Readonly<Record<string, string>> = {
@@ -60,8 +60,8 @@ const answers: Readonly<Record<string, string>> = {
 }
 
 const guards = words(`
-  require authtype authname authuserfile authgroupfile authbasicprovider authbasicauthoritative authdigestprovider authldapurl authldapbinddn authldapbindpassword
-  authformprovider authmerging satisfy allow deny order sslverifyclient sslrequire sslrequiressl sslusername authnprovideralias
+  require authtype authname authuserfile authgroupfile authbasicprovider authbasicauthoritative authdigestprovider authldapurl authldapbinddn
+  authldapbindpassword authformprovider authmerging satisfy allow deny order sslverifyclient sslrequire sslrequiressl sslusername authnprovideralias
 `)
 
 /** Matches directives of TLS to the client. */

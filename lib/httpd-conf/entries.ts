@@ -60,7 +60,8 @@ export class TableMaker {
     const settings = this.#judge.settingsAt(path)
     const { plain, webSocket } = outcome
     for (const hit of [plain, webSocket]) if (hit !== undefined) this.used.add(hit.rule)
-    const excluded: Draft = { path, target: false, options: {}, lines: [...new Set([plain, webSocket].flatMap((hit) => hit === undefined ? [] : [hit.rule.line]))] }
+    const lines = new Set([plain, webSocket].flatMap((hit) => hit === undefined ? [] : [hit.rule.line]))
+    const excluded: Draft = { path, target: false, options: {}, lines: [...lines] }
     const takesPlain = plain !== undefined && plain.target !== false && this.#exists(plain)
     const takesWebSocket = webSocket !== undefined && webSocket.target !== false && this.#exists(webSocket)
     const drafts = takesPlain && takesWebSocket
@@ -81,10 +82,14 @@ export class TableMaker {
     const [to, wsTo] = [plain.target as Target, webSocket.target as Target]
     const upgrade = upgradeOf(webSocket, this.#site, this.#notes)
     const raw = settings.fallbackToHttp === false && this.#isWebSocket(wsTo)
-    if (plain.rule === webSocket.rule && !raw) return [this.#draft(path, to, { ...this.#written(to, upgrade), ...this.#options(plain, webSocket, settings, upgrade !== undefined) }, [plain])]
+    if (plain.rule === webSocket.rule && !raw) {
+      const options = { ...this.#written(to, upgrade), ...this.#options(plain, webSocket, settings, upgrade !== undefined) }
+      return [this.#draft(path, to, options, [plain])]
+    }
     if (isSameServer(to, wsTo) && to.path === wsTo.path && !raw) {
-      const options = isWebSocket(to) ? this.#written(to, upgrade) : upgrade === undefined ? {} : { upgrade: written(upgrade) }
-      return [this.#draft(path, upgrade === undefined ? asHttp(to) : to, { ...options, ...this.#options(plain, webSocket, settings, upgrade !== undefined) }, [webSocket, plain])]
+      const own = isWebSocket(to) ? this.#written(to, upgrade) : upgrade === undefined ? {} : { upgrade: written(upgrade) }
+      const options = { ...own, ...this.#options(plain, webSocket, settings, upgrade !== undefined) }
+      return [this.#draft(path, upgrade === undefined ? asHttp(to) : to, options, [webSocket, plain])]
     }
     return [...this.#webSocketOnly(path, webSocket, settings), ...this.#plainOnly(path, plain, { plain, webSocket }, settings)]
   }
@@ -104,7 +109,9 @@ export class TableMaker {
 
   #plainOnly (path: string, hit: Hit, { webSocket }: Outcome, settings: Settings): Draft[] {
     const target = hit.target as Target
-    if (webSocket?.target === undefined || webSocket.target === false) this.#notes.check(hit.rule, `httpd does not forward WebSocket handshakes below ${path} by this line; this translation does`)
+    if (webSocket?.target === undefined || webSocket.target === false) {
+      this.#notes.check(hit.rule, `httpd does not forward WebSocket handshakes below ${path} by this line; this translation does`)
+    }
     const upgrade = upgradeOf(hit, this.#site, this.#notes)
     return [this.#draft(path, target, { ...this.#written(target, upgrade), ...this.#options(hit, undefined, settings, upgrade !== undefined) }, [hit])]
   }

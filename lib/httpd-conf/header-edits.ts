@@ -27,7 +27,8 @@ const actions: ReadonlySet<string> = new Set(['set', 'setifempty', 'add', 'appen
 
 /** Reads the words of a directive; returns `undefined` if it is refused, or needs nothing. */
 export function readEdit (words: readonly string[], side: 'request' | 'response', place: Place, notes: Notes): HeaderEdit | undefined {
-  const refuse = (why: string): undefined => notes.error(place, `not translated: ${why}; write it in ${side === 'request' ? 'rewriteRequestHeaders' : 'rewriteHeaders'}`) as undefined
+  const refuse = (why: string): undefined =>
+    notes.error(place, `not translated: ${why}; write it in ${side === 'request' ? 'rewriteRequestHeaders' : 'rewriteHeaders'}`) as undefined
   const [first = '', ...others] = words
   const rest = side === 'response' && /^(always|onsuccess)$/i.test(first) ? others : words
   const [action = '', field = '', text = '', condition] = rest
@@ -47,7 +48,9 @@ export function readEdit (words: readonly string[], side: 'request' | 'response'
     notes.info(place, 'sent by default; behind another proxy set trustProxy')
     return undefined
   }
-  if (side === 'request' && /^x-forwarded-(for|host|server)$/.test(name)) notes.check(place, 'httpd adds its own value behind this one; here this one is sent alone')
+  if (side === 'request' && /^x-forwarded-(for|host|server)$/.test(name)) {
+    notes.check(place, 'httpd adds its own value behind this one; here this one is sent alone')
+  }
   return { ...place, action: kind as HeaderEdit['action'], name, value }
 }
 

@@ -18,10 +18,12 @@ export class HeaderFunctions {
   of ({ requestEdits, responseEdits }: Settings): Functions {
     const functions: Functions = {}
     if (requestEdits !== undefined) {
-      functions.rewriteRequestHeaders = this.#once(`request ${linesOf(requestEdits)}`, requestEdits, () => (request, headers) => apply(requestEdits, headers, request))
+      const key = `request ${linesOf(requestEdits)}`
+      functions.rewriteRequestHeaders = this.#once(key, requestEdits, () => (request, headers) => apply(requestEdits, headers, request))
     }
     if (responseEdits !== undefined) {
-      functions.rewriteHeaders = this.#once(`response ${linesOf(responseEdits)}`, responseEdits, () => (headers, request) => apply(responseEdits, headers, request))
+      const key = `response ${linesOf(responseEdits)}`
+      functions.rewriteHeaders = this.#once(key, responseEdits, () => (headers, request) => apply(responseEdits, headers, request))
     }
     return functions
   }

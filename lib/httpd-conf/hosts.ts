@@ -19,7 +19,9 @@ export function hostOf ({ server, balancers }: Site, entries: readonly Entry[], 
   const names = new Set<string>()
   for (const text of [server.serverName ?? '', ...server.names]) {
     const name = text.replace(/^[a-z]+:\/\//i, '').replace(/:\d+$/, '').replace(/\.$/, '').toLowerCase()
-    if (/\.(?::\d+)?$/.test(text)) notes.check(server, `httpd never finds ${shorten(text)}, since it removes the dot from what clients send; here the name matches`)
+    if (/\.(?::\d+)?$/.test(text)) {
+      notes.check(server, `httpd never finds ${shorten(text)}, since it removes the dot from what clients send; here the name matches`)
+    }
     if (/^(?:[\w.*?-]+|\[[0-9a-f:.]+\])$/.test(name)) names.add(name)
     else if (name !== '') notes.error(server, `not translated: the name ${shorten(text)}`)
   }
@@ -51,7 +53,10 @@ export function noteOtherAddresses (hosts: readonly Host[], isEqual: (a: Host, b
     for (const [address, { first, names }] of byAddress) {
       const missing = [...host.names].find((name) => !names.has(name))
       if (own.includes(address) || missing === undefined || isEqual(host, first)) continue
-      notes.check(host.server, `in httpd another virtual host serves ${shorten(missing)} on ${shorten(address)}, such as that of line ${first.server.line}; here this one does`)
+      notes.check(
+        host.server,
+        `in httpd another virtual host serves ${shorten(missing)} on ${shorten(address)}, such as that of line ${first.server.line}; here this one does`
+      )
       break
     }
   }
@@ -74,7 +79,8 @@ export function shareNames (hosts: readonly Host[], isEqual: (a: Host, b: Host) 
       owners.set(name, winner)
       if (sameAddress) notes.check(host.server, `has no effect for ${shorten(name)}: the virtual host in line ${owner.server.line} has this name`)
       else if (!isEqual(host, owner)) {
-        notes.check(loser.server, `not translated for ${shorten(name)}: the virtual host of line ${winner.server.line} has this name on another address, differs from this one, and serves it here`)
+        notes.check(loser.server, `not translated for ${shorten(name)}: ` +
+          `the virtual host of line ${winner.server.line} has this name on another address, differs from this one, and serves it here`)
       }
     }
   }
@@ -97,11 +103,16 @@ export function defaultHost (hosts: readonly Host[], isEqual: (a: Host, b: Host)
   notes.info(chosen.server, 'also serves every host that no virtual host names, as httpd does with the first one of an address')
   for (const host of firsts) {
     if (host !== chosen && !isEqual(host, chosen)) {
-      notes.check(host.server, `in httpd it also serves all other hosts on ${shorten(host.server.addresses.join(' '))}; here the virtual host of line ${chosen.server.line} does`)
+      notes.check(
+        host.server,
+        `in httpd it also serves all other hosts on ${shorten(host.server.addresses.join(' '))}; here the virtual host of line ${chosen.server.line} does`
+      )
     }
   }
   for (const host of hosts) {
-    if (host.names.size === 0 && !firsts.has(host) && host.server.serverName === undefined) notes.check(host.server, 'has no effect: it has no ServerName, and is not the first of its address')
+    if (host.names.size === 0 && !firsts.has(host) && host.server.serverName === undefined) {
+      notes.check(host.server, 'has no effect: it has no ServerName, and is not the first of its address')
+    }
   }
   return chosen
 }

@@ -42,7 +42,9 @@ export function asPrefix (pattern: string): PathPattern | string {
  * @param appendsUri true if httpd appends the request's path to a substitution that uses nothing of the pattern
  */
 export function asMapping (pattern: string, substitution: string, appendsUri: boolean): PathMapping | string {
-  if (/^[a-z]+:\/\/[^/]*[$%](?!1$|0$|\{REQUEST_URI\}$)/i.test(substitution)) return 'a host or port that a request chooses: a client could reach any server through it'
+  if (/^[a-z]+:\/\/[^/]*[$%](?!1$|0$|\{REQUEST_URI\}$)/i.test(substitution)) {
+    return 'a host or port that a request chooses: a client could reach any server through it'
+  }
   const shape = readShape(pattern)
   if (typeof shape === 'string') return shape
   const path = pathOf(shape)
@@ -81,13 +83,16 @@ function readShape (pattern: string): Shape | string {
   const anchored = pattern.startsWith('^') || everything
   let source = pattern.replace(/^\^/, '')
   if (source.startsWith('/?')) source = source.slice(1).replace('?', '/') // a path always begins with a slash
-  const [, outer = '', slashMark = '', group, mark = '', end = ''] = /^((?:[^\\()]|\\.)*?)(\/\?)?(?:\(((?:[^\\()]|\\.)*)\)(\??))?(\$?)$/s.exec(source) ?? ['', '(']
+  const parts = /^((?:[^\\()]|\\.)*?)(\/\?)?(?:\(((?:[^\\()]|\\.)*)\)(\??))?(\$?)$/s.exec(source) ?? ['', '(']
+  const [, outer = '', slashMark = '', group, mark = '', end = ''] = parts
   const tail = group === undefined ? /^(.*?)(\.\*)?$/s.exec(outer) : null
   if (group === undefined && end === '$' && tail?.[2] === undefined) return 'a pattern for a single path'
   const before = literal((tail === null ? outer : tail[1] ?? '').replace(/^\/\//, '/'))
   if (before === undefined) return unsupported
   let text = before.text
-  if (group !== undefined && group === '/|$' && mark === '' && end === '') return { before: text, inGroup: undefined, slashMayMiss: false, boundary: true, matchesRest: false, cautions }
+  if (group !== undefined && group === '/|$' && mark === '' && end === '') {
+    return { before: text, inGroup: undefined, slashMayMiss: false, boundary: true, matchesRest: false, cautions }
+  }
   const inner = group === undefined ? undefined : groupText(group)
   if (inner === null) return unsupported
   const dots = before.dots || inner?.dots === true
@@ -100,7 +105,9 @@ function readShape (pattern: string): Shape | string {
     else inGroup = '/' // $1 begins with the path's slash
   }
   if (!(text + (inGroup ?? '')).startsWith('/')) return anchored ? 'a pattern that no path begins with' : 'a pattern that may match anywhere in a path'
-  if (!anchored && text + (inGroup ?? '') !== '/') cautions.push('the pattern has no ^: httpd matches it anywhere in a path; here it matches only at the beginning')
+  if (!anchored && text + (inGroup ?? '') !== '/') {
+    cautions.push('the pattern has no ^: httpd matches it anywhere in a path; here it matches only at the beginning')
+  }
   return { before: text, inGroup, slashMayMiss: slashMark !== '', boundary, matchesRest: group !== undefined || tail?.[2] !== undefined, cautions }
 }
 

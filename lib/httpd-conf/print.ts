@@ -43,7 +43,9 @@ function print (value: unknown, indent: string, key: string | undefined): string
   const deeper = `${indent}  `
   if (Array.isArray(value)) {
     const items = value.map((item: unknown) => `${comment(item, deeper)}${deeper}${print(item, deeper, undefined)}`)
-    return value.every((item) => typeof item !== 'object') ? `[${value.map((item) => print(item, indent, undefined)).join(', ')}]` : `[\n${items.join(',\n')}\n${indent}]`
+    return value.every((item) => typeof item !== 'object')
+      ? `[${value.map((item) => print(item, indent, undefined)).join(', ')}]`
+      : `[\n${items.join(',\n')}\n${indent}]`
   }
   const fields = Object.entries(value).map(([name, part]) => `${/^[a-z_$][\w$]*$/i.test(name) ? name : quote(name)}: ${print(part, deeper, name)}`)
   const short = `{ ${fields.join(', ')} }`

@@ -21,14 +21,26 @@ export function readProxyPass (node: Node, within: Within | undefined, server: S
   if (url === '') return refuse('the target is missing')
   const isExpression = node.name === 'proxypassmatch' || (within?.isExpression === true && hasWildcard(source))
   if (within?.isExpression === true && !isExpression && !source.startsWith('/')) {
-    notes.check(node, `has no effect: httpd takes ${shorten(source)} for a plain path here, since there is no * or ? in it; ProxyPassMatch would take it for an expression`)
+    notes.check(
+      node,
+      `has no effect: httpd takes ${shorten(source)} for a plain path here, since there is no * or ? in it; ProxyPassMatch would take it for an expression`
+    )
     return undefined
   }
   const excluded = url === '!'
-  const common = { line: node.line, directive: node.directive, kind: within === undefined ? 'pass' as const : 'location' as const, takes: { plain: true, webSocket: true }, except: [] }
+  const common = {
+    line: node.line,
+    directive: node.directive,
+    kind: within === undefined ? 'pass' as const : 'location' as const,
+    takes: { plain: true, webSocket: true },
+    except: []
+  }
   const parameters = excluded ? new Map<string, string>() : readParameters(words, /^balancer:/i.test(url) ? 'balancer' : 'worker', node, notes)
   const first = /^(encoded|servlet)$/i.test(parameters.get('mapping') ?? '')
-  if (first) notes.check(node, `mapping=${shorten(parameters.get('mapping') ?? '')} is how paths are always matched here; as in httpd the line comes before all others`)
+  if (first) {
+    const given = shorten(parameters.get('mapping') ?? '')
+    notes.check(node, `mapping=${given} is how paths are always matched here; as in httpd the line comes before all others`)
+  }
   parameters.delete('mapping')
   if (!isExpression) {
     if (/[*?[\]]/.test(source)) return refuse(`the wildcard ${shorten(source)}`)
@@ -46,7 +58,9 @@ export function readProxyPass (node: Node, within: Within | undefined, server: S
   const target = excluded ? false : parseTarget(mapping.target)
   if (typeof target === 'string') return refuse(target)
   // httpd compares the length of the URL with that of the worker's, in which the two characters of $1 count.
-  if (parameters.has('upgrade') && url.endsWith('$1')) notes.check(node, 'in httpd upgrade= has no effect where $1 is shorter than two characters; here it always has')
+  if (parameters.has('upgrade') && url.endsWith('$1')) {
+    notes.check(node, 'in httpd upgrade= has no effect where $1 is shorter than two characters; here it always has')
+  }
   for (const caution of [...mapping.cautions, ...target === false ? [] : joinCautions(mapping.path, target)]) notes.check(node, caution)
   if (target !== false) register({ ...target, path: (/^[^$]*?:\/\/[^/$]*([^$]*)/.exec(url)?.[1] ?? '') }, parameters, node, server, notes)
   return { ...common, at: mapping.path, from: mapping.path, target, first }
@@ -90,7 +104,8 @@ export function readMember (node: Node, within: string | undefined, server: Serv
     return
   }
   if (target.path.endsWith('/')) {
-    notes.check(node, `httpd puts ${target.path === '/' ? 'a slash' : shorten(target.path)} before paths that begin with one, and so sends //x; this translation sends /x`)
+    const put = target.path === '/' ? 'a slash' : shorten(target.path)
+    notes.check(node, `httpd puts ${put} before paths that begin with one, and so sends //x; this translation sends /x`)
   }
   balancerOf(owner.authority, server, node).members.push({
     line: node.line, directive: node.directive, url: urlOf(target), parameters: readParameters(rest, 'member', node, notes)

@@ -50,8 +50,12 @@ export class Reverses {
     for (const { reverse } of this.#lines) {
       const { kind, inside, outside } = reverse
       if (this.#used.has(reverse)) {
-        if (kind === 'cookieDomain' && !own.includes(outside.toLowerCase())) this.#notes.check(reverse, 'here Domain is removed from the cookie, which makes it a cookie of the host that the client asked for')
-      } else if (inside !== outside) this.#notes.check(reverse, 'not translated: its URL is not that of the upstream for its path; use rewriteHeaders if responses name it')
+        if (kind === 'cookieDomain' && !own.includes(outside.toLowerCase())) {
+          this.#notes.check(reverse, 'here Domain is removed from the cookie, which makes it a cookie of the host that the client asked for')
+        }
+      } else if (inside !== outside) {
+        this.#notes.check(reverse, 'not translated: its URL is not that of the upstream for its path; use rewriteHeaders if responses name it')
+      }
     }
   }
 }

@@ -38,12 +38,16 @@ export function readRule (node: Node, conditions: readonly Node[], notes: Notes)
   if (pattern.startsWith('!')) return refuse('a negated pattern')
   const restriction = readConditions(conditions, refuse)
   if (restriction === undefined) return []
-  const mapping: (PathPattern & { target?: string }) | string = stops ? asPrefix(pattern) : asMapping(pattern, substitution.replace(/\?%\{QUERY_STRING\}$/i, ''), false)
+  const mapping: (PathPattern & { target?: string }) | string = stops
+    ? asPrefix(pattern)
+    : asMapping(pattern, substitution.replace(/\?%\{QUERY_STRING\}$/i, ''), false)
   if (typeof mapping === 'string') return refuse(mapping)
   const target = mapping.target === undefined ? 'last' : parseTarget(mapping.target)
   if (typeof target === 'string' && target !== 'last') return refuse(target)
   const at = restriction.within.reduce<string | undefined>((path, prefix) => path === undefined ? undefined : meet(path, prefix), mapping.path)
-  if (!isPlainPath(mapping.path) || (at !== undefined && !isPlainPath(at))) return refuse(`the path ${shorten(at ?? mapping.path)}, which the option path does not take`)
+  if (!isPlainPath(mapping.path) || (at !== undefined && !isPlainPath(at))) {
+    return refuse(`the path ${shorten(at ?? mapping.path)}, which the option path does not take`)
+  }
   const { plain, webSocket, cautions } = restriction
   if (at === undefined || !(plain || webSocket) || restriction.except.some((prefix) => covers(prefix, at))) {
     notes.check(node, 'takes no request: its conditions and its pattern exclude each other')
@@ -56,15 +60,27 @@ export function readRule (node: Node, conditions: readonly Node[], notes: Notes)
   if (caseless && at !== '/') notes.check(node, 'httpd ignores case in this pattern (NC); here case counts')
   if (flags.some((flag) => /^(e|env)=/i.test(flag))) notes.info(node, 'sets an environment variable, which has no effect here')
   const except = restriction.except.filter((prefix) => covers(at, prefix))
-  return [{ line: node.line, directive: node.directive, kind: 'rewrite', at, from: mapping.path, except, target: target as Target | 'last', takes: { plain, webSocket }, first: false }]
+  return [{
+    line: node.line,
+    directive: node.directive,
+    kind: 'rewrite',
+    at,
+    from: mapping.path,
+    except,
+    target: target as Target | 'last',
+    takes: { plain, webSocket },
+    first: false
+  }]
 }
 
 /** Translates a rule that sends nothing to an upstream. */
 function withoutProxy (node: Node, substitution: string, flags: readonly string[], notes: Notes): Rule[] {
   if (flags.some((flag) => /^(f|forbidden|g|gone)$/.test(flag))) notes.error(node, 'not translated: a rule that refuses requests; use a hook')
-  else if (flags.some((flag) => /^(r|redirect)(=|$)/.test(flag)) || /^[a-z]+:/i.test(substitution)) notes.error(node, 'not translated: a redirect; use a route of your own')
-  else if (substitution === '-' && flags.every((flag) => /^(e|env)=|^(nc|nocase)$/.test(flag))) notes.info(node, 'sets an environment variable, which has no effect here')
-  else notes.error(node, 'not translated: a rule without P, which changes the path for what comes after it')
+  else if (flags.some((flag) => /^(r|redirect)(=|$)/.test(flag)) || /^[a-z]+:/i.test(substitution)) {
+    notes.error(node, 'not translated: a redirect; use a route of your own')
+  } else if (substitution === '-' && flags.every((flag) => /^(e|env)=|^(nc|nocase)$/.test(flag))) {
+    notes.info(node, 'sets an environment variable, which has no effect here')
+  } else notes.error(node, 'not translated: a rule without P, which changes the path for what comes after it')
   return []
 }
 
@@ -117,7 +133,11 @@ function readQueryCondition (pattern: string, caseless: boolean, restriction: Re
 }
 
 // The fields that clients send: the first as browsers do; others may get another result.
-const handshakes = [{ upgrade: 'websocket', connection: 'Upgrade' }, { upgrade: 'websocket', connection: 'keep-alive, Upgrade' }, { upgrade: 'WebSocket', connection: 'Upgrade' }]
+const handshakes = [
+  { upgrade: 'websocket', connection: 'Upgrade' },
+  { upgrade: 'websocket', connection: 'keep-alive, Upgrade' },
+  { upgrade: 'WebSocket', connection: 'Upgrade' }
+]
 const requests = [{ upgrade: '', connection: 'keep-alive' }, { upgrade: '', connection: 'close' }, { upgrade: '', connection: '' }]
 
 function readFieldCondition (variable: string, pattern: string, caseless: boolean, restriction: Restriction): string | undefined {
@@ -129,7 +149,10 @@ function readFieldCondition (variable: string, pattern: string, caseless: boolea
   restriction.webSocket &&= webSocket
   restriction.plain &&= plain
   const odd = [...handshakes.slice(1).filter((_, i) => otherHandshakes[i] !== webSocket), ...requests.slice(1).filter((_, i) => otherRequests[i] !== plain)]
-  for (const sample of odd) restriction.cautions.push(`in httpd the condition has another result for ${name === 'upgrade' ? 'Upgrade' : 'Connection'}: ${sample[name] === '' ? '(nothing)' : sample[name]}; here case and further tokens do not matter`)
+  for (const sample of odd) {
+    const field = `${name === 'upgrade' ? 'Upgrade' : 'Connection'}: ${sample[name] === '' ? '(nothing)' : sample[name]}`
+    restriction.cautions.push(`in httpd the condition has another result for ${field}; here case and further tokens do not matter`)
+  }
   return undefined
 }
 

@@ -13,7 +13,9 @@ export type Upgrade = 'ANY' | 'NONE' | readonly string[]
 /** Returns the protocols that a hit upgrades to; `undefined` for none. */
 export function upgradeOf ({ target, worker, rule }: Hit, site: Site, notes: Notes): Upgrade | undefined {
   if (target === false) return undefined
-  if (target.scheme !== 'balancer') return readUpgrade(worker?.parameters.get('upgrade'), worker ?? rule, notes) ?? (isWebSocket(target) ? ['websocket'] : undefined)
+  if (target.scheme !== 'balancer') {
+    return readUpgrade(worker?.parameters.get('upgrade'), worker ?? rule, notes) ?? (isWebSocket(target) ? ['websocket'] : undefined)
+  }
   const members = site.balancers.get(target.authority)?.members ?? []
   const [first, ...others] = members.map(({ parameters }) => parameters.get('upgrade'))
   if (others.some((other) => other !== first)) notes.check(rule, "upgrade= differs between the members of the balancer; the first one's holds for all")
@@ -30,7 +32,9 @@ function readUpgrade (text: string | undefined, place: Place, notes: Notes): Upg
   const tokens = text.toLowerCase().split(/[,\s"']+/).filter((token) => token !== '')
   const usable = tokens.filter((token) => /^[!#$%&'*+\-.^_`|~0-9a-z]+(\/[\w.]+)?$/.test(token) && !/^(h2c?|h3|http|tls|any|none)(\/|$)/.test(token))
   for (const token of usable) {
-    if (token !== 'websocket' && 'websocket'.startsWith(token)) notes.check(place, `httpd takes a WebSocket here as well, since its name begins with ${token}; here names are compared as a whole`)
+    if (token !== 'websocket' && 'websocket'.startsWith(token)) {
+      notes.check(place, `httpd takes a WebSocket here as well, since its name begins with ${token}; here names are compared as a whole`)
+    }
   }
   if (usable.length < tokens.length) notes.error(place, `not translated: upgrade=${shorten(text)}; HTTP and TLS are never tunnelled`)
   return usable.length === 0 ? undefined : usable
@@ -94,9 +98,16 @@ export function tlsOptions (rules: readonly Rule[], settings: Settings, notes: N
   const checked = checkedWithoutVerification(settings)
   for (const rule of rules) {
     if (tlsEngine !== true) notes.check(rule, 'httpd answers 500 here, since SSLProxyEngine is not On; this translation proxies')
-    else if (tlsVerify === undefined) notes.check(rule, "the upstream's certificate is verified here, and in httpd only with SSLProxyVerify require; set tls.ca if no public authority issued it")
-    else if (tlsVerify === 'none' && checked.length > 0) {
-      notes.check(rule, `httpd answers 500 here if the upstream's certificate ${checked.join(' or ')}, even with SSLProxyVerify none; this translation verifies nothing`)
+    else if (tlsVerify === undefined) {
+      notes.check(
+        rule,
+        "the upstream's certificate is verified here, and in httpd only with SSLProxyVerify require; set tls.ca if no public authority issued it"
+      )
+    } else if (tlsVerify === 'none' && checked.length > 0) {
+      notes.check(
+        rule,
+        `httpd answers 500 here if the upstream's certificate ${checked.join(' or ')}, even with SSLProxyVerify none; this translation verifies nothing`
+      )
     }
     if (tlsVerify === 'require' && !checksName(settings)) notes.check(rule, "the name in the upstream's certificate is verified here, and in httpd it is not")
   }

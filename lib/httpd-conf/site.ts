@@ -38,7 +38,9 @@ function mergeBalancers (main: Server, server: Server, notes: Notes): Map<string
     const used = merged.get(balancer.name)
     if (used === balancer || used === undefined) continue
     for (const member of balancer.members) notes.check(member, `has no effect: the balancer of this name in line ${used.line}, of the main server, is used`)
-    if (balancer.parameters.size > 0) notes.check(balancer, `httpd ignores the parameters here, and so does this translation: the balancer of this name in line ${used.line} is used`)
+    if (balancer.parameters.size > 0) {
+      notes.check(balancer, `httpd ignores the parameters here, and so does this translation: the balancer of this name in line ${used.line} is used`)
+    }
   }
   return merged
 }
@@ -145,7 +147,8 @@ export function cutPoints (site: Site, notes: Notes): string[] {
         // Such a URL belongs to this worker in httpd, and to the next shorter one here.
         const shorter = site.workers.find(worker.url.slice(0, -1))
         if (worker.parameters.get('upgrade') !== shorter?.parameters.get('upgrade') && !worker.url.endsWith('/')) {
-          notes.check(worker, `in httpd the worker of this line, with its parameters, also serves URLs that go on without a slash, such as that of ${shorten(path)}x by line ${rule.line}; here it does not`)
+          notes.check(worker, 'in httpd the worker of this line, with its parameters, also serves URLs that go on without a slash, ' +
+            `such as that of ${shorten(path)}x by line ${rule.line}; here it does not`)
         }
       }
     }

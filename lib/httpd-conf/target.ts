@@ -25,9 +25,13 @@ export function parseTarget (url: string): Target | string {
   const [, socketPath, scheme = '', authority = '', path = ''] = match
   if (/[$%]/.test(authority)) return 'a host or port that a request chooses: a client could reach any server through it'
   if (authority.includes('@')) return 'credentials in a URL'
-  if (path !== '' && (!/^\/[\x21-\x7e]*$/.test(path) || /\\|\/\.{1,2}(\/|$)/.test(path))) return 'a path with a backslash, a dot segment or a character outside of visible ASCII'
+  if (path !== '' && (!/^\/[\x21-\x7e]*$/.test(path) || /\\|\/\.{1,2}(\/|$)/.test(path))) {
+    return 'a path with a backslash, a dot segment or a character outside of visible ASCII'
+  }
   const target = { scheme: scheme.toLowerCase() as Scheme, authority: authority.toLowerCase(), socketPath, path }
-  if (target.scheme === 'balancer') return /^[a-z0-9][a-z0-9_.-]*$/.test(target.authority) ? target : 'a balancer whose name has other characters than letters, digits, - . and _'
+  if (target.scheme === 'balancer') {
+    return /^[a-z0-9][a-z0-9_.-]*$/.test(target.authority) ? target : 'a balancer whose name has other characters than letters, digits, - . and _'
+  }
   return URL.canParse(urlOf(target)) && !/:\d*\D/.test(authority.replace(/^\[.*\]/, '')) ? target : 'a target that is not the URL of an upstream'
 }
 

@@ -107,8 +107,8 @@ function noteMainServer ({ main, virtualHosts, listenLines }: Collected, notes: 
   if (virtualHosts.length === 0 || main.passes.length + main.locations.length + main.rewrites.length === 0) return
   const ports = virtualHosts.flatMap(({ addresses }) => addresses.map((address) => /:(\d+)$/.exec(address)?.[1]))
   if (ports.includes(undefined)) return // a virtual host without a port covers all ports
-  for (const { place, port } of listenLines) {
-    if (!ports.includes(String(port))) notes.check(place, 'in httpd the lines outside of all virtual hosts serve this port; here they serve only within virtual hosts')
+  for (const { place } of listenLines.filter(({ port }) => !ports.includes(String(port)))) {
+    notes.check(place, 'in httpd the lines outside of all virtual hosts serve this port; here they serve only within virtual hosts')
   }
 }
 

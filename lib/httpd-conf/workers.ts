@@ -29,7 +29,10 @@ export class Workers {
     }
     const ignored = [...parameters].filter(([key, value]) => shared.parameters.get(key) !== value).map(([key]) => key)
     if (ignored.length > 0) {
-      notes.check(place, `httpd ignores ${ignored.join(', ')} here, and so does this translation: the target begins with that of line ${shared.line}, whose parameters hold`)
+      notes.check(
+        place,
+        `httpd ignores ${ignored.join(', ')} here, and so does this translation: the target begins with that of line ${shared.line}, whose parameters hold`
+      )
     }
   }
 

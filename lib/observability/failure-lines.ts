@@ -95,7 +95,9 @@ function detailsOf (error: unknown): Details {
   if (typeof error !== 'object' || error === null) return {}
   const { code, name, message } = error as { code?: unknown, name?: unknown, message?: unknown }
   return {
-    code: typeof code === 'string' ? beginning(code, limits.message) : typeof name === 'string' && name !== 'Error' ? beginning(name, limits.message) : undefined,
+    code: typeof code === 'string'
+      ? beginning(code, limits.message)
+      : typeof name === 'string' && name !== 'Error' ? beginning(name, limits.message) : undefined,
     message: typeof message === 'string' ? beginning(message, limits.message) : ''
   }
 }
@@ -111,7 +113,9 @@ function rootCause (error: unknown): unknown {
   }
   if (inner === error) return error
   const details = detailsOf(inner)
-  return details.code === undefined && details.message === undefined ? { message: beginning(String(inner), limits.message) } : { ...details, ...beginningOf(inner) }
+  return details.code === undefined && details.message === undefined
+    ? { message: beginning(String(inner), limits.message) }
+    : { ...details, ...beginningOf(inner) }
 }
 
 /** Returns the kind of bytes that undici could not parse, which it keeps. A TLS record of the type alert or handshake begins with its type and version. */
@@ -137,7 +141,9 @@ const hints: Readonly<Record<string, string>> = {
 function hintFor (cause: unknown, upstream: string | undefined): string | undefined {
   const { code, message = '' } = detailsOf(cause)
   const secure = /^(unix:.*\|)?(wss|https):/.test(upstream ?? '')
-  if (!secure && ((cause as { tls?: true } | null)?.tls === true || message === speaksTls)) return 'the upstream speaks TLS there: is its scheme wss: or https:?'
+  if (!secure && ((cause as { tls?: true } | null)?.tls === true || message === speaksTls)) {
+    return 'the upstream speaks TLS there: is its scheme wss: or https:?'
+  }
   if (message === speaksNoHttp || /\(Expected HTTP\//.test(message)) return 'the upstream speaks no HTTP/1 there: is this its port?'
   return code === undefined || !Object.hasOwn(hints, code) ? undefined : hints[code]
 }

@@ -23,7 +23,9 @@ export function addRoutes (scope: FastifyInstance, state: ServerState, table: Ro
   state.claims.add(scope, placements)
   addMethods(scope, table.targets)
   if (!scope.hasConstraintStrategy(strategyName)) {
-    scope.addConstraintStrategy(routeStrategy((request) => state.tables.onLookup(request)) as unknown as Parameters<FastifyInstance['addConstraintStrategy']>[0])
+    scope.addConstraintStrategy(
+      routeStrategy((request) => state.tables.onLookup(request)) as unknown as Parameters<FastifyInstance['addConstraintStrategy']>[0]
+    )
   }
   for (const { pattern, groups } of placements) {
     const foreign = new ForeignRoutes(scope, pattern)

@@ -30,7 +30,8 @@ export function checkPresence (input: WstunnelOptions, routeOptions: readonly st
 export function checkPrefixTwice (base: string, prefix: string | undefined, path: string | undefined, at: string, issues: Issues): void {
   const own = segmentsOf(prefix ?? '')
   if (own !== '' && path !== undefined && isBelow(path, own)) {
-    issues.note(`${at}path`, `expected a path below the prefix, got '${path}', which repeats the prefix '${prefix ?? ''}': it would be served at ${own}${path}, did you mean '${path.slice(own.length) || '/'}'?`)
+    issues.note(`${at}path`, `expected a path below the prefix, got '${path}', which repeats the prefix '${prefix ?? ''}': ` +
+      `it would be served at ${own}${path}, did you mean '${path.slice(own.length) || '/'}'?`)
     return
   }
   const whole = segmentsOf(base)

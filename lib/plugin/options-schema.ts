@@ -31,7 +31,10 @@ const limitSchemas: Record<string, TSchema> = {
 
 export const common: Record<string, TSchema> = {
   // Of objects, only a URL is an upstream; a schema cannot express that.
-  upstream: hinting(some(expectedTarget, Type.String(), func, Type.Literal(false as unknown as string), Type.Object({})), (value) => forUpstream(value, [], isUpstream)),
+  upstream: hinting(
+    some(expectedTarget, Type.String(), func, Type.Literal(false as unknown as string), Type.Object({})),
+    (value) => forUpstream(value, [], isUpstream)
+  ),
   methods: maybe(Type.Array(Type.String(), { minItems: 1, description: expectedMethods })),
   upgrade: hinting(some(expectedUpgrade, Type.String(), Type.Array(Type.String())), forUpgrade),
   fallbackToHttp: flag,
@@ -73,11 +76,14 @@ const topLimits: TSchema = maybe(strictObject({ ...limitSchemas, store: maybe(Ty
 
 export const schema: TSchema = strictObject({ ...common, limits: topLimits, ...topOnly }, 'an object')
 
+/** Options that only balancers have. */
+const balancerOnly = ['members', 'lbMethod', 'hashBy', 'stickySession', 'stickyCookie', 'failOnStatus', 'maxAttempts', 'healthCheck', 'slowStart']
+
 /** The place to which each option belongs, for the message about an option in another place. */
 export const places: Readonly<Record<string, string>> = {
   ...Object.fromEntries(Object.keys(topOnly).map((name) => [name, 'at the top'])),
   ...Object.fromEntries(Object.keys(limitDefaults).map((name) => [name, 'in limits'])),
   ...Object.fromEntries(tlsOptionNames.map((name) => [name, 'in tls'])),
   store: 'in limits at the top',
-  ...Object.fromEntries(['members', 'lbMethod', 'hashBy', 'stickySession', 'stickyCookie', 'failOnStatus', 'maxAttempts', 'healthCheck', 'slowStart'].map((name) => [name, 'in balancers']))
+  ...Object.fromEntries(balancerOnly.map((name) => [name, 'in balancers']))
 }

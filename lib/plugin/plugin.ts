@@ -111,7 +111,9 @@ function takeHttp2 (app: FastifyInstance, state: ServerState, settings: Http2Set
   const { server } = app
   for (const name of Object.keys(settings) as Array<keyof Http2Settings>) {
     const before = state.http2?.settings[name] ?? settings[name]
-    if (settings[name] !== before) throw new InvalidOptionsError(`http2.${name}: expected ${before}, as in another registration on this server, got ${settings[name]}`)
+    if (settings[name] !== before) {
+      throw new InvalidOptionsError(`http2.${name}: expected ${before}, as in another registration on this server, got ${settings[name]}`)
+    }
   }
   if (state.http2 !== undefined) return
   if (!settings.webSockets) {
@@ -122,7 +124,9 @@ function takeHttp2 (app: FastifyInstance, state: ServerState, settings: Http2Set
   const stops = [announce(server, settings, app.initialConfig.http2SessionTimeout ?? 0), listenForConnects(state), endDeadSessions(server)]
   state.http2 = { settings, stop () { for (const stop of stops) stop() } }
   app.addHook('onListen', function wstunnelOnListen (done) {
-    if (app.addresses().length > 1) app.log.warn('http2.webSockets: only the first address of listen() announces WebSockets over HTTP/2; on the others, browsers use HTTP/1.1')
+    if (app.addresses().length > 1) {
+      app.log.warn('http2.webSockets: only the first address of listen() announces WebSockets over HTTP/2; on the others, browsers use HTTP/1.1')
+    }
     done()
   })
 }

@@ -38,14 +38,20 @@ export function resolveOptions (
   const { store } = sound.limits ?? {}
   if (store !== undefined && !isStore(store)) issues.expected('limits.store', 'a lease store, such as the result of redisLeases()', store)
   const balancers = resolveBalancers(own, issues)
-  for (const { name } of balancers) if (others.has(name)) issues.note(`balancers.${name}`, 'expected a name of its own on this server: an earlier registration has a balancer of this name')
+  for (const { name } of balancers) {
+    if (others.has(name)) {
+      issues.note(`balancers.${name}`, 'expected a name of its own on this server: an earlier registration has a balancer of this name')
+    }
+  }
   if (healthPath !== undefined && !isPrefix(healthPath)) issues.expected('healthPath', "a path such as '/health'", healthPath, forPath(healthPath))
   const kinds: Kinds = new Map([
     ...Object.keys(own ?? {}).map((name) => [name, false] as const), // those with findings of their own, too
     ...[...[...others.values()].map(({ config }) => config), ...balancers].map(({ name, webSocket }) => [name, webSocket] as const)
   ])
   checkPresence(input, Object.keys(common), issues)
-  if (prefix !== undefined && /[*?#\s]/.test(prefix)) issues.expected('prefix', "a path prefix such as '/ws', without wildcards and query", prefix, forPath(prefix))
+  if (prefix !== undefined && /[*?#\s]/.test(prefix)) {
+    issues.expected('prefix', "a path prefix such as '/ws', without wildcards and query", prefix, forPath(prefix))
+  }
   const registration: Registration = { defaults, base, kinds, rules, server, issues }
   const inherited = resolveDefaults(registration)
   const targets = entriesOf(sound).map(({ entry, at }) => {

@@ -23,6 +23,7 @@ const durationNames = Object.keys(durationDefaults) as Array<keyof Durations>
 /** All methods except two: TRACE would show an upstream's view of credentials, and CONNECT asks for another server. */
 const everyMethod: readonly string[] = Object.freeze(METHODS.filter((method) => method !== 'CONNECT' && method !== 'TRACE'))
 
+const neverTunnelled = 'HTTP in any version, h2c, h2, h3 and TLS are never tunnelled'
 const webSocketOnly: readonly string[] = Object.freeze(['websocket'])
 const noUpgrade: readonly string[] = Object.freeze([])
 
@@ -56,9 +57,8 @@ export function resolveTarget (entry: RouteOptions, at: string, registration: Re
 
 function completed (entry: RouteOptions, at: string, { defaults, base, kinds, rules, server, issues }: Registration, inherited: Target | undefined): Target {
   const own: CommonOptions & RouteOptions = { ...defaults, ...entry }
-  const inherits = (...names: ReadonlyArray<keyof CommonOptions>): Target | undefined => {
-    return names.some((name) => Object.hasOwn(entry, name)) ? undefined : inherited
-  }
+  const inherits = (...names: ReadonlyArray<keyof CommonOptions>): Target | undefined =>
+    names.some((name) => Object.hasOwn(entry, name)) ? undefined : inherited
   const where = (name: string): string => `${Object.hasOwn(entry, name) ? at : ''}${name}`
   const bad = (name: string, expected: string, value: unknown, hint?: string): void => issues.expected(where(name), expected, value, hint)
 
@@ -79,7 +79,7 @@ function completed (entry: RouteOptions, at: string, { defaults, base, kinds, ru
   }
   const webSocket = isWebSocket(upstream, kinds)
   const upgrade = resolveUpgrade(own.upgrade, webSocket)
-  if (upgrade === undefined) bad('upgrade', `${expectedUpgrade} (HTTP in any version, h2c, h2, h3 and TLS are never tunnelled)`, own.upgrade, forUpgrade(own.upgrade))
+  if (upgrade === undefined) bad('upgrade', `${expectedUpgrade} (${neverTunnelled})`, own.upgrade, forUpgrade(own.upgrade))
   // Methods that are no strings have findings already, and are left out here.
   const methods = own.methods === undefined ? undefined : Object.freeze(own.methods.filter((method: string | undefined) => method !== undefined))
   if (methods?.every((method) => everyMethod.includes(method)) === false) bad('methods', expectedMethods, methods.join(', '), forMethods(methods))

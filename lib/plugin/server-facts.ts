@@ -23,6 +23,8 @@ export function checkSettings (
   }
   if (hasStrategy === undefined) return
   for (const name of Object.keys(constraints ?? {})) {
-    if (!builtIn.includes(name) && !hasStrategy(name)) issues.note(`${where('constraints')}.${name}`, `expected host, version, or the name of a strategy of the server${forOption(name, builtIn)}`)
+    if (!builtIn.includes(name) && !hasStrategy(name)) {
+      issues.note(`${where('constraints')}.${name}`, `expected host, version, or the name of a strategy of the server${forOption(name, builtIn)}`)
+    }
   }
 }

@@ -92,7 +92,9 @@ function isOpenMetrics ({ contentType = '' }: MetricsRegistry): boolean {
 
 function decorated (app: FastifyInstance): FastifyInstance['wstunnel'] {
   if (app.hasDecorator('wstunnel')) return app.wstunnel
-  throw new InvalidOptionsError('collect(): this instance has no `app.wstunnel`: register fastify-wstunnel on it or on an instance around it; it needs no routes there')
+  throw new InvalidOptionsError(
+    'collect(): this instance has no `app.wstunnel`: register fastify-wstunnel on it or on an instance around it; it needs no routes there'
+  )
 }
 
 /** Adds hooks, unless the server has started: it accepts none then, and the metrics stay in the registry after its close. */

@@ -138,7 +138,9 @@ class Forward implements Breakable, RequestOwner, RelayOwner, ClientProgress {
       pool: upstream.pool,
       unshared: target.disableReuse,
       timeout: upstream.timeout,
-      trace: target.tracing === undefined ? undefined : () => AttemptTrace.begin(request, target, { kind: 'forward', choice, matched, resend: this.#attempts++ })
+      trace: target.tracing === undefined
+        ? undefined
+        : () => AttemptTrace.begin(request, target, { kind: 'forward', choice, matched, resend: this.#attempts++ })
     })
   }
 

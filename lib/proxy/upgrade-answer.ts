@@ -31,7 +31,9 @@ export interface AcceptedUpgrade {
  * @returns a function that completes the request at Fastify
  * @throws InvalidHeaderError, FunctionError: nothing was sent
  */
-export function acceptSwitch ({ request, reply, decision: { kind, target, token }, front }: AcceptedUpgrade, answer: UpgradeResult, origin: Origin): () => void {
+export function acceptSwitch (
+  { request, reply, decision: { kind, target, token }, front }: AcceptedUpgrade, answer: UpgradeResult, origin: Origin
+): () => void {
   const { head, received, headEnd } = answer
   if (kind === 'upgrade-raw' && front.acceptRaw !== undefined) return front.acceptRaw(reply, received.subarray(0, headEnd))
   return front.accept(reply, head, rewrittenHeaders(request, target, withoutContent(head.headers), origin), token)
@@ -45,7 +47,8 @@ function withoutContent (headers: HeaderList): HeaderList {
 
 /** Opens the tunnel, with the early bytes of both sides. The slot belongs to the tunnel from here on. */
 export function openTunnel (
-  registry: Registry, { request, decision: { target, token }, front }: AcceptedUpgrade, upstream: Upstream, answer: UpgradeResult, slot: TunnelSlot, complete: () => void, early: Buffer
+  registry: Registry, { request, decision: { target, token }, front }: AcceptedUpgrade,
+  upstream: Upstream, answer: UpgradeResult, slot: TunnelSlot, complete: () => void, early: Buffer
 ): void {
   const isWebSocket = token === 'websocket'
   const clientTracker = isWebSocket ? new FrameTracker(true) : undefined
@@ -72,7 +75,10 @@ export interface Relay {
  * Prepares the response: sets its head on the reply, and reads its body from the connection.
  * @throws InvalidResponseError, InvalidHeaderError, FunctionError: nothing was sent
  */
-export function relayOf ({ request, reply, decision: { kind, target }, front }: AcceptedUpgrade, { label, timeout }: Upstream, answer: UpgradeResult, framing: Framing, origin: Origin): Relay {
+export function relayOf (
+  { request, reply, decision: { kind, target }, front }: AcceptedUpgrade,
+  { label, timeout }: Upstream, answer: UpgradeResult, framing: Framing, origin: Origin
+): Relay {
   const { head, stream, transport, received, headEnd } = answer
   const relayRaw = kind === 'upgrade-raw' ? front.relayRaw?.bind(front) : undefined
   if (head.status < 300) warnOnce(request.log, target, `the upstream answered an upgrade with ${head.status}: does it take WebSockets at this path?`, label)

@@ -101,7 +101,10 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
     }
     registry.track('upgrade', this)
     if (bodyLength === 0 || front.readBody === undefined) return this.#watch()
-    front.readBody({ request: request.raw, response: raw, length: bodyLength, timeout: target.timeout }, (error, body) => this.runInAsyncScope(this.#bodyRead, this, error, body))
+    front.readBody(
+      { request: request.raw, response: raw, length: bodyLength, timeout: target.timeout },
+      (error, body) => this.runInAsyncScope(this.#bodyRead, this, error, body)
+    )
   }
 
   #bodyRead (error: Error | null, body: Buffer | undefined): void {

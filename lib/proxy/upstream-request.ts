@@ -32,7 +32,9 @@ export function isIdempotent (method: string): boolean {
  * @throws FunctionError if it returned a promise
  * @throws ClientGoneError if the client's address is no longer known
  */
-export function buildUpstreamRequest (request: FastifyRequest, target: Target, choice: Choice, matched: number, body: boolean, replaced = false): UpstreamRequest {
+export function buildUpstreamRequest (
+  request: FastifyRequest, target: Target, choice: Choice, matched: number, body: boolean, replaced = false
+): UpstreamRequest {
   const { raw } = request
   const parsed = parseTarget(raw.url ?? '', target.rules)
   if (parsed === undefined) throw new BadPathError()

@@ -37,7 +37,11 @@ export class RouteClaims {
           const other = known.find((claim) => {
             return claim.scope !== scope && isDeepStrictEqual(claim.constraints, told) && claim.methods.some((method) => methods.includes(method))
           })
-          if (other !== undefined) throw new InvalidOptionsError(`${route}: registered twice: an earlier registration of this plugin on the same server has ${path} already. Give each a prefix or path of its own, put both into one routes table (the first entry that matches decides), or tell them apart by methods or constraints`)
+          if (other !== undefined) {
+            throw new InvalidOptionsError(`${route}: registered twice: an earlier registration of this plugin on the same server has ${path} already. ` +
+              'Give each a prefix or path of its own, put both into one routes table (the first entry that matches decides), ' +
+              'or tell them apart by methods or constraints')
+          }
           known.push({ scope, constraints: told, methods })
         }
         this.#claims.set(path, known)

@@ -147,7 +147,8 @@ function findCrowd (groups: readonly PlacedGroup[]): string | undefined {
         if (crowd === undefined) byMethod.set(method, [target])
         else if (crowd.push(target) > maxCandidates) {
           const routes = [...new Set(crowd.map(({ route }) => route))].slice(0, 4).join(', ')
-          return `expected at most ${maxCandidates} entries, each with its constraints, that have one path and method (${method}), as many as Fastify's router holds; got more for ${routes}`
+          return `expected at most ${maxCandidates} entries, each with its constraints, that have one path and method (${method}), ` +
+            `as many as Fastify's router holds; got more for ${routes}`
         }
       }
     }
@@ -157,7 +158,8 @@ function findCrowd (groups: readonly PlacedGroup[]): string | undefined {
 
 function tooManyPatterns (targets: readonly Target[]): string {
   const routes = targets.filter(({ path }) => path.segments.some(({ kind }) => kind !== 'static')).slice(0, 4).map(({ route }) => route).join(', ')
-  return `expected entries whose paths do not cross so often: ${routes} and others need more than ${4 * targets.length + 1000} routes; put the ones with parameters behind the ones without`
+  return `expected entries whose paths do not cross so often: ${routes} and others need more than ${4 * targets.length + 1000} routes; ` +
+    'put the ones with parameters behind the ones without'
 }
 
 /** Returns a description of segments that mix parameters and text and cannot be compared: the router has one order for them, and the table another. */

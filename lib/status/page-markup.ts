@@ -21,22 +21,39 @@ export const markup: string = `<header>
   </section>
   <div id="balancers" class="stack"></div>
   <div class="columns">
-    <section class="card" aria-labelledby="ended-title"><div class="head"><h2 id="ended-title">Why tunnels ended</h2><span id="ended-note" class="soft"></span></div><ul id="ended" class="bars"></ul></section>
-    <section class="card" aria-labelledby="refused-title"><div class="head"><h2 id="refused-title">Upgrades refused, by stage</h2><span id="refused-note" class="soft"></span></div><ul id="refused" class="bars"></ul></section>
-    <section class="card" aria-labelledby="statuses-title"><div class="head"><h2 id="statuses-title">Requests, by status</h2><span id="statuses-note" class="soft"></span></div><ul id="statuses" class="bars"></ul></section>
-    <section class="card" aria-labelledby="times-title"><div class="head"><h2 id="times-title">How long it takes</h2><span class="soft">at most, in the time of the charts</span></div>
-      <table id="times" class="small"><thead><tr><th scope="col"></th><th scope="col" class="n">half of them</th><th scope="col" class="n">95 %</th></tr></thead><tbody></tbody></table></section>
+    <section class="card" aria-labelledby="ended-title">
+      <div class="head"><h2 id="ended-title">Why tunnels ended</h2><span id="ended-note" class="soft"></span></div>
+      <ul id="ended" class="bars"></ul>
+    </section>
+    <section class="card" aria-labelledby="refused-title">
+      <div class="head"><h2 id="refused-title">Upgrades refused, by stage</h2><span id="refused-note" class="soft"></span></div>
+      <ul id="refused" class="bars"></ul>
+    </section>
+    <section class="card" aria-labelledby="statuses-title">
+      <div class="head"><h2 id="statuses-title">Requests, by status</h2><span id="statuses-note" class="soft"></span></div>
+      <ul id="statuses" class="bars"></ul>
+    </section>
+    <section class="card" aria-labelledby="times-title">
+      <div class="head"><h2 id="times-title">How long it takes</h2><span class="soft">at most, in the time of the charts</span></div>
+      <table id="times" class="small"><thead><tr>
+        <th scope="col"></th><th scope="col" class="n">half of them</th><th scope="col" class="n">95 %</th>
+      </tr></thead><tbody></tbody></table>
+    </section>
   </div>
   <section class="card" aria-labelledby="tunnels-title">
     <div class="head"><h2 id="tunnels-title">Tunnels</h2><span id="tunnels-note" class="soft"></span>
       <form id="query" class="end">
-        <label>Order <select name="sort"><option value="age">longest first</option><option value="bytes">most bytes first</option><option value="rate">busiest first</option></select></label>
-        <label>Client <input name="client" type="search" size="14" placeholder="address begins with" autocomplete="off" spellcheck="false" maxlength="64"></label>
+        <label>Order <select name="sort">
+          <option value="age">longest first</option><option value="bytes">most bytes first</option><option value="rate">busiest first</option>
+        </select></label>
+        <label>Client
+          <input name="client" type="search" size="14" placeholder="address begins with" autocomplete="off" spellcheck="false" maxlength="64"></label>
         <label>Show <select name="limit"><option>20</option><option>100</option><option>500</option></select></label>
       </form></div>
     <table id="tunnels"><thead><tr>
       <th scope="col">Client</th><th scope="col">Route</th><th scope="col">Upstream</th><th scope="col">Protocol</th><th scope="col">State</th>
-      <th scope="col" class="n">Open for</th><th scope="col" class="n">From client</th><th scope="col" class="n">From upstream</th><th scope="col" class="n">Now</th><th scope="col" class="a"><span class="hidden">Change</span></th>
+      <th scope="col" class="n">Open for</th><th scope="col" class="n">From client</th><th scope="col" class="n">From upstream</th>
+      <th scope="col" class="n">Now</th><th scope="col" class="a"><span class="hidden">Change</span></th>
     </tr></thead><tbody></tbody></table>
     <p id="no-tunnels" class="empty" hidden>No tunnel is open.</p>
   </section>
@@ -45,10 +62,14 @@ export const markup: string = `<header>
 <dialog id="change" aria-labelledby="change-title"><form method="dialog">
   <h2 id="change-title"></h2>
   <p id="change-text" class="soft"></p>
-  <p id="change-weight"><label>Weight <input id="weight" type="number" min="1" max="100" step="any"></label> <button type="button" data-action="weight">Set weight</button></p>
+  <p id="change-weight"><label>Weight <input id="weight" type="number" min="1" max="100" step="any"></label>
+    <button type="button" data-action="weight">Set weight</button></p>
   <p id="change-problem" class="problem" role="alert" hidden></p>
   <div id="change-buttons" class="buttons">
-    <button type="button" data-action="drain">Drain</button><button type="button" data-action="disable">Disable</button><button type="button" data-action="enable">Enable</button>
-    <button type="button" data-action="close" class="danger">Close the tunnel</button><button value="cancel" class="end">Cancel</button>
+    <button type="button" data-action="drain">Drain</button>
+    <button type="button" data-action="disable">Disable</button>
+    <button type="button" data-action="enable">Enable</button>
+    <button type="button" data-action="close" class="danger">Close the tunnel</button>
+    <button value="cancel" class="end">Cancel</button>
   </div>
 </form></dialog>`

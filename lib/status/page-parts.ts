@@ -110,12 +110,17 @@ function bars (id, values, hideZeros) {
   let entries = Object.entries(values)
   if (hideZeros) entries = entries.filter(([, value]) => value > 0).sort(([, a], [, b]) => b - a)
   write(byId(id + '-note'), count(total) + ' since the start')
-  keep(byId(id), entries, ([name]) => name, ([name]) => element('li', '', element('span', '', name.replace(/_/g, ' ')), element('span'), meter('meter')), (item, [, value]) => {
+  keep(byId(id), entries, ([name]) => name, ([name]) => {
+    return element('li', '', element('span', '', name.replace(/_/g, ' ')), element('span'), meter('meter'))
+  }, (item, [, value]) => {
     const text = item.children[1]
     if (text) write(text, count(value) + (value === 0 ? '' : ' · ' + percent(value, total)))
     setMeter(item.children[2], total === 0 ? 0 : value / total)
   })
 }
+
+/** The values of a chart in one line, the unit behind the last. @param {string[]} values */
+const joined = (values) => values.join(' · ').replace(/\/s ·/g, ' ·')
 
 /**
  * A number with its chart. Under the pointer it shows what was then.
@@ -143,7 +148,7 @@ function tile ({ label, lines, isCounter, format }) {
       const at = time.end - (1 - pointed) * time.span
       const points = shown.map((each) => nearest(each, at))
       const first = points[0]
-      if (first) text = { value: points.map((point) => format(point?.value ?? 0)).join(' · ').replace(/\/s ·/g, ' ·'), note: new Date(first.at).toLocaleTimeString() }
+      if (first) text = { value: joined(points.map((point) => format(point?.value ?? 0))), note: new Date(first.at).toLocaleTimeString() }
     }
     write(value, text.value)
     write(note, text.note)
@@ -172,7 +177,8 @@ function tile ({ label, lines, isCounter, format }) {
         set(shape.line, 'd', drawn.line)
         set(shape.area, 'd', drawn.area)
       })
-      const text = shown.map((points) => points[points.length - 1]?.value ?? undefined).map((each) => each === undefined ? '–' : format(each)).join(' · ').replace(/\/s ·/g, ' ·')
+      const last = shown.map((points) => points[points.length - 1]?.value ?? undefined)
+      const text = joined(last.map((each) => each === undefined ? '–' : format(each)))
       set(chart, 'aria-label', label + ' over the last minutes, at most ' + format(top) + '; now ' + text)
       latest = { value: text, note: words }
       showText()

@@ -21,13 +21,15 @@ function openMember (balancer, member) {
   const found = status?.balancers.find((each) => each.balancer === balancer)?.members.find(({ url }) => url === member)
   if (found === undefined) return
   weight.value = String(found.loadFactor)
-  openDialog({ balancer, member }, member, 'Balancer ' + balancer + ': ' + found.state + ', live tunnels: ' + count(found.tunnels) + '. No change here ends a tunnel. A drained member takes only sessions that name its route, a disabled one nothing new.')
+  openDialog({ balancer, member }, member, 'Balancer ' + balancer + ': ' + found.state + ', live tunnels: ' + count(found.tunnels) + '. ' +
+    'No change here ends a tunnel. A drained member takes only sessions that name its route, a disabled one nothing new.')
 }
 
 /** @param {string} id */
 function openTunnel (id) {
   const found = status?.live.tunnels.find((tunnel) => tunnel.id === id)
-  if (found !== undefined) openDialog({ tunnel: id }, found.client + ' → ' + found.upstream, 'Open for ' + duration(found.age) + '. Both of its connections are ended at once.')
+  if (found === undefined) return
+  openDialog({ tunnel: id }, found.client + ' → ' + found.upstream, 'Open for ' + duration(found.age) + '. Both of its connections are ended at once.')
 }
 
 /** @param {Object<string, string>} about @param {string} title @param {string} text */
@@ -37,7 +39,9 @@ function openDialog (about, title, text) {
   write(byId('change-text'), text)
   byId('change-problem').hidden = true
   byId('change-weight').hidden = about.tunnel !== undefined
-  for (const each of dialog.querySelectorAll('#change-buttons [data-action]')) each.toggleAttribute('hidden', (each.getAttribute('data-action') === 'close') !== (about.tunnel !== undefined))
+  for (const each of dialog.querySelectorAll('#change-buttons [data-action]')) {
+    each.toggleAttribute('hidden', (each.getAttribute('data-action') === 'close') !== (about.tunnel !== undefined))
+  }
   dialog.showModal()
 }
 
@@ -45,7 +49,8 @@ function openDialog (about, title, text) {
 async function act (action) {
   const body = action === 'weight' ? { action, ...subject, loadFactor: weight.valueAsNumber } : { action, ...subject }
   try {
-    const response = await fetch(base + 'actions', { method: 'POST', headers: { 'content-type': 'application/json', 'x-wstunnel-nonce': nonce ?? '' }, body: JSON.stringify(body) })
+    const headers = { 'content-type': 'application/json', 'x-wstunnel-nonce': nonce ?? '' }
+    const response = await fetch(base + 'actions', { method: 'POST', headers, body: JSON.stringify(body) })
     if (!response.ok) throw new Error((await response.json().catch(() => ({}))).message ?? 'the server answered ' + response.status)
     dialog.close()
   } catch (error) {

@@ -27,7 +27,10 @@ a { color: var(--accent); }
 .stack { display: contents; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: .875rem 1rem; min-width: 0; }
 .head { display: flex; flex-wrap: wrap; align-items: baseline; gap: .25rem .75rem; margin-bottom: .5rem; }
-.pill { display: inline-flex; align-items: center; gap: .4375rem; padding: .0625rem .6875rem; border: 1px solid var(--line); border-radius: 99px; background: var(--card); font-size: .8125rem; }
+.pill {
+  display: inline-flex; align-items: center; gap: .4375rem; padding: .0625rem .6875rem;
+  border: 1px solid var(--line); border-radius: 99px; background: var(--card); font-size: .8125rem;
+}
 .pill::before, .dot::before { content: ""; flex: none; width: .5rem; height: .5rem; border-radius: 50%; background: var(--idle); }
 [data-tone="good"]::before { background: var(--good); }
 [data-tone="warn"]::before { background: var(--warn); }
@@ -36,7 +39,10 @@ a { color: var(--accent); }
 .problem { color: var(--bad); font-size: .875rem; }
 body > .problem { padding-top: .75rem; }
 .tiles { display: grid; gap: .75rem; grid-template-columns: repeat(6, minmax(0, 1fr)); }
-.tile { display: flex; flex-direction: column; margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 12px; overflow: hidden; min-width: 0; }
+.tile {
+  display: flex; flex-direction: column; margin: 0;
+  background: var(--card); border: 1px solid var(--line); border-radius: 12px; overflow: hidden; min-width: 0;
+}
 .tile dt { padding: .75rem .875rem 0; color: var(--soft); font-size: .8125rem; }
 .tile dd { margin: 0; padding: 0 .875rem; }
 .tile .value { white-space: nowrap; font-size: 1.5rem; line-height: 1.25; font-weight: 620; letter-spacing: -.02em; font-variant-numeric: tabular-nums; }
@@ -47,7 +53,10 @@ body > .problem { padding-top: .75rem; }
 .chart .second { stroke: var(--second); }
 .chart line { stroke: var(--soft); stroke-width: 1; vector-effect: non-scaling-stroke; }
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .875rem; }
-th { text-align: left; font-weight: 500; color: var(--soft); font-size: .8125rem; padding: .25rem .5rem; white-space: nowrap; border-bottom: 1px solid var(--line); }
+th {
+  text-align: left; font-weight: 500; color: var(--soft); font-size: .8125rem;
+  padding: .25rem .5rem; white-space: nowrap; border-bottom: 1px solid var(--line);
+}
 td { padding: .375rem .5rem; border-bottom: 1px solid var(--line); vertical-align: middle; overflow-wrap: anywhere; }
 tbody tr:last-child td { border-bottom: 0; }
 th:first-child, td:first-child { padding-left: 0; }
@@ -69,13 +78,19 @@ th:last-child, td:last-child { padding-right: 0; }
 .meter { grid-column: 1 / -1; display: block; width: 100%; height: .25rem; }
 form { display: flex; flex-wrap: wrap; gap: .5rem .875rem; align-items: baseline; }
 label { color: var(--soft); font-size: .8125rem; }
-input, select, button { font: inherit; font-size: .875rem; color: var(--ink); background: var(--bg); border: 1px solid var(--line); border-radius: 8px; padding: .25rem .5rem; min-height: 2rem; max-width: 100%; }
+input, select, button {
+  font: inherit; font-size: .875rem; color: var(--ink); background: var(--bg);
+  border: 1px solid var(--line); border-radius: 8px; padding: .25rem .5rem; min-height: 2rem; max-width: 100%;
+}
 button { cursor: pointer; background: var(--card); padding: .25rem .75rem; white-space: nowrap; }
 button:hover { border-color: var(--soft); }
 button:disabled { opacity: .5; cursor: default; }
 button.danger { color: var(--bad); }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
-dialog { border: 1px solid var(--line); border-radius: 14px; background: var(--card); color: var(--ink); padding: 1.25rem; width: min(28rem, calc(100vw - 2rem)); box-shadow: 0 12px 40px rgb(0 0 0 / .25); }
+dialog {
+  border: 1px solid var(--line); border-radius: 14px; background: var(--card); color: var(--ink);
+  padding: 1.25rem; width: min(28rem, calc(100vw - 2rem)); box-shadow: 0 12px 40px rgb(0 0 0 / .25);
+}
 dialog::backdrop { background: rgb(0 0 0 / .35); }
 dialog form { display: flex; flex-direction: column; align-items: stretch; gap: .75rem; }
 dialog h2 { overflow-wrap: anywhere; font-family: var(--mono); font-size: .875rem; }

@@ -40,7 +40,8 @@ const tileOptions = [
     note: ({ forwards }) => count(forwards.inFlight) + ' in flight' },
   { label: 'From clients', isCounter: true, format: bytesPerSecond, lines: [({ tunnels, forwards }) => tunnels.bytesFromClient + forwards.bytesFromClient],
     note: ({ tunnels, forwards }) => bytes(tunnels.bytesFromClient + forwards.bytesFromClient) + ' since the start' },
-  { label: 'From upstreams', isCounter: true, format: bytesPerSecond, lines: [({ tunnels, forwards }) => tunnels.bytesFromUpstream + forwards.bytesFromUpstream],
+  { label: 'From upstreams', isCounter: true, format: bytesPerSecond,
+    lines: [({ tunnels, forwards }) => tunnels.bytesFromUpstream + forwards.bytesFromUpstream],
     note: ({ tunnels, forwards }) => bytes(tunnels.bytesFromUpstream + forwards.bytesFromUpstream) + ' since the start' },
   { label: 'Refused · failed', isCounter: true, format: perSecond, lines: [({ tunnels }) => sum(tunnels.refused), ({ forwards }) => forwards.failed],
     note: ({ tunnels, forwards }) => count(sum(tunnels.refused)) + ' upgrades · ' + count(forwards.failed) + ' requests' }
@@ -112,9 +113,10 @@ function showRoutes ({ routes, at }) {
   const rows = routes.flatMap(({ upstreams, ...route }) => {
     const most = unfolded.has(route.route) ? MOST_ROWS : FEW_ROWS
     const [only] = upstreams
-    if (upstreams.length === 1 && only !== undefined) return [{ key: JSON.stringify([route.route]), name: route.route + ' → ' + only.upstream, kind: /** @type {const} */ ('route'), work: route }]
-    const shown = upstreams.slice().sort((a, b) => b.open - a.open || b.inFlight - a.inFlight || b.requests - a.requests).slice(0, most)
     const key = JSON.stringify([route.route])
+    const isOne = upstreams.length === 1 && only !== undefined
+    if (isOne) return [{ key, name: route.route + ' → ' + only.upstream, kind: /** @type {const} */ ('route'), work: route }]
+    const shown = upstreams.slice().sort((a, b) => b.open - a.open || b.inFlight - a.inFlight || b.requests - a.requests).slice(0, most)
     /** @type {RouteRow[]} */
     const all = [{ key, name: route.route, kind: 'route', work: route }]
     for (const upstream of shown) all.push({ key: JSON.stringify([route.route, upstream.upstream]), name: upstream.upstream, kind: 'sub', work: upstream })
@@ -134,11 +136,13 @@ function showRoutes ({ routes, at }) {
     made.children[0]?.classList.add('name')
     return made
   }, (made, { key, name, kind, work }) => {
-    if (work === undefined) return write(/** @type {Element} */ (made.querySelector(kind === 'more' ? 'button' : 'td')), kind === 'more' ? 'Show ' + name : name)
+    const isMore = kind === 'more'
+    if (work === undefined) return write(/** @type {Element} */ (made.querySelector(isMore ? 'button' : 'td')), isMore ? 'Show ' + name : name)
     const was = earlier.get(key)
     const ms = before === undefined ? 0 : at - before.at
     fill(made, [
-      name, count(work.open), perSecond(rate(was?.opened, work.opened, ms)), count(work.refused), perSecond(rate(was?.requests, work.requests, ms)), count(work.inFlight), count(work.failed),
+      name, count(work.open), perSecond(rate(was?.opened, work.opened, ms)), count(work.refused),
+      perSecond(rate(was?.requests, work.requests, ms)), count(work.inFlight), count(work.failed),
       bytesPerSecond(rate(was?.bytesFromClient, work.bytesFromClient, ms)), bytesPerSecond(rate(was?.bytesFromUpstream, work.bytesFromUpstream, ms))
     ])
   })
@@ -158,7 +162,8 @@ function makeBalancer ({ balancer }) {
     filters.set(balancer, filter.value.trim().toLowerCase())
     if (status !== undefined) show(status)
   })
-  return element('section', 'card', element('div', 'head', element('h2', '', 'Balancer ' + balancer), element('span', 'soft'), element('label', 'end', 'Find ', filter)), table)
+  const head = element('div', 'head', element('h2', '', 'Balancer ' + balancer), element('span', 'soft'), element('label', 'end', 'Find ', filter))
+  return element('section', 'card', head, table)
 }
 
 /** @param {Element} made @param {Balancer} item */
@@ -166,7 +171,8 @@ function showBalancer (made, { balancer, lbMethod, up, members }) {
   const wanted = filters.get(balancer) ?? ''
   const found = byTrouble(members.filter(({ url, route, state }) => (url + ' ' + (route ?? '') + ' ' + state).toLowerCase().includes(wanted)))
   const shown = found.slice(0, MOST_ROWS)
-  write(/** @type {Element} */ (made.querySelector('.soft')), count(up) + ' of ' + count(members.length) + ' up, ' + lbMethod + (shown.length < found.length ? '; ' + shown.length + ' of ' + count(found.length) + ' shown' : ''))
+  const left = shown.length < found.length ? '; ' + shown.length + ' of ' + count(found.length) + ' shown' : ''
+  write(/** @type {Element} */ (made.querySelector('.soft')), count(up) + ' of ' + count(members.length) + ' up, ' + lbMethod + left)
   made.querySelector('label')?.toggleAttribute('hidden', members.length <= FEW_ROWS)
   const table = /** @type {HTMLElement} */ (made.querySelector('table'))
   const elected = members.reduce((total, member) => total + member.elected, 0)
@@ -184,8 +190,12 @@ function showBalancer (made, { balancer, lbMethod, up, members }) {
     set(state, 'title', 'since ' + new Date(member.since).toLocaleString())
     setMeter(cells.children[2], elected === 0 ? 0 : member.elected / elected)
     write(/** @type {Element} */ (cells.children[2]?.querySelector('span > span')), percent(member.elected, elected))
-    write(/** @type {Element} */ (cells.children[0]), member.url + (member.route === null ? '' : ' · ' + member.route) + (member.status === '' || member.status === 'D' || member.status === 'N' || member.status === 'S' ? '' : ' [' + member.status + ']'))
-    const numbers = [count(member.busy) + (member.max === null ? '' : ' of ' + count(member.max)), count(member.tunnels), count(member.elected), count(member.failures), trim(member.loadFactor), bytes(member.bytesFromClient), bytes(member.bytesFromUpstream)]
+    const letters = ['', 'D', 'N', 'S'].includes(member.status) ? '' : ' [' + member.status + ']'
+    write(/** @type {Element} */ (cells.children[0]), member.url + (member.route === null ? '' : ' · ' + member.route) + letters)
+    const numbers = [
+      count(member.busy) + (member.max === null ? '' : ' of ' + count(member.max)), count(member.tunnels), count(member.elected),
+      count(member.failures), trim(member.loadFactor), bytes(member.bytesFromClient), bytes(member.bytesFromUpstream)
+    ]
     numbers.forEach((text, i) => fillCell(cells.children[i + 3], text))
   })
 }
@@ -227,7 +237,11 @@ function showTunnels ({ total, client, tunnels }, at) {
     write(state, tunnel.state)
     set(state, 'data-tone', tunnel.state === 'active' ? 'good' : 'idle')
     const was = before.bytes.get(tunnel.id)
-    const texts = { 0: tunnel.client, 1: tunnel.route, 2: tunnel.upstream, 3: tunnel.protocol, 5: duration(tunnel.age), 6: bytes(tunnel.bytesFromClient), 7: bytes(tunnel.bytesFromUpstream), 8: was === undefined || ms <= 0 ? '–' : bytesPerSecond(rate(was, sum, ms)) }
+    const now = was === undefined || ms <= 0 ? '–' : bytesPerSecond(rate(was, sum, ms))
+    const texts = {
+      0: tunnel.client, 1: tunnel.route, 2: tunnel.upstream, 3: tunnel.protocol,
+      5: duration(tunnel.age), 6: bytes(tunnel.bytesFromClient), 7: bytes(tunnel.bytesFromUpstream), 8: now
+    }
     for (const [i, text] of Object.entries(texts)) fillCell(made.children[Number(i)], text)
   })
   if (ms > 0) lastTunnels = { at, bytes: new Map(tunnels.map(({ id, bytesFromClient, bytesFromUpstream }) => [id, bytesFromClient + bytesFromUpstream])) }

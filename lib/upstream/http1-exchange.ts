@@ -158,8 +158,9 @@ export class Http1Exchange {
 
   /** @internal Called when the upstream ends the connection. */
   ended (): void {
-    if (this.#received.length === 0) this.abort(new ClosedError())
-    else this.abort(new InvalidResponseError({ cause: new Error(isTls(this.#received) ? answeredWithTls : 'the upstream closed before the end of its response head') }))
+    if (this.#received.length === 0) return this.abort(new ClosedError())
+    const message = isTls(this.#received) ? answeredWithTls : 'the upstream closed before the end of its response head'
+    this.abort(new InvalidResponseError({ cause: new Error(message) }))
   }
 
   /**

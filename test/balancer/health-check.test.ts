@@ -99,7 +99,10 @@ describe('a probe by GET or HEAD', () => {
         await run({ method, uri: '/health?deep=1' }, upstream.url)
         const connection = await upstream.next()
         await connection.closed
-        assert.equal(connection.received.toString('latin1'), `${method} /health?deep=1 HTTP/1.1\r\nHost: 127.0.0.1:${upstream.port}\r\nConnection: close\r\n\r\n`)
+        assert.equal(
+          connection.received.toString('latin1'),
+          `${method} /health?deep=1 HTTP/1.1\r\nHost: 127.0.0.1:${upstream.port}\r\nConnection: close\r\n\r\n`
+        )
       }
       assert.equal(upstream.connections.length, 2)
     })
@@ -109,7 +112,10 @@ describe('a probe by GET or HEAD', () => {
         const upstream = await startHttpUpstream(t, (_request, response) => response.writeHead(status, { location: '/elsewhere' }).end())
         const result = run({ method }, upstream.url)
         if (passes) await result
-        else await assert.rejects(result, (error: Error) => 'code' in error && error.code === codes.failed && (error.cause as Error).message.endsWith(` ${status}`))
+        else {
+          await assert.rejects(result, (error: Error) =>
+            'code' in error && error.code === codes.failed && (error.cause as Error).message.endsWith(` ${status}`))
+        }
         assert.equal(upstream.requests.length, 1)
         assert.equal(upstream.requests[0]?.method, method)
       })
@@ -254,7 +260,11 @@ describe('a probe by WebSocket handshake', () => {
     ['a refusal', 'HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n', codes.failed],
     ['a page', 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n', codes.failed],
     ['a bare 101', 'HTTP/1.1 101 Switching Protocols\r\n\r\n', codes.invalid],
-    ['a 101 for another key', 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n', codes.invalid]
+    [
+      'a 101 for another key',
+      'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n',
+      codes.invalid
+    ]
   ] as const) {
     test(`fails with ${what}`, async (t) => {
       const upstream = await scripted(t, (connection) => connection.write(answer))
@@ -361,7 +371,8 @@ describe('a monitor', () => {
     ['xx..x..x...', 2, 3, [down, 'up']],
     ['xx...xx...', 2, 3, [down, 'up', down, 'up']]
   ] as const) {
-    test(`with fails ${fails} and passes ${passes} tells of ${script} ${reports.length === 0 ? 'nothing' : reports.map((report) => report.split(' ')[0]).join(', ')}`, async (t) => {
+    const told = reports.length === 0 ? 'nothing' : reports.map((report) => report.split(' ')[0]).join(', ')
+    test(`with fails ${fails} and passes ${passes} tells of ${script} ${told}`, async (t) => {
       const upstream = await flapping(t, script)
       const watched = watch(t, { fails, passes }, upstream.url)
       watched.monitor.start()

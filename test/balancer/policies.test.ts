@@ -318,7 +318,9 @@ describe('every policy', () => {
 
   for (const [name, policy] of Object.entries(policies)) {
     test(`${name} chooses one of those that it was given and changes nothing`, () => {
-      fc.assert(fc.property(fc.array(candidate, { minLength: 1, maxLength: 20 }), fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), fc.string(), (given, random, key) => {
+      const candidatesGiven = fc.array(candidate, { minLength: 1, maxLength: 20 })
+      const fraction = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
+      fc.assert(fc.property(candidatesGiven, fraction, fc.string(), (given, random, key) => {
         const candidates = Object.freeze(given.map((one, i) => Object.freeze({ ...one, url: `${i}`, route: undefined })))
         assert.ok(candidates.includes(policy(candidates, context(() => random, key)) as typeof candidates[number]))
       }), { seed: 4 })
@@ -342,7 +344,10 @@ describe('advance', () => {
 
 describe('hash32', () => {
   test('is 32 bits, and the same on every machine', () => {
-    assert.deepEqual(['', 'a', 'ws://10.0.0.1:9080', '\u00e9\u4e2d'].map(hash32), [2_872_998_923, 444_641_715, 40_998_348, 3_851_772_119].map((bits) => bits | 0))
+    assert.deepEqual(
+      ['', 'a', 'ws://10.0.0.1:9080', '\u00e9\u4e2d'].map(hash32),
+      [2_872_998_923, 444_641_715, 40_998_348, 3_851_772_119].map((bits) => bits | 0)
+    )
   })
 
   test('spreads texts that differ in one character', () => {

@@ -107,10 +107,18 @@ describe('a bad balancer', () => {
   bad('maxAttempts', { members: [member], maxAttempts: -1 }, '.maxAttempts: expected a whole number of at least 0, got -1')
   bad('stickySession', { members: [member], stickySession: 'A|b|c' }, `.stickySession: expected ${session}, got 'A|b|c'`)
   bad('stickySessionSep', sticky({ stickySessionSep: '..' }), `.stickySession: expected ${session}, got 'ROUTEID'`)
-  bad('stickyCookie without a name', { members: [member], stickyCookie: {} }, '.stickyCookie: expected stickySession beside it, which names the cookie, got an object')
+  bad(
+    'stickyCookie without a name',
+    { members: [member], stickyCookie: {} },
+    '.stickyCookie: expected stickySession beside it, which names the cookie, got an object'
+  )
   bad('stickyCookie with a path that ends it', sticky({ stickyCookie: { path: '/;x' } }), '.stickyCookie: expected valid cookie attributes, got an object')
   bad('stickyCookie with a line break', sticky({ stickyCookie: { domain: 'a\r\nb' } }), '.stickyCookie: expected valid cookie attributes, got an object')
-  bad('stickyCookie.sameSite', sticky({ stickyCookie: { sameSite: 'Lax' } }), ".stickyCookie.sameSite: expected one of 'lax', 'strict', 'none', got 'Lax', did you mean 'lax'?")
+  bad(
+    'stickyCookie.sameSite',
+    sticky({ stickyCookie: { sameSite: 'Lax' } }),
+    ".stickyCookie.sameSite: expected one of 'lax', 'strict', 'none', got 'Lax', did you mean 'lax'?"
+  )
   test('several at once, whatever is wrong with each', () => {
     const app = { members: [{ ...member, url: 'a' }, { url: 5, loadFactor: 0, status: 'Q' }], retry: 'x', noFailover: 1 }
     assert.deepEqual(findings(() => resolveOptions({ balancers: { app } } as never, '')).map((finding) => finding.split(': ')[0]).sort(), [
@@ -126,13 +134,19 @@ describe('a bad balancer', () => {
 
   test('that a route misses', () => {
     const options = { routes: [{ upstream: 'balancer://nope/' }] }
-    assert.deepEqual(findings(() => resolveOptions(options, '')), ["routes[0].upstream: expected one of the balancers, got 'balancer://nope/' (there are none)"])
+    assert.deepEqual(
+      findings(() => resolveOptions(options, '')),
+      ["routes[0].upstream: expected one of the balancers, got 'balancer://nope/' (there are none)"]
+    )
   })
 
   test('whose name another registration has', () => {
     const before = new Map([['app', { config: resolve({ members: [member] }) }]])
     const options = { balancers: { app: { members: [member] } } }
-    assert.deepEqual(findings(() => resolveOptions(options, '', before)), ['balancers.app: expected a name of its own on this server: an earlier registration has a balancer of this name'])
+    assert.deepEqual(
+      findings(() => resolveOptions(options, '', before)),
+      ['balancers.app: expected a name of its own on this server: an earlier registration has a balancer of this name']
+    )
   })
 })
 
@@ -144,14 +158,21 @@ describe('a bad member', () => {
   bad('of another kind', withMember({ url: 'http://10.0.0.2/' }), '.members[1].url: expected ws and wss members only, or http and https members only')
   bad('without a URL', { members: [{}] }, `.members[0].url: expected ${url}, got undefined (is an environment variable unset?)`)
   bad('url', withMember({ url: 'ftp://10.0.0.2/' }), `.members[1].url: expected ${url}, got 'ftp://10.0.0.2/'`)
-  bad('that is no object', { members: ['ws://10.0.0.1/'] }, ".members[0]: expected a member such as { url: 'ws://10.0.0.1:9080' }, got 'ws://10.0.0.1/', did you mean { url: 'ws://10.0.0.1/' }?")
+  bad(
+    'that is no object',
+    { members: ['ws://10.0.0.1/'] },
+    ".members[0]: expected a member such as { url: 'ws://10.0.0.1:9080' }, got 'ws://10.0.0.1/', did you mean { url: 'ws://10.0.0.1/' }?"
+  )
   bad('with an unknown option', withMember({ loadfactor: 1 }), '.members[1].loadfactor: unknown option, did you mean loadFactor?')
   for (const loadFactor of [0, 0.5, 101, '2', NaN]) {
-    bad(`loadFactor ${loadFactor}`, withMember({ loadFactor }), `.members[1].loadFactor: expected a number from 1 to 100, got ${typeof loadFactor === 'string' ? `'${loadFactor}', did you mean ${loadFactor}?` : loadFactor}`)
+    const got = typeof loadFactor === 'string' ? `'${loadFactor}', did you mean ${loadFactor}?` : loadFactor
+    bad(`loadFactor ${loadFactor}`, withMember({ loadFactor }), `.members[1].loadFactor: expected a number from 1 to 100, got ${got}`)
   }
   bad('lbSet', withMember({ lbSet: 100 }), '.members[1].lbSet: expected a whole number from 0 to 99, got 100')
   bad('max', withMember({ max: 0 }), '.members[1].max: expected a whole number of at least 1, got 0')
-  for (const status of ['X', 'E', '+', 'D,N', 'H R']) bad(`status ${status}`, withMember({ status }), `.members[1].status: expected ${letters}, got '${status}'`)
+  for (const status of ['X', 'E', '+', 'D,N', 'H R']) {
+    bad(`status ${status}`, withMember({ status }), `.members[1].status: expected ${letters}, got '${status}'`)
+  }
   bad('route', withMember({ route: 'a;b' }), ".members[1].route: expected a name of letters, digits and . _ ~ -, got 'a;b'")
   bad('route twice', { members: [{ ...member, route: 'a' }, { ...other, route: 'a' }] }, ".members[1].route: expected each route once, got 'a' again")
   bad('redirect to nobody', withMember({ redirect: 'z' }), ".members[1].redirect: expected the route of another member, got 'z'")
@@ -169,18 +190,29 @@ describe('a bad member', () => {
 describe('bad members by DNS', () => {
   const path = "a path such as '/app'"
   const servers = "addresses such as '127.0.0.1:53'"
-  for (const dns of ['a b', 'a/b', 'a:1', 'user@a', '10.0.0.1', '[::1]']) bad(`dns ${dns}`, byDns({ dns }), `.members.dns: expected a name, got '${dns.replace('user@', '***@')}'`)
+  for (const dns of ['a b', 'a/b', 'a:1', 'user@a', '10.0.0.1', '[::1]']) {
+    bad(`dns ${dns}`, byDns({ dns }), `.members.dns: expected a name, got '${dns.replace('user@', '***@')}'`)
+  }
   bad('no name', byDns({ dns: '' }), ".members.dns: expected a name, got ''")
   bad('type', byDns({ type: 'MX' }), ".members.type: expected one of 'A', 'AAAA', 'SRV', got 'MX'")
-  for (const refresh of [0, '0s']) bad(`refresh ${refresh}`, byDns({ refresh }), `.members.refresh: expected a duration above 0, got ${typeof refresh === 'string' ? `'${refresh}'` : refresh}`)
+  for (const refresh of [0, '0s']) {
+    const got = typeof refresh === 'string' ? `'${refresh}'` : refresh
+    bad(`refresh ${refresh}`, byDns({ refresh }), `.members.refresh: expected a duration above 0, got ${got}`)
+  }
   bad('scheme', byDns({ scheme: 'tcp' }), ".members.scheme: expected one of 'ws', 'wss', 'http', 'https', got 'tcp'")
   bad('port', byDns({ port: 65_536 }), '.members.port: expected a port, got 65536')
   bad('port of SRV', byDns({ type: 'SRV', port: 80 }), '.members.port: expected none: SRV records contain it')
-  for (const value of ['app', '/a?b', '/../a', '/a b', 'http://x/', '//x']) bad(`path ${value}`, byDns({ path: value }), `.members.path: expected ${path}, got '${value}'`)
+  for (const value of ['app', '/a?b', '/../a', '/a b', 'http://x/', '//x']) {
+    bad(`path ${value}`, byDns({ path: value }), `.members.path: expected ${path}, got '${value}'`)
+  }
   bad('no servers', byDns({ servers: [] }), ".members.servers: expected an array of servers such as '127.0.0.1:53', got an empty array")
   // Of these Node says nothing before the first lookup, and of port 0 then ends the process.
   for (const server of ['dns.test', '999.1.1.1:53', '1.2:53', '127.0.0.1:0', '127.0.0.1:65536', '127.0.0.1:99999', '[::1', '[zz]:53', '']) {
-    bad(`server ${server}`, byDns({ servers: ['127.0.0.1', server] }), `.members.servers[1]: expected ${servers.replace('addresses', 'an address')}, got '${server}'`)
+    bad(
+      `server ${server}`,
+      byDns({ servers: ['127.0.0.1', server] }),
+      `.members.servers[1]: expected ${servers.replace('addresses', 'an address')}, got '${server}'`
+    )
   }
   bad('routes', byDns({ route: 'a' }), '.members.route: unknown option')
 
@@ -191,12 +223,17 @@ describe('bad members by DNS', () => {
 
 describe('a bad health check', () => {
   bad('method', checked({ method: 'POST' }), ".healthCheck.method: expected one of 'TCP', 'GET', 'HEAD', 'WS', got 'POST'")
-  for (const uri of ['health', 'http://x/health', '/a b', '/a\r\nX: y']) bad(`uri ${JSON.stringify(uri)}`, checked({ method: 'GET', uri }), `.healthCheck.uri: expected a path such as '/health', got '${uri}'`)
+  for (const uri of ['health', 'http://x/health', '/a b', '/a\r\nX: y']) {
+    bad(`uri ${JSON.stringify(uri)}`, checked({ method: 'GET', uri }), `.healthCheck.uri: expected a path such as '/health', got '${uri}'`)
+  }
   bad('interval', checked({ interval: 0 }), '.healthCheck.interval: expected a duration above 0, got 0')
   bad('timeout', checked({ timeout: '0ms' }), ".healthCheck.timeout: expected a duration above 0, got '0ms'")
   bad('passes', checked({ passes: 0 }), '.healthCheck.passes: expected a whole number of at least 1, got 0')
   bad('fails', checked({ fails: 1.5 }), '.healthCheck.fails: expected a whole number of at least 0, got 1.5')
-  for (const item of ['2xx', '20', '399-200', 1000]) bad(`status ${item}`, checked({ status: [200, item] }), `.healthCheck.status: expected statuses and ranges such as [200, '300-399'], got ${typeof item === 'string' ? `'${item}'` : item}`)
+  for (const item of ['2xx', '20', '399-200', 1000]) {
+    const got = typeof item === 'string' ? `'${item}'` : item
+    bad(`status ${item}`, checked({ status: [200, item] }), `.healthCheck.status: expected statuses and ranges such as [200, '300-399'], got ${got}`)
+  }
   bad('body of a HEAD', checked({ method: 'HEAD', body: 'x' }), ".healthCheck.body: expected the method 'GET' beside it, got 'x'")
   bad('body that is neither', checked({ method: 'GET', body: 1 }), '.healthCheck.body: expected a string or a RegExp, got 1')
 })

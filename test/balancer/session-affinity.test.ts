@@ -24,8 +24,10 @@ describe('stickySession', () => {
 
   for (const [spec, separator] of [
     ['', undefined], ['|', undefined], ['a|', undefined], ['|a', undefined], ['a|b|c', undefined], ['a b', undefined], ['a=b', undefined], ['a;b', undefined],
-    ['a\r\nSet-Cookie: x', undefined], ['a\0', undefined], ['caf\u00e9', undefined], ['a#b', undefined], ['a|b&c', undefined], ['a|b=c', undefined], ['a|b/c', undefined], ['a|b?c', undefined],
-    ['a', ''], ['a', '..'], ['a', ';'], ['a', '&'], ['a', '/'], ['a', '?'], ['a', '#'], ['a', '='], ['a', ' '], ['a', ','], ['a', '"'], ['a', '\\'], ['a', '\n'], ['a', '\u00e9'], ['a', '%'], ['a', 'on']
+    ['a\r\nSet-Cookie: x', undefined], ['a\0', undefined], ['caf\u00e9', undefined], ['a#b', undefined],
+    ['a|b&c', undefined], ['a|b=c', undefined], ['a|b/c', undefined], ['a|b?c', undefined],
+    ['a', ''], ['a', '..'], ['a', ';'], ['a', '&'], ['a', '/'], ['a', '?'], ['a', '#'], ['a', '='],
+    ['a', ' '], ['a', ','], ['a', '"'], ['a', '\\'], ['a', '\n'], ['a', '\u00e9'], ['a', '%'], ['a', 'on']
   ] as const) {
     test(`is none: ${JSON.stringify(spec)} with ${JSON.stringify(separator)}`, () => assert.equal(parseStickySession(spec, separator), undefined))
   }
@@ -113,13 +115,15 @@ describe('the route that a request names', () => {
 describe('cookies and query parameters', () => {
   for (const [header, expected] of [
     [undefined, undefined], ['', undefined], ['a', undefined], ['a=', ''], ['a=1', '1'], ['a="1"', '1'], ['a="', '"'], ['a=""', ''], ['a="1', '"1'],
-    ['b=2; a=1', '1'], ['b=2;;a=1', '1'], ['a=1; a=2', '1'], ['a=1=2', '1=2'], ['aa=2; a=1', '1'], [' a= 1 ;', '1'], ['b; a=1', '1'], ['a =1', undefined], ['a=%41', '%41']
+    ['b=2; a=1', '1'], ['b=2;;a=1', '1'], ['a=1; a=2', '1'], ['a=1=2', '1=2'],
+    ['aa=2; a=1', '1'], [' a= 1 ;', '1'], ['b; a=1', '1'], ['a =1', undefined], ['a=%41', '%41']
   ] as const) {
     test(`Cookie: ${header}`, () => assert.equal(cookieValue(header, 'a'), expected))
   }
 
   for (const [url, expected] of [
-    ['/', undefined], ['/?', undefined], ['/?a', undefined], ['/?a=', ''], ['/?a=1', '1'], ['/?b&a=1', '1'], ['/?a=1&a=2', '1'], ['/?a=1;b', '1;b'], ['/?a=1#b', '1'], ['/?ba=1', undefined],
+    ['/', undefined], ['/?', undefined], ['/?a', undefined], ['/?a=', ''], ['/?a=1', '1'],
+    ['/?b&a=1', '1'], ['/?a=1&a=2', '1'], ['/?a=1;b', '1;b'], ['/?a=1#b', '1'], ['/?ba=1', undefined],
     ['/a=1', undefined], ['/a?b=/?a=1', undefined], ['/?a=%26', '%26'], ['?a=1', '1'], ['a=1', undefined]
   ] as const) {
     test(`query of ${url}`, () => assert.equal(queryValue(url, 'a'), expected))
@@ -136,7 +140,10 @@ describe('cookies and query parameters', () => {
 describe('the cookie that is set', () => {
   for (const [attributes, expected] of [
     [{}, 'ROUTEID=.a; Path=/; HttpOnly; SameSite=Lax'],
-    [{ path: '/app', domain: 'example.org', maxAge: 3600, secure: true, sameSite: 'strict' }, 'ROUTEID=.a; Path=/app; Domain=example.org; Max-Age=3600; HttpOnly; Secure; SameSite=Strict'],
+    [
+      { path: '/app', domain: 'example.org', maxAge: 3600, secure: true, sameSite: 'strict' },
+      'ROUTEID=.a; Path=/app; Domain=example.org; Max-Age=3600; HttpOnly; Secure; SameSite=Strict'
+    ],
     [{ httpOnly: false }, 'ROUTEID=.a; Path=/; SameSite=Lax'],
     [{ sameSite: 'none' }, 'ROUTEID=.a; Path=/; HttpOnly; Secure; SameSite=None'],
     [{ sameSite: 'none', secure: false }, 'ROUTEID=.a; Path=/; HttpOnly; Secure; SameSite=None'],
@@ -158,7 +165,9 @@ describe('the cookie that is set', () => {
     })
   }
 
-  for (const attributes of [{}, { path: '/a b' }, { domain: '.example.org' }, { domain: 'localhost' }, { domain: '10.0.0.1' }, { maxAge: 1 }] satisfies StickyCookie[]) {
+  for (const attributes of [
+    {}, { path: '/a b' }, { domain: '.example.org' }, { domain: 'localhost' }, { domain: '10.0.0.1' }, { maxAge: 1 }
+  ] satisfies StickyCookie[]) {
     test(`is written: ${JSON.stringify(attributes)}`, () => assert.equal(isStickyCookie(attributes), true))
   }
 
@@ -195,14 +204,20 @@ describe('what hash goes by', () => {
     test(text, () => assert.deepEqual(parseHashBy(text), expected))
   }
 
-  for (const text of ['', 'Client', 'client:', 'client:a', 'header', 'header:', 'header:a b', 'header:a:b', 'cookie:', 'cookie:a=b', 'cookie:a;b', 'query:', 'query:a&b', 'query:a=b', 'query:a#', 'body:a', ':a']) {
+  for (const text of [
+    '', 'Client', 'client:', 'client:a', 'header', 'header:', 'header:a b', 'header:a:b', 'cookie:',
+    'cookie:a=b', 'cookie:a;b', 'query:', 'query:a&b', 'query:a=b', 'query:a#', 'body:a', ':a'
+  ]) {
     test(`is none: ${JSON.stringify(text)}`, () => assert.equal(parseHashBy(text), undefined))
   }
 })
 
 // A lookup that went over the rest again at each step would take 16 KiB for a second, and these for hours.
 describe('hostile input takes time in proportion to its length', () => {
-  for (const part of [';', '&', '=', ' ', '\t', '; ', ' ;', 'sid=', ';sid', ';sid=', '&sid', 'ROUTEID', '; ROUTEID', ' ROUTEID=', 'sid&', '"', '=.;', '/;', '?', '#', '.', ';sid/', 'a']) {
+  for (const part of [
+    ';', '&', '=', ' ', '\t', '; ', ' ;', 'sid=', ';sid', ';sid=', '&sid', 'ROUTEID',
+    '; ROUTEID', ' ROUTEID=', 'sid&', '"', '=.;', '/;', '?', '#', '.', ';sid/', 'a'
+  ]) {
     test(JSON.stringify(part), () => {
       const start = process.cpuUsage().user
       for (const length of [16 * 1024, 512 * 1024]) {

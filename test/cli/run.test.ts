@@ -66,16 +66,25 @@ describe('usage', () => {
     [['http://h', '--check=yes'], ["Option '--check' does not take an argument"]],
     [['http://h', '--status=wstunnel'], ["--status: expected a path, such as /wstunnel, got 'wstunnel'"]],
     [['http://h', '--status', '/'], ["--status: expected a path, such as /wstunnel, got '/'"]],
-    [['', 'ftp://h'], ["'': expected [PATH=]UPSTREAM, such as /ws/=ws://127.0.0.1:4000/", "'ftp://h': expected [PATH=]UPSTREAM, such as /ws/=ws://127.0.0.1:4000/"]],
+    [
+      ['', 'ftp://h'],
+      ["'': expected [PATH=]UPSTREAM, such as /ws/=ws://127.0.0.1:4000/", "'ftp://h': expected [PATH=]UPSTREAM, such as /ws/=ws://127.0.0.1:4000/"]
+    ],
     [['/a b=http://h'], ["routes[0].path: expected a path prefix such as '/ws/', without wildcards, query or dot segments, got '/a b'"]],
     [['http://h', '--config', '/nowhere/x.json'].slice(1), ['/nowhere/x.json: no such file']],
     [['--httpd-conf', '/nowhere/x.conf'], ['/nowhere/x.conf: no such file']],
     [['http://h', '--print', '--timeout', 'x'], ["timeout: expected a duration such as '30s', got 'x'"]],
-    [['http://h', '--timeout', '5', '--idle-timeout', 'x'], ["idleTimeout: expected a duration such as '30s', got 'x'", "timeout: expected a duration such as '30s', got '5', did you mean '5s', or '5ms'?"]]
+    [
+      ['http://h', '--timeout', '5', '--idle-timeout', 'x'],
+      ["idleTimeout: expected a duration such as '30s', got 'x'", "timeout: expected a duration such as '30s', got '5', did you mean '5s', or '5ms'?"]
+    ]
   ] as const) {
     test(`of '${args.join(' ')}' is a line for each fault, and ends with 2`, async () => {
       const { code, error, out } = await said([...args])
-      assert.deepEqual({ code, out, lines: error.trimEnd().split('\n').sort() }, { code: 2, out: '', lines: faults.map((fault) => `fastify-wstunnel: ${fault}`).sort() })
+      assert.deepEqual(
+        { code, out, lines: error.trimEnd().split('\n').sort() },
+        { code: 2, out: '', lines: faults.map((fault) => `fastify-wstunnel: ${fault}`).sort() }
+      )
     })
   }
 })
@@ -89,25 +98,38 @@ describe('--check', () => {
     assert.deepEqual(await said(['http://h:99999', '--check']), {
       code: 1,
       out: '',
-      error: "fastify-wstunnel: routes[0].upstream: expected a ws:, wss:, http: or https: URL without credentials, query and fragment, or unix:/path|URL, or balancer://name/path, a function, or false, got 'http://h:99999' (a port is at most 65535)\n"
+      error: 'fastify-wstunnel: routes[0].upstream: expected a ws:, wss:, http: or https: URL without credentials, query and fragment, ' +
+        "or unix:/path|URL, or balancer://name/path, a function, or false, got 'http://h:99999' (a port is at most 65535)\n"
     })
   })
 
   test('is 1 where a line is not translated, and every note has its place', async (t) => {
     const [bad = '', good = ''] = files(t, { 'bad.conf': 'ProxyPass / http://h/\nDefine X\n', 'good.conf': 'ProxyPass / http://h/\n' })
-    assert.deepEqual(await said(['--httpd-conf', bad, '--check']), { code: 1, out: 'parts of it are not translated\n', error: `${bad}:2: error: Define: not translated: write the value of a variable in its place\n` })
+    assert.deepEqual(await said(['--httpd-conf', bad, '--check']), {
+      code: 1,
+      out: 'parts of it are not translated\n',
+      error: `${bad}:2: error: Define: not translated: write the value of a variable in its place\n`
+    })
     assert.deepEqual(await said(['--httpd-conf', good, '--check']), { code: 0, out: 'fine\n', error: '' })
   })
 })
 
 describe('files', () => {
   test('of options may be JSON or a module', async (t) => {
-    const names = files(t, { 'a.json': '{ "upstream": "ws://127.0.0.1:9/" }', 'a.mjs': "export default { upstream: 'ws://127.0.0.1:9/', rewriteHeaders: (headers) => headers }" })
+    const names = files(t, {
+      'a.json': '{ "upstream": "ws://127.0.0.1:9/" }',
+      'a.mjs': "export default { upstream: 'ws://127.0.0.1:9/', rewriteHeaders: (headers) => headers }"
+    })
     for (const name of names) assert.deepEqual(await said(['--config', name, '--check']), { code: 0, out: 'fine\n', error: '' }, name)
   })
 
   test('that are bad are told with their line', async (t) => {
-    const [json = '', list = '', module = '', conf = ''] = files(t, { 'a.json': '{\n  "upstream":\n}', 'b.json': '[]', 'a.mjs': 'export default {', 'a.conf': 'ProxyPass / ajp://h/' })
+    const [json = '', list = '', module = '', conf = ''] = files(t, {
+      'a.json': '{\n  "upstream":\n}',
+      'b.json': '[]',
+      'a.mjs': 'export default {',
+      'a.conf': 'ProxyPass / ajp://h/'
+    })
     assert.match((await said(['--config', json])).error, /a\.json:3: /)
     assert.match((await said(['--config', list])).error, /b\.json: expected the plugin's options/)
     assert.match((await said(['--config', module])).error, /a\.mjs: /)
@@ -117,7 +139,9 @@ describe('files', () => {
   })
 
   test('of httpd are printed as a plugin; --any-host leaves the constraints out, and keeps the balancers', async (t) => {
-    const [conf = ''] = files(t, { 'site.conf': '<VirtualHost *:80>\nServerName a.example\nBalancerMember balancer://p ws://h\nProxyPass / balancer://p/\n</VirtualHost>\n' })
+    const [conf = ''] = files(t, {
+      'site.conf': '<VirtualHost *:80>\nServerName a.example\nBalancerMember balancer://p ws://h\nProxyPass / balancer://p/\n</VirtualHost>\n'
+    })
     assert.equal((await said(['--httpd-conf', conf, '--print'])).out.match(/constraints: /g)?.length, 1)
     const { code, out } = await said(['--httpd-conf', conf, '--print', '--any-host'])
     assert.deepEqual([code, out.includes('constraints'), out.match(/await app\.register/g)?.length, /members: \[/.test(out)], [0, false, 1, true])
@@ -175,12 +199,18 @@ describe('Fastify', () => {
       { code: 2, out: '', error: 'fastify-wstunnel: this needs Fastify 5, at least 5.8.5, which is not installed: npm install fastify@5\n' })
   })
 
-  for (const [version, fine] of [['4.29.1', false], ['5.8.4', false], ['5.7.9', false], ['6.0.0', false], ['5.8.5', true], ['5.12.0', true], ['5.9.0-rc.1', true]] as const) {
+  for (const [version, fine] of [
+    ['4.29.1', false], ['5.8.4', false], ['5.7.9', false], ['6.0.0', false], ['5.8.5', true], ['5.12.0', true], ['5.9.0-rc.1', true]
+  ] as const) {
     test(`${version} is ${fine ? 'taken' : 'refused'}`, async () => {
       const real = await import('fastify')
-      const fastify: Terminal['fastify'] = async () => ({ default: (options) => Object.defineProperty(real.default(options) as FastifyInstance, 'version', { value: version }) })
+      const fastify: Terminal['fastify'] = async () =>
+        ({ default: (options) => Object.defineProperty(real.default(options) as FastifyInstance, 'version', { value: version }) })
       const { code, error } = await said(['http://h', '--check'], { fastify })
-      assert.deepEqual([code, error], fine ? [0, ''] : [2, `fastify-wstunnel: this needs Fastify 5, at least 5.8.5, and ${version} is installed: npm install fastify@5\n`])
+      assert.deepEqual(
+        [code, error],
+        fine ? [0, ''] : [2, `fastify-wstunnel: this needs Fastify 5, at least 5.8.5, and ${version} is installed: npm install fastify@5\n`]
+      )
     })
   }
 })
@@ -188,7 +218,11 @@ describe('Fastify', () => {
 describe('serving', () => {
   /** Starts the program; resolves once it listens. */
   async function start (t: TestContext, args: string[]): Promise<{ port: number, ended: Promise<unknown[]>, kill: (signal: NodeJS.Signals) => void }> {
-    const child = spawn(process.execPath, ['--import', 'tsx', fileURLToPath(new URL('../../lib/cli/main.ts', import.meta.url)), ...args, '--port', '0'], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(
+      process.execPath,
+      ['--import', 'tsx', fileURLToPath(new URL('../../lib/cli/main.ts', import.meta.url)), ...args, '--port', '0'],
+      { stdio: ['ignore', 'pipe', 'pipe'] }
+    )
     const ended = once(child, 'exit')
     cleanup(t, 'proxies', async () => {
       child.kill('SIGKILL')
@@ -237,7 +271,10 @@ describe('serving', () => {
 
   test('serves a configuration of httpd at once', async (t) => {
     const upstream = await startWsUpstream(t, { http: (request, response) => response.end(`plain ${request.url}`) })
-    const [conf = ''] = files(t, { 'site.conf': `<VirtualHost *:80>\nServerName a.example\nProxyPass / ${upstream.httpUrl}/ upgrade=websocket\nProxyPassReverse / ${upstream.httpUrl}/\n</VirtualHost>\n` })
+    const [conf = ''] = files(t, {
+      'site.conf': '<VirtualHost *:80>\nServerName a.example\n' +
+        `ProxyPass / ${upstream.httpUrl}/ upgrade=websocket\nProxyPassReverse / ${upstream.httpUrl}/\n</VirtualHost>\n`
+    })
     const { port } = await start(t, ['--httpd-conf', conf])
     assert.equal(await (await fetch(`http://127.0.0.1:${port}/x`)).text(), 'plain /x')
   })

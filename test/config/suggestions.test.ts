@@ -45,18 +45,24 @@ describe('for what is no upstream', () => {
 
 describe('for an option that does not exist', () => {
   test('the nearest, whatever its case, with two letters swapped or one too many', () => {
-    for (const name of ['idletimeout', 'idleTimeuot', 'idleTimeoutt', 'idelTimeout']) assert.equal(forOption(name, ['idleTimeout', 'timeout']), ', did you mean idleTimeout?')
+    for (const name of ['idletimeout', 'idleTimeuot', 'idleTimeoutt', 'idelTimeout']) {
+      assert.equal(forOption(name, ['idleTimeout', 'timeout']), ', did you mean idleTimeout?')
+    }
   })
   test('nothing where none is near', () => assert.equal(forOption('colour', ['idleTimeout', 'timeout']), ''))
   test("what does the work of @fastify/http-proxy's", () => {
-    for (const [name, ours] of [['websocket', 'upgrade'], ['rewritePrefix', 'upstream'], ['wsUpstream', 'upstream'], ['replyOptions', 'rewriteRequestHeaders'], ['httpMethods', 'methods'], ['wsClientOptions', 'tls']] as const) {
+    for (const [name, ours] of [
+      ['websocket', 'upgrade'], ['rewritePrefix', 'upstream'], ['wsUpstream', 'upstream'],
+      ['replyOptions', 'rewriteRequestHeaders'], ['httpMethods', 'methods'], ['wsClientOptions', 'tls']
+    ] as const) {
       assert.match(forOption(name, ['upstream', 'methods', 'http2']), new RegExp(`\\b${ours}\\b`))
     }
   })
   test('names that every object has are no options of others', () => {
     for (const name of ['constructor', '__proto__', 'toString', 'hasOwnProperty']) assert.equal(forOption(name, ['upstream']), '')
   })
-  test('where it belongs, if it exists elsewhere', () => assert.equal(forOption('drainTimeout', ['path'], { drainTimeout: 'at the top' }), ', it belongs at the top'))
+  test('where it belongs, if it exists elsewhere', () =>
+    assert.equal(forOption('drainTimeout', ['path'], { drainTimeout: 'at the top' }), ', it belongs at the top'))
 })
 
 test('for a path that is no prefix', () => {

@@ -38,10 +38,12 @@ describe('addresses', () => {
 
 describe('what is no address', () => {
   for (const text of [
-    '', ' ', '/', 'up.example', 'up.example:80', 'localhost:3000', '//up.example/', 'ftp://up.example/', 'file:///etc/passwd', 'javascript:alert(1)', 'balancer://name/',
+    '', ' ', '/', 'up.example', 'up.example:80', 'localhost:3000', '//up.example/',
+    'ftp://up.example/', 'file:///etc/passwd', 'javascript:alert(1)', 'balancer://name/',
     'h2c://up.example/', 'data:,x', 'ws:', 'ws://', 'ws:///', 'http://:80/', 'ws://up.example:99999/', 'ws://up.example:x/', 'ws://a b/', 'ws://[::1/',
     'ws://user@up.example/', 'ws://user:secret@up.example/', 'ws://:secret@up.example/', 'ws://up.example/?a=b', 'ws://up.example/#a',
-    'unix:/run/a.sock', 'unix:|ws://up.example/', 'unix:/run/a.sock|', 'unix:/run/a.sock|/path', 'unix:/run/a.sock|ftp://up.example/', 'unix:/run/a\0.sock|ws://up.example/',
+    'unix:/run/a.sock', 'unix:|ws://up.example/', 'unix:/run/a.sock|', 'unix:/run/a.sock|/path',
+    'unix:/run/a.sock|ftp://up.example/', 'unix:/run/a\0.sock|ws://up.example/',
     'unix:/run/\xe9.sock|ws://up.example/', 'unix:/run/a.sock|ws://u:p@up.example/', 'unix:/run/a.sock|unix:/run/b.sock|ws://up.example/'
   ]) test(JSON.stringify(text), () => assert.equal(parseAddress(text), undefined))
 })

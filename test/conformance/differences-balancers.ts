@@ -85,7 +85,7 @@ export const differencesOfBalancers: Differences = byScenario({
   'turns-owed': [
     {
       ours: [
-        '< sequence AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAABBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBABABABABABABABABABABABABABABABABABABABABABABABABABABABABABABABABABAB',
+        `< sequence ${'A'.repeat(100)}${'B'.repeat(32)}${'AB'.repeat(34)}`,
         '< open'
       ],
       scenarios: ['balancers / sessions / a long one, then none']

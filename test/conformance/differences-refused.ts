@@ -301,7 +301,9 @@ const alsoClosing: ReadonlySet<string> = new Set([
   'replies / upgrade / silence in the head', 'settings / timeout=500ms, upgrade', 'replies / no fallback / silence'
 ])
 
-const byName: ReadonlyMap<string, Difference> = new Map(closing.flatMap(([ours, names]) => names.map((name) => [name, { differs: 'refused-upgrade', ours: [...ours] }])))
+const byName: ReadonlyMap<string, Difference> = new Map(
+  closing.flatMap(([ours, names]) => names.map((name) => [name, { differs: 'refused-upgrade', ours: [...ours] }]))
+)
 
 /** A scenario with the end of its connection, where that is a refused upgrade's. */
 export function closedAfterRefusal (scenario: Scenario): Scenario {

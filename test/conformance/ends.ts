@@ -109,7 +109,10 @@ export abstract class End {
   /** Whether the connection ends within so many milliseconds, for which nothing but the end is waited. */
   async endsWithin (ms: number): Promise<boolean> {
     const { connection } = this
-    const over = within(Promise.race([connection.ended, connection.closed]), 'the end', ms).then(() => true, () => connection.socket.readableEnded || connection.socket.destroyed)
+    const over = within(Promise.race([connection.ended, connection.closed]), 'the end', ms).then(
+      () => true,
+      () => connection.socket.readableEnded || connection.socket.destroyed
+    )
     return await over
   }
 

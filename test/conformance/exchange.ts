@@ -7,7 +7,9 @@ import type { ClientStep, Outcome, UpstreamStep } from './ends.ts'
 import type { Upstreams } from './upstreams.ts'
 
 /** Plays one scenario against one proxy. */
-export async function play (port: number, upstreams: Upstreams, client: readonly ClientStep[], script: ReadonlyArray<readonly UpstreamStep[]>): Promise<Outcome> {
+export async function play (
+  port: number, upstreams: Upstreams, client: readonly ClientStep[], script: ReadonlyArray<readonly UpstreamStep[]>
+): Promise<Outcome> {
   const signals = new Signals()
   upstreams.begin(script, signals)
   const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })

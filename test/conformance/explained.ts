@@ -7,5 +7,6 @@ import type { Scenario } from './table.ts'
 
 /** Gives each scenario its difference, where it has one. */
 export function explained (scenarios: readonly Scenario[]): Scenario[] {
-  return scenarios.map((scenario) => closedAfterRefusal({ ...scenario, ...differences[scenario.name], ...differencesOfSettings[scenario.name], ...differencesOfReverse[scenario.name] }))
+  return scenarios.map((scenario) =>
+    closedAfterRefusal({ ...scenario, ...differences[scenario.name], ...differencesOfSettings[scenario.name], ...differencesOfReverse[scenario.name] }))
 }

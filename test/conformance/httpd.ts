@@ -82,7 +82,15 @@ function pathOf ({ path }: Route, { prefix }: Table): string {
 
 function balancer (name: string, table: BalancerTable, ports: VirtualHost['ports']): string[] {
   const members = table.members.map(({ url, ...rest }) => {
-    const parameters = { loadfactor: rest.loadFactor, route: rest.route, redirect: rest.redirect, lbset: rest.lbSet, status: rest.status, max: rest.max, retry: table.retry }
+    const parameters = {
+      loadfactor: rest.loadFactor,
+      route: rest.route,
+      redirect: rest.redirect,
+      lbset: rest.lbSet,
+      status: rest.status,
+      max: rest.max,
+      retry: table.retry
+    }
     return `  BalancerMember "${located(url, ports)}"${parametersOf(parameters)}`
   })
   const settings = parametersOf({

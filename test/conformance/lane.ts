@@ -48,7 +48,10 @@ export function newLane (table: Table, scenarios: Scenario[]): Lane {
 
 export async function openLane (lane: Lane): Promise<void> {
   const { table } = lane
-  const urls = [...table.routes.map(({ upstream }) => upstream), ...Object.values(table.balancers ?? {}).flatMap(({ members }) => members.map(({ url }) => url))]
+  const urls = [
+    ...table.routes.map(({ upstream }) => upstream),
+    ...Object.values(table.balancers ?? {}).flatMap(({ members }) => members.map(({ url }) => url))
+  ]
   const names = new Map<string, boolean>()
   for (const url of urls) {
     const [, scheme = '', name = ''] = /^(\w+):\/\/(\w+)/.exec(String(url)) ?? []

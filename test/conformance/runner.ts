@@ -58,7 +58,10 @@ async function reportConfigurations (files: readonly string[], show: boolean): P
     if (show) for (const { request, httpd, ours } of result.differences) console.log(`${file}  ${request}\n  httpd  ${httpd}\n  ours   ${ours}`)
     if (result.problems.length > 0) console.log(`FAIL  ${file}\n${result.problems.map((problem) => `  ${problem}`).join('\n')}\n`)
   }
-  if (files.length > 0) console.log(`${files.length} configurations, ${requests} requests: ${files.length - differing} the same, ${differing} with differences that they are loud about; ${failed} failed`)
+  if (files.length > 0) {
+    console.log(`${files.length} configurations, ${requests} requests: ${files.length - differing} the same, ` +
+      `${differing} with differences that they are loud about; ${failed} failed`)
+  }
   return failed > 0 ? 1 : 0
 }
 
@@ -68,7 +71,9 @@ function report (results: readonly Result[], show: boolean): number {
   for (const { scenario, problems, shown } of failed) {
     console.log(`FAIL  ${scenario.name}\n${problems.map((problem) => `  ${problem}`).join('\n')}\n${shown}\n`)
   }
-  for (const reason of uncaught) console.log(`FAIL  an unhandled rejection, which would have ended the process\n  ${(reason as Error).stack ?? String(reason)}\n`)
+  for (const reason of uncaught) {
+    console.log(`FAIL  an unhandled rejection, which would have ended the process\n  ${(reason as Error).stack ?? String(reason)}\n`)
+  }
   const passed = results.filter(({ problems }) => problems.length === 0)
   const differing = passed.filter(({ scenario }) => scenario.differs !== undefined)
   const rows = new Set(differing.map(({ scenario }) => scenario.differs))

@@ -18,7 +18,10 @@ const [a, b, c] = [member('A', { route: 'a' }), member('B', { route: 'b' }), mem
 const down = member('refused', { route: 'd' })
 const down2 = member('gone', { route: 'e' })
 
-function scenario (what: string, balancer: BalancerTable, client: readonly ClientStep[], more: Partial<Table> = {}, upstream: readonly UpstreamStep[] = [name()]): Scenario {
+function scenario (
+  what: string, balancer: BalancerTable, client: readonly ClientStep[],
+  more: Partial<Table> = {}, upstream: readonly UpstreamStep[] = [name()]
+): Scenario {
   const full: BalancerTable = { lbMethod: 'byrequests', forceRecovery: false, retry: 600, ...balancer }
   return {
     name: `balancers / ${what}`,
@@ -59,7 +62,10 @@ function mixed (count: number, seed: number): ClientStep {
   const pick = (all: readonly string[]): string => all[Math.floor(random() * all.length)] as string
   const requests = Array.from({ length: count }, () => {
     const value = `s1.${pick(['a', 'b', 'b', 'c', 'z'])}`
-    return pick([head('GET /x'), head('GET /x', cookie(value)), head(`GET /x?y=1&sid=${value}`), head(`GET /x;sid=${value}`), head(`GET /x?sid=${value}`, cookie('s1.a'))])
+    return pick([
+      head('GET /x'), head('GET /x', cookie(value)), head(`GET /x?y=1&sid=${value}`),
+      head(`GET /x;sid=${value}`), head(`GET /x?sid=${value}`, cookie('s1.a'))
+    ])
   })
   return sequence(count, (i) => requests[i] as string)
 }
@@ -82,11 +88,31 @@ const sessions: Scenario[] = [
   scenario('sessions / all mixed, one is down', { ...sticky, members: [a, { ...down, route: 'b' }, c] }, [mixed(100, 13)]),
   scenario('sessions / the member is down', { ...sticky, members: [a, down, c] }, [at('/x', 4, cookie('s.d')), plain(4)]),
   scenario('sessions / the member is down, redirect', { ...sticky, members: [a, { ...down, redirect: 'c' }, b, c] }, [at('/x', 4, cookie('s.d')), plain(6)]),
-  scenario('sessions / the member is disabled, redirect', { ...sticky, members: [a, { ...b, status: '+D', redirect: 'c' }, c] }, [at('/x', 4, cookie('s.b')), plain(4)]),
-  scenario('sessions / redirects in a circle', { ...sticky, members: [a, { ...down, redirect: 'e' }, { ...down2, redirect: 'd' }] }, [at('/x', 3, cookie('s.d')), plain(2)]),
-  scenario('sessions / noFailover, the member is down', { ...sticky, members: [a, down, c], noFailover: true }, [at('/x', 3, cookie('s.d')), at('/x', 3, cookie('s.z')), plain(4)]),
-  scenario('sessions / noFailover, the member is disabled', { ...sticky, members: [a, { ...b, status: '+D' }, c], noFailover: true }, [at('/x', 2, cookie('s.b')), plain(4)]),
-  scenario('sessions / noFailover, redirect', { ...sticky, members: [a, { ...b, status: '+D', redirect: 'c' }, c], noFailover: true }, [at('/x', 2, cookie('s.b')), plain(4)]),
+  scenario(
+    'sessions / the member is disabled, redirect',
+    { ...sticky, members: [a, { ...b, status: '+D', redirect: 'c' }, c] },
+    [at('/x', 4, cookie('s.b')), plain(4)]
+  ),
+  scenario(
+    'sessions / redirects in a circle',
+    { ...sticky, members: [a, { ...down, redirect: 'e' }, { ...down2, redirect: 'd' }] },
+    [at('/x', 3, cookie('s.d')), plain(2)]
+  ),
+  scenario(
+    'sessions / noFailover, the member is down',
+    { ...sticky, members: [a, down, c], noFailover: true },
+    [at('/x', 3, cookie('s.d')), at('/x', 3, cookie('s.z')), plain(4)]
+  ),
+  scenario(
+    'sessions / noFailover, the member is disabled',
+    { ...sticky, members: [a, { ...b, status: '+D' }, c], noFailover: true },
+    [at('/x', 2, cookie('s.b')), plain(4)]
+  ),
+  scenario(
+    'sessions / noFailover, redirect',
+    { ...sticky, members: [a, { ...b, status: '+D', redirect: 'c' }, c], noFailover: true },
+    [at('/x', 2, cookie('s.b')), plain(4)]
+  ),
   scenario('sessions / a member that drains', { ...sticky, members: [a, { ...b, status: '+N' }, c] }, [plain(4), at('/x', 3, cookie('s.b')), plain(4)]),
   scenario('sessions / a hot standby', { ...sticky, members: [a, { ...b, status: '+H' }, c] }, [plain(4), at('/x', 3, cookie('s.b')), plain(6)]),
   scenario('sessions / a spare', { ...sticky, members: [a, { ...b, status: '+R' }, c] }, [plain(4), at('/x', 3, cookie('s.b')), plain(6)]),
@@ -95,7 +121,13 @@ const sessions: Scenario[] = [
   ]),
   scenario('sessions / a parameter within another name', sticky, [at('/x?xsid=s.b', 3), plain(3)]),
   scenario('sessions / a long one, then none', { ...sticky, members: [a, b] }, [at('/x', 100, cookie('s.a')), plain(100)]),
-  scenario('sessions / a cookie of our own', { members: [{ ...tunnelling('A'), route: 'a' }], stickySession: 'COOKIE', stickyCookie: {} }, ask(handshake()), {}, willing[0])
+  scenario(
+    'sessions / a cookie of our own',
+    { members: [{ ...tunnelling('A'), route: 'a' }], stickySession: 'COOKIE', stickyCookie: {} },
+    ask(handshake()),
+    {},
+    willing[0]
+  )
 ]
 
 /** A member that fails with 503 is out with `failOnStatus`: who is out shows in what comes next. */
@@ -152,7 +184,8 @@ const sets: Scenario[] = [
   scenario('sets / a session in a higher one', { ...sticky, members: [a, b, { ...c, lbSet: 1 }] }, [at('/x', 2, cookie('s.c')), plain(6)])
 ]
 
-const busy = (more: Partial<MemberTable> = {}): BalancerTable => ({ lbMethod: 'bybusyness', members: [tunnelling('A', more), tunnelling('B'), tunnelling('C')] })
+const busy = (more: Partial<MemberTable> = {}): BalancerTable =>
+  ({ lbMethod: 'bybusyness', members: [tunnelling('A', more), tunnelling('B'), tunnelling('C')] })
 
 const busyness: Scenario[] = [
   scenario('bybusyness / one after the other', busy(), [plain(30)]),

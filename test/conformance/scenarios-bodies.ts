@@ -34,12 +34,22 @@ const untold = Number.parseInt(process.versions.node, 10) >= 26 ? 'bodies / with
 export const bodies: readonly Scenario[] = explained([
   ...Object.entries(framings).flatMap(([name, [lines, content]]): Scenario[] => [
     { name: `bodies / plain / ${name}`, table: http, client: ask(head('POST /x', ...lines) + content, 'POST'), upstream: willing },
-    { name: `bodies / with an offer that is not accepted / ${name}`, table: ws, client: ask(head('POST /x', ...foreign, ...lines) + content, 'POST'), upstream: willing },
+    {
+      name: `bodies / with an offer that is not accepted / ${name}`,
+      table: ws,
+      client: ask(head('POST /x', ...foreign, ...lines) + content, 'POST'),
+      upstream: willing
+    },
     { name: `bodies / with an upgrade / ${name}`, table: ws, client: ask(head('GET /x', ...offer, ...lines) + content), upstream: willing }
   ]).filter(({ name }) => name !== untold),
   ...['a length', 'chunks', 'length and chunks'].map((name): Scenario => {
     const [lines, content] = framings[name] ?? [[], '']
-    return { name: `bodies / no fallback / ${name}`, table: wsOff, client: ask(head('GET /x', ...offer, ...lines) + content), upstream: [[switching({}, 'hello'), bytes(4), send('pong'), ended(), fin()]] }
+    return {
+      name: `bodies / no fallback / ${name}`,
+      table: wsOff,
+      client: ask(head('GET /x', ...offer, ...lines) + content),
+      upstream: [[switching({}, 'hello'), bytes(4), send('pong'), ended(), fin()]]
+    }
   }),
   { name: 'bodies / GET with a length', table: http, client: ask(head('GET /x', 'Content-Length: 5') + 'hello'), upstream: willing },
   { name: 'bodies / DELETE with a length', table: http, client: ask(head('DELETE /x', 'Content-Length: 5') + 'hello', 'DELETE'), upstream: willing },
@@ -59,7 +69,10 @@ export const bodies: readonly Scenario[] = explained([
   {
     name: 'bodies / smuggled in an upgrade without fallback',
     table: wsOff,
-    client: [send(head('GET /ok', ...offer, 'Content-Length: 45')), when('request or answer'), send('GET /admin HTTP/1.1\r\nHost: inner.example\r\n\r\n'), response(), fin(), ended()],
+    client: [
+      send(head('GET /ok', ...offer, 'Content-Length: 45')), when('request or answer'),
+      send('GET /admin HTTP/1.1\r\nHost: inner.example\r\n\r\n'), response(), fin(), ended()
+    ],
     upstream: [[raw(), signal('request or answer'), bytes(20), send(ok('who got this?')), fin()]]
   }
 ])

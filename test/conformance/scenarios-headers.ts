@@ -124,7 +124,12 @@ export const headers: readonly Scenario[] = explained([
     client: ask(head('GET /x')),
     upstream: says(ok('hi', `Connection: ${name}`, `${name}: ${value}`))
   })),
-  { name: 'headers / Connection names X-Mine, plain', table: http, client: ask(head('GET /x', 'Connection: X-Mine', 'X-Mine: 1', 'X-Other: 2')), upstream: willing },
+  {
+    name: 'headers / Connection names X-Mine, plain',
+    table: http,
+    client: ask(head('GET /x', 'Connection: X-Mine', 'X-Mine: 1', 'X-Other: 2')),
+    upstream: willing
+  },
   ...Object.entries(requests).map(([name, bytes]): Scenario => ({ name: `requests / ${name}`, table: http, client: ask(bytes), upstream: willing })),
   { name: 'headers / preserveHost, plain', table: preserved, client: ask(head('GET /x')), upstream: willing },
   { name: 'headers / preserveHost, upgrade', table: preserved, client: ask(handshake()), upstream: willing },
@@ -154,8 +159,18 @@ export const headers: readonly Scenario[] = explained([
     client: [send(head('GET /1')), response(), send(head('GET /2')), response()],
     upstream: says(ok('one'), ok('two'))
   },
-  { name: 'requests / two at once', table: http, client: [send(head('GET /1') + head('GET /2')), response(), response()], upstream: says(ok('one'), ok('two')) },
-  { name: 'requests / an upgrade on a connection that was used', table: ws, client: [send(head('GET /1')), response(), ...ask(handshake())], upstream: willing },
+  {
+    name: 'requests / two at once',
+    table: http,
+    client: [send(head('GET /1') + head('GET /2')), response(), response()],
+    upstream: says(ok('one'), ok('two'))
+  },
+  {
+    name: 'requests / an upgrade on a connection that was used',
+    table: ws,
+    client: [send(head('GET /1')), response(), ...ask(handshake())],
+    upstream: willing
+  },
   {
     name: 'requests / a request after a refused upgrade',
     table: ws,
@@ -175,6 +190,16 @@ export const headers: readonly Scenario[] = explained([
     upstream: [...says(ok('one')), ...willing]
   },
   { name: 'requests / Connection: close', table: http, client: ask(head('GET /x', 'Connection: close')), upstream: willing },
-  { name: 'requests / a refused upgrade with Connection: close', table: ws, client: ask(handshake('/x', 'Connection: close')), upstream: says(reply('403 Forbidden', 'no')) },
-  { name: 'requests / no fallback / a request after a refused upgrade', table: wsOff, client: [send(handshake()), response(), send(head('GET /admin')), response()], upstream: says(reply('403 Forbidden', 'no'), ok('secret')) }
+  {
+    name: 'requests / a refused upgrade with Connection: close',
+    table: ws,
+    client: ask(handshake('/x', 'Connection: close')),
+    upstream: says(reply('403 Forbidden', 'no'))
+  },
+  {
+    name: 'requests / no fallback / a request after a refused upgrade',
+    table: wsOff,
+    client: [send(handshake()), response(), send(head('GET /admin')), response()],
+    upstream: says(reply('403 Forbidden', 'no'), ok('secret'))
+  }
 ])

@@ -110,7 +110,10 @@ const switches: Record<string, readonly UpstreamStep[]> = {
     raw(), send(crlf('HTTP/1.1 101 Totally Custom', 'Upgrade: websocket', 'Connection: Upgrade', `Sec-WebSocket-Accept: ${accept}`, '') + 'hello')
   ],
   'no reason': [raw(), send(crlf('HTTP/1.1 101', 'Upgrade: websocket', 'Connection: Upgrade', `Sec-WebSocket-Accept: ${accept}`, '') + 'hello')],
-  'HTTP/1.0': [raw(), send(crlf('HTTP/1.0 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade', `Sec-WebSocket-Accept: ${accept}`, '') + 'hello')],
+  'HTTP/1.0': [
+    raw(),
+    send(crlf('HTTP/1.0 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade', `Sec-WebSocket-Accept: ${accept}`, '') + 'hello')
+  ],
   'bare LF': [raw(), send(`HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Accept: ${accept}\n\nhello`)],
   'a 100 before': [send('HTTP/1.1 100 Continue\r\n\r\n'), switching({}, 'hello')],
   'a 103 before': [send(early), switching({}, 'hello')],
@@ -127,7 +130,10 @@ export const replies: readonly Scenario[] = explained([
     { name: `replies / plain / ${name}`, table: http, client: ask(head('GET /x')), upstream: [[body(), send(text)]] },
     { name: `replies / upgrade / ${name}`, table: ws, client: ask(handshake()), upstream: [[body(), send(text)]] }
   ]),
-  ...['200 with a length', '200 in chunks', '204', '304', '302', '403', '426 with websocket', '503', '103 before', '100 before', 'length and chunks', 'two lengths', 'status 600', 'a header without a colon', 'Connection: close', 'hop-by-hop headers'].map((name): Scenario => ({
+  ...[
+    '200 with a length', '200 in chunks', '204', '304', '302', '403', '426 with websocket', '503', '103 before', '100 before',
+    'length and chunks', 'two lengths', 'status 600', 'a header without a colon', 'Connection: close', 'hop-by-hop headers'
+  ].map((name): Scenario => ({
     name: `replies / no fallback / ${name}`, table: wsOff, client: [...ask(handshake()), ifRelayed(ended())], upstream: [[send(whole[name] ?? ''), fin()]]
   })),
   ...['200 with a length', '204', '304', '404', '200 in chunks'].map((name): Scenario => ({
@@ -155,5 +161,10 @@ export const replies: readonly Scenario[] = explained([
   ]),
   { name: 'replies / no fallback / nobody listens', table: { ...unreachable('ws', 'refused'), fallbackToHttp: false }, client: ask(handshake()), upstream: [] },
   { name: 'replies / no fallback / silence', table: slowOff, client: ask(handshake()), upstream: [[]] },
-  { name: 'replies / plain / silence in the body', table: slow, client: ask(head('GET /x')), upstream: [[send(message('HTTP/1.1 200 OK', 'Content-Length: 10', '') + 'short')]] }
+  {
+    name: 'replies / plain / silence in the body',
+    table: slow,
+    client: ask(head('GET /x')),
+    upstream: [[send(message('HTTP/1.1 200 OK', 'Content-Length: 10', '') + 'short')]]
+  }
 ])

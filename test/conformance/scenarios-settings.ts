@@ -57,9 +57,19 @@ export const settings: readonly Scenario[] = explained([
   ...['plain', 'upgrade'].flatMap((what): Scenario[] => {
     const request = (...lines: string[]): string => what === 'plain' ? head('GET /x', ...lines) : handshake('/x', ...lines)
     return [
-      { name: `settings / trustProxy / ${what}, X-Forwarded-For`, table: trusting, client: ask(request('X-Forwarded-For: 6.6.6.6, 7.7.7.7')), upstream: willing },
+      {
+        name: `settings / trustProxy / ${what}, X-Forwarded-For`,
+        table: trusting,
+        client: ask(request('X-Forwarded-For: 6.6.6.6, 7.7.7.7')),
+        upstream: willing
+      },
       { name: `settings / trustProxy / ${what}, all three`, table: trusting, client: ask(request(...asked)), upstream: willing },
-      { name: `settings / trustProxy / ${what}, a port and Forwarded`, table: trusting, client: ask(request('X-Forwarded-For: 6.6.6.6', ...more)), upstream: willing },
+      {
+        name: `settings / trustProxy / ${what}, a port and Forwarded`,
+        table: trusting,
+        client: ask(request('X-Forwarded-For: 6.6.6.6', ...more)),
+        upstream: willing
+      },
       {
         name: `settings / trustProxy / ${what}, a port that Connection names`,
         table: trusting,
@@ -103,7 +113,12 @@ export const settings: readonly Scenario[] = explained([
   {
     name: 'settings / half of a body in chunks',
     table: http,
-    client: [send(head('POST /x', 'Transfer-Encoding: chunked') + '5\r\nhello\r\n'), soon(2_000, when('request')), send('5\r\nworld\r\n0\r\n\r\n'), response('POST')],
+    client: [
+      send(head('POST /x', 'Transfer-Encoding: chunked') + '5\r\nhello\r\n'),
+      soon(2_000, when('request')),
+      send('5\r\nworld\r\n0\r\n\r\n'),
+      response('POST')
+    ],
     upstream: says(ok())
   },
   {

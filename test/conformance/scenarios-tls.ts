@@ -40,7 +40,13 @@ export const tls: readonly Scenario[] = explained([
     { name: `tls / no fallback / ${name}`, table: { ...wss(table), fallbackToHttp: false }, client: ask(handshake()), upstream: willing, ...explanation }
   ]),
   ...[['upgrade', handshake()], ['plain', head('GET /x')]].flatMap(([what, bytes]): Scenario[] => [
-    { name: `tls / ${what as string} / an upstream that speaks no TLS`, table: wss(verified, 'plain'), client: ask(bytes as string), upstream: willing, ...failed },
+    {
+      name: `tls / ${what as string} / an upstream that speaks no TLS`,
+      table: wss(verified, 'plain'),
+      client: ask(bytes as string),
+      upstream: willing,
+      ...failed
+    },
     {
       name: `tls / ${what as string} / nobody listens`,
       table: wss(verified, 'refused'),

@@ -24,7 +24,14 @@ export const cases: Record<string, readonly [client: readonly ClientStep[], upst
   ],
   'the head in pieces': [
     [send(handshake().slice(0, 30)), send(handshake().slice(30)), response(), bytes(5), fin(), ended()],
-    [send('HTTP/1.1 101 Swit'), (end) => { end.write('ching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello') }, ended(), fin()]
+    [
+      send('HTTP/1.1 101 Swit'),
+      (end) => {
+        end.write('ching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello')
+      },
+      ended(),
+      fin()
+    ]
   ],
   'much, both ways': [
     [send(handshake()), response(), send(big), bytes(big.length), fin(), ended()],

@@ -12,4 +12,7 @@ import { tls } from './scenarios-tls.ts'
 import { tunnels } from './scenarios-tunnels.ts'
 import type { Scenario } from './table.ts'
 
-export const scenarios: readonly Scenario[] = [...basic, ...offers, ...handshakesOfWebSocket, ...paths, ...replies, ...headers, ...bodies, ...tunnels, ...tls, ...settings, ...balancers, ...reverse]
+export const scenarios: readonly Scenario[] = [
+  ...basic, ...offers, ...handshakesOfWebSocket, ...paths, ...replies, ...headers,
+  ...bodies, ...tunnels, ...tls, ...settings, ...balancers, ...reverse
+]

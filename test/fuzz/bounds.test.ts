@@ -12,6 +12,9 @@ after(() => bounds.close())
 for (const { name, arbitrary, check } of [...boundsProperties(bounds), frontProperty(bounds)]) {
   test(`${name}, ${runs} cases`, { timeout: 120_000 }, async () => {
     const seed = process.env.BOUNDS_SEED
-    await fc.assert(fc.asyncProperty(arbitrary, async (value) => { await check(value as never) }), { numRuns: runs, endOnFailure: true, ...(seed === undefined ? {} : { seed: Number(seed) }) })
+    await fc.assert(
+      fc.asyncProperty(arbitrary, async (value) => { await check(value as never) }),
+      { numRuns: runs, endOnFailure: true, ...(seed === undefined ? {} : { seed: Number(seed) }) }
+    )
   })
 }

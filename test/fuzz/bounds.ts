@@ -42,7 +42,9 @@ export class Bounds {
     return playing
   }
 
-  async app (key: string, options: () => Promise<WstunnelOptions>, server: object = {}, prepare: (app: FastifyInstance) => void = () => {}): Promise<FastifyInstance> {
+  async app (
+    key: string, options: () => Promise<WstunnelOptions>, server: object = {}, prepare: (app: FastifyInstance) => void = () => {}
+  ): Promise<FastifyInstance> {
     const known = this.#apps.get(key)
     if (known !== undefined) return await known
     const made = (async () => {
@@ -106,7 +108,11 @@ const filler = `GET /filler HTTP/1.1\r\nHost: h\r\nX-Filler: ${'x'.repeat(900)}\
 
 function render ({ method, body, chunked }: Pipelined, i: number): string {
   const content = 'b'.repeat(method === 'POST' || method === 'PUT' ? body : 0)
-  const [field, text] = content === '' ? ['', ''] : chunked ? ['Transfer-Encoding: chunked\r\n', `${content.length.toString(16)}\r\n${content}\r\n0\r\n\r\n`] : [`Content-Length: ${content.length}\r\n`, content]
+  const [field, text] = content === ''
+    ? ['', '']
+    : chunked
+      ? ['Transfer-Encoding: chunked\r\n', `${content.length.toString(16)}\r\n${content}\r\n0\r\n\r\n`]
+      : [`Content-Length: ${content.length}\r\n`, content]
   return `${method} /${i} HTTP/1.1\r\nHost: h\r\n${field}\r\n${text}`
 }
 
@@ -262,7 +268,10 @@ function ask2 (session: http2.ClientHttp2Session, path: string, post: boolean): 
   return { status, leave: () => { stream.close(http2.constants.NGHTTP2_CANCEL) } }
 }
 
-async function checkCrowd (bounds: Bounds, guests: { port?: Promise<number>, upstream: Guests }, { maxForwards, maxConnections, disableReuse, http2: two, clients }: Crowd): Promise<void> {
+async function checkCrowd (
+  bounds: Bounds, guests: { port?: Promise<number>, upstream: Guests },
+  { maxForwards, maxConnections, disableReuse, http2: two, clients }: Crowd
+): Promise<void> {
   const { upstream } = guests
   guests.port ??= bounds.listen(upstream.server)
   const upstreamPort = await guests.port
@@ -295,7 +304,8 @@ async function checkCrowd (bounds: Bounds, guests: { port?: Promise<number>, ups
     if (clients.length <= maxForwards) assert.ok(answers.every((answer) => answer?.status !== 503), 'a 503 though there was room')
     await until(() => app.wstunnel.metrics().forwards.inFlight === 0, 'a forward is left')
     // Every place was given back.
-    const last = await Promise.all(Array.from({ length: maxForwards }, async () => await inTime((session === undefined ? ask1(port, '/last', false) : ask2(session, '/last', false)).status, () => 'no answer afterwards')))
+    const last = await Promise.all(Array.from({ length: maxForwards }, async () =>
+      await inTime((session === undefined ? ask1(port, '/last', false) : ask2(session, '/last', false)).status, () => 'no answer afterwards')))
     assert.deepEqual(last.map((answer) => answer?.status), Array(maxForwards).fill(200), 'a place is lost')
   } finally {
     session?.destroy()
@@ -318,7 +328,9 @@ const hints: fc.Arbitrary<Hints> = fc.record({
 
 const mostInterim = 8
 
-async function checkHints (bounds: Bounds, scripts: { port?: Promise<number>, said: string, splits: readonly number[] }, { interim, splits, kind, long }: Hints): Promise<void> {
+async function checkHints (
+  bounds: Bounds, scripts: { port?: Promise<number>, said: string, splits: readonly number[] }, { interim, splits, kind, long }: Hints
+): Promise<void> {
   scripts.port ??= bounds.listen(createServer((socket) => {
     socket.on('error', () => {}).once('data', (chunk) => {
       const key = /sec-websocket-key: (\S+)/i.exec(chunk.toString('latin1'))?.[1] ?? ''
@@ -333,7 +345,11 @@ async function checkHints (bounds: Bounds, scripts: { port?: Promise<number>, sa
       { path: '/upgrade/', upstream: `ws://127.0.0.1:${port}/` }, { path: '/raw/', upstream: `ws://127.0.0.1:${port}/`, fallbackToHttp: false }
     ]
   }), kind === 'http2' ? { http2: true } : {})
-  const heads = { 100: 'HTTP/1.1 100 Continue\r\n\r\n', 102: 'HTTP/1.1 102 Processing\r\n\r\n', 103: `HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n${long ? `X-Long: ${'x'.repeat(500)}\r\n` : ''}\r\n` }
+  const heads = {
+    100: 'HTTP/1.1 100 Continue\r\n\r\n',
+    102: 'HTTP/1.1 102 Processing\r\n\r\n',
+    103: `HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n${long ? `X-Long: ${'x'.repeat(500)}\r\n` : ''}\r\n`
+  }
   const switches = kind === 'upgrade' || kind === 'raw'
   scripts.splits = splits
   scripts.said = interim.map((status) => heads[status]).join('') + (switches
@@ -346,7 +362,9 @@ async function checkHints (bounds: Bounds, scripts: { port?: Promise<number>, sa
 }
 
 async function hintsOver1 (port: number, kind: string): Promise<{ status: number, seen: number }> {
-  const offer = kind === 'forward' ? '' : 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n'
+  const offer = kind === 'forward'
+    ? ''
+    : 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n'
   const socket: Socket = connect({ port, host: '127.0.0.1' })
   let received = ''
   socket.on('error', () => {}).on('data', (chunk) => { received += chunk.toString('latin1') })

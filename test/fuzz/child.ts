@@ -158,7 +158,8 @@ async function start ({ upstreams, tls }: Start): Promise<Array<Record<Server, n
     }
     apps.push(lane as Record<Server, FastifyInstance>)
   }
-  return apps.map((lane) => Object.fromEntries(servers.map((server) => [server, (lane[server].server.address() as AddressInfo).port])) as Record<Server, number>)
+  return apps.map((lane) =>
+    Object.fromEntries(servers.map((server) => [server, (lane[server].server.address() as AddressInfo).port])) as Record<Server, number>)
 }
 
 function causes (error: unknown): string {
@@ -178,7 +179,11 @@ async function settle ({ lane, server, reset }: Settle): Promise<Settled> {
     const left = { connections, open: tunnels.open, inFlight: forwards.inFlight, tunnels: [...app.wstunnel.tunnels()].length }
     const empty = Object.values(left).every((count) => count === 0)
     if (empty || Date.now() - begin > 6000) {
-      return { left: empty ? '' : `after 6 s there are left: ${JSON.stringify(left)}`, paused: paused.delete(app.server), errors: errors.get(app.server)?.splice(0) ?? [] }
+      return {
+        left: empty ? '' : `after 6 s there are left: ${JSON.stringify(left)}`,
+        paused: paused.delete(app.server),
+        errors: errors.get(app.server)?.splice(0) ?? []
+      }
     }
     await new Promise((resolve) => setTimeout(resolve, 2))
   }

@@ -14,7 +14,14 @@ const paths = ['echo', 'refuse', 'reset', 'silent', 'wrong', 'page', 'end'] as c
 const kinds = ['good', 'GET', 'CONNECT', 'other protocol', 'no path', 'two versions', 'a length', 'a field of a connection', 'no authority'] as const
 
 type Step =
-  | { readonly do: 'headers', readonly of: number, readonly kind: typeof kinds[number], readonly path: typeof paths[number], readonly end: boolean, readonly continued: boolean }
+  | {
+    readonly do: 'headers'
+    readonly of: number
+    readonly kind: typeof kinds[number]
+    readonly path: typeof paths[number]
+    readonly end: boolean
+    readonly continued: boolean
+  }
   | { readonly do: 'data', readonly of: number, readonly size: number, readonly end: boolean, readonly padding: number }
   | { readonly do: 'reset', readonly of: number, readonly code: number }
   | { readonly do: 'window', readonly of: number, readonly size: number }
@@ -32,7 +39,11 @@ const of = fc.nat({ max: streams - 1 })
 const headers = (kind: fc.Arbitrary<typeof kinds[number]>, path: fc.Arbitrary<typeof paths[number]>): fc.Arbitrary<Step> =>
   fc.record({ do: fc.constant('headers' as const), of, kind, path, end: fc.boolean(), continued: fc.boolean() })
 const data: fc.Arbitrary<Step> = fc.record({
-  do: fc.constant('data' as const), of, size: fc.oneof(fc.nat({ max: 300 }), fc.nat({ max: 12_000 })), end: fc.oneof({ weight: 4, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }), padding: fc.constantFrom(0, 0, 1, 255)
+  do: fc.constant('data' as const),
+  of,
+  size: fc.oneof(fc.nat({ max: 300 }), fc.nat({ max: 12_000 })),
+  end: fc.oneof({ weight: 4, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
+  padding: fc.constantFrom(0, 0, 1, 255)
 })
 const wait: fc.Arbitrary<Step> = fc.record({ do: fc.constant('wait' as const) })
 const steps = (each: fc.Arbitrary<Step>): fc.Arbitrary<Step[]> => fc.array(each, { minLength: 1, maxLength: 24, size: 'max' })
@@ -41,16 +52,33 @@ const play: fc.Arbitrary<Play> = fc.oneof(
   fc.record({
     polite: fc.constant(true),
     leave: fc.constant('fin' as const),
-    steps: steps(fc.oneof({ weight: 2, arbitrary: headers(fc.constant('good'), fc.constant('echo')) }, { weight: 4, arbitrary: data }, { weight: 1, arbitrary: wait }))
+    steps: steps(fc.oneof(
+      { weight: 2, arbitrary: headers(fc.constant('good'), fc.constant('echo')) },
+      { weight: 4, arbitrary: data },
+      { weight: 1, arbitrary: wait }
+    ))
   }),
   fc.record({
     polite: fc.constant(false),
     leave: fc.constantFrom('fin' as const, 'reset' as const),
     steps: steps(fc.oneof(
-      { weight: 5, arbitrary: headers(fc.oneof({ weight: 3, arbitrary: fc.constant('good' as const) }, { weight: 1, arbitrary: fc.constantFrom(...kinds) }), fc.constantFrom(...paths)) },
+      {
+        weight: 5,
+        arbitrary: headers(
+          fc.oneof({ weight: 3, arbitrary: fc.constant('good' as const) }, { weight: 1, arbitrary: fc.constantFrom(...kinds) }),
+          fc.constantFrom(...paths)
+        )
+      },
       { weight: 5, arbitrary: data },
       { weight: 2, arbitrary: fc.record({ do: fc.constant('reset' as const), of, code: fc.constantFrom(0, 1, 2, 7, 8, 13, 99) }) },
-      { weight: 1, arbitrary: fc.record({ do: fc.constant('window' as const), of: fc.integer({ min: -1, max: streams - 1 }), size: fc.constantFrom(0, 1, 70_000, 0x7fffffff) }) },
+      {
+        weight: 1,
+        arbitrary: fc.record({
+          do: fc.constant('window' as const),
+          of: fc.integer({ min: -1, max: streams - 1 }),
+          size: fc.constantFrom(0, 1, 70_000, 0x7fffffff)
+        })
+      },
       { weight: 1, arbitrary: fc.record({ do: fc.constant('settings' as const), window: fc.constantFrom(0, 1, 65_535, 0x7fffffff, 0x80000000) }) },
       { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('goaway' as const, 'ping' as const, 'unknown' as const) }) },
       { weight: 3, arbitrary: wait }
@@ -101,7 +129,8 @@ class ScriptedUpstream {
 }
 
 function answer (socket: Socket, path: string, key: string | undefined): void {
-  const switching = (accept: string): string => `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`
+  const switching = (accept: string): string =>
+    `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`
   if (key === undefined) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok') // a plain GET
   else if (path === 'echo' || path === 'reset') socket.write(switching(acceptFor(key)))
   else if (path === 'end') socket.end(switching(acceptFor(key)))
@@ -125,7 +154,11 @@ class Client {
   constructor (socket: Socket) {
     const raw = this.raw = new RawHttp2(socket)
     const settings = Buffer.from([0, 4, 0, 0x10, 0, 0]) // a window of 1 MiB
-    raw.write(Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), raw.frame(frameTypes.settings, 0, 0, settings), raw.frame(frameTypes.windowUpdate, 0, 0, raw.word(1 << 24)))
+    raw.write(
+      Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+      raw.frame(frameTypes.settings, 0, 0, settings),
+      raw.frame(frameTypes.windowUpdate, 0, 0, raw.word(1 << 24))
+    )
   }
 
   async take (step: Step, polite: boolean): Promise<void> {
@@ -147,7 +180,8 @@ class Client {
   async finish (): Promise<void> {
     const { raw, sent } = this
     for (const [id, stream] of sent) if (!stream.ended) raw.write(raw.frame(frameTypes.data, id, flags.endStream))
-    const ended = (id: number): boolean => raw.frames.some((frame) => frame.stream === id && frame.type !== frameTypes.windowUpdate && (frame.type === frameTypes.rstStream || (frame.flags & flags.endStream) !== 0))
+    const ended = (id: number): boolean => raw.frames.some((frame) =>
+      frame.stream === id && frame.type !== frameTypes.windowUpdate && (frame.type === frameTypes.rstStream || (frame.flags & flags.endStream) !== 0))
     await until(() => raw.socket.destroyed || [...sent.keys()].every(ended), 'a stream does not end')
   }
 
@@ -164,8 +198,9 @@ class Client {
     this.sent.set(id, { kind, path, number, bytes: 0, ended })
     const block = raw.fields(fieldsOf(kind, `/${path}?${number}`))
     const ends = ended ? flags.endStream : 0
-    if (continued) raw.write(raw.frame(frameTypes.headers, id, ends, block.subarray(0, 20)), raw.frame(frameTypes.continuation, id, flags.endHeaders, block.subarray(20)))
-    else raw.write(raw.frame(frameTypes.headers, id, ends | flags.endHeaders, block))
+    if (continued) {
+      raw.write(raw.frame(frameTypes.headers, id, ends, block.subarray(0, 20)), raw.frame(frameTypes.continuation, id, flags.endHeaders, block.subarray(20)))
+    } else raw.write(raw.frame(frameTypes.headers, id, ends | flags.endHeaders, block))
   }
 
   #send ({ of: number, size, end, padding }: Extract<Step, { do: 'data' }>, polite: boolean): void {
@@ -252,10 +287,19 @@ function judgeUpstream ({ seen, faults }: ScriptedUpstream, sent: readonly Sent[
   assert.equal(new Set(seen.map(({ stream }) => stream)).size, seen.length, 'a stream that came twice')
   for (const { path, stream, received } of seen) {
     const from = sent.find(({ number }) => number === stream)
-    assert.ok(from !== undefined && (from.kind === 'good' || from.kind === 'GET') && from.path === path, `nobody may have /${path}?${stream}: ${JSON.stringify(from)}`)
+    assert.ok(
+      from !== undefined && (from.kind === 'good' || from.kind === 'GET') && from.path === path,
+      `nobody may have /${path}?${stream}: ${JSON.stringify(from)}`
+    )
     assert.ok(received.equals(content(stream, 0, received.length)) && received.length <= from.bytes, `bytes of /${path}?${stream} that its client has not sent`)
   }
-  if (polite) assert.deepEqual(seen.map(({ stream, received }) => [stream, received.length]).sort(), sent.map(({ number, bytes }) => [number, bytes]).sort(), 'bytes that did not arrive')
+  if (polite) {
+    assert.deepEqual(
+      seen.map(({ stream, received }) => [stream, received.length]).sort(),
+      sent.map(({ number, bytes }) => [number, bytes]).sort(),
+      'bytes that did not arrive'
+    )
+  }
 }
 
 /** A head first; nothing behind the end; a success only where the upstream has switched; and of the tunnel what the upstream has sent. */

@@ -52,7 +52,12 @@ async function search (property: Property, from: { seed: number, path?: string }
   }), { ...from, numRuns: 100_000_000, interruptAfterTimeLimit: ms, endOnFailure: !shrink })
   counted.ms += Date.now() - begin
   if (!outcome.failed || outcome.counterexample === null) return undefined
-  return { value: outcome.counterexample[0], seed: outcome.seed, path: outcome.counterexamplePath, message: String((outcome.errorInstance as Error | null)?.message) }
+  return {
+    value: outcome.counterexample[0],
+    seed: outcome.seed,
+    path: outcome.counterexamplePath,
+    message: String((outcome.errorInstance as Error | null)?.message)
+  }
 }
 
 /** Makes it small, as far as it happens again. */
@@ -95,7 +100,9 @@ async function main (): Promise<number> {
 }
 
 function summary (): void {
-  for (const [name, { cases, ms }] of tally) console.log(`${name.padEnd(30)}${String(cases).padStart(10)} cases ${(cases / Math.max(ms, 1) * 1000).toFixed(0).padStart(8)}/s`)
+  for (const [name, { cases, ms }] of tally) {
+    console.log(`${name.padEnd(30)}${String(cases).padStart(10)} cases ${(cases / Math.max(ms, 1) * 1000).toFixed(0).padStart(8)}/s`)
+  }
   console.log(Object.entries(world.tally).sort().map(([what, count]) => `${what}: ${count}`).join(', '))
 }
 

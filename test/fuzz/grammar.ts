@@ -8,7 +8,8 @@ const crlf = '\r\n'
 const printable = fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code))
 const anyByte = fc.integer({ min: 0, max: 0xff }).map((code) => String.fromCharCode(code))
 /** Once in so many. */
-const seldom = <T>(often: number, arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.oneof({ weight: often, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary })
+const seldom = <T>(often: number, arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
+  fc.oneof({ weight: often, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary })
 const nameChar = fc.constantFrom(...'abcdefghijklmnopqrstuvwxyzABCXYZ0123456789-_!#$%&\'*+.^`|~')
 
 export const value = fc.oneof(
@@ -56,7 +57,8 @@ export function renderChunks ({ chunks, last, trailers }: Chunked): string {
 
 /** Chunked framing that a careless reader might repair. */
 export const oddChunks = fc.tuple(chunked, fc.nat(), fc.constantFrom(
-  '0x', 'Content-Length: 5\r\n', 'Transfer-Encoding: chunked\r\n', ' ', '+', '-', ';\n', '\n', '\r', '\0', 'g', 'fffffffffffff', ',', '\v', '_', '\r\n', ';\r', '\x85', '1 1'
+  '0x', 'Content-Length: 5\r\n', 'Transfer-Encoding: chunked\r\n', ' ', '+', '-', ';\n',
+  '\n', '\r', '\0', 'g', 'fffffffffffff', ',', '\v', '_', '\r\n', ';\r', '\x85', '1 1'
 ), fc.nat({ max: 1 })).map(([structure, at, odd, drop]) => {
   const text = renderChunks(structure)
   const seam = [...text.matchAll(/[0-9a-f]+(?=[;\r])|\r\n/gi)].map(({ index }) => index)
@@ -101,16 +103,27 @@ const connections = fc.constantFrom(
 )
 const offers = fc.oneof(
   { weight: 3, arbitrary: fc.constant(webSocket) },
-  { weight: 1, arbitrary: fc.constantFrom(['Connection: X-Hop, Upgrade, Cookie', 'X-Hop: 1', ...webSocket.slice(1)], ['connection: keep-alive', ...webSocket]) },
-  { weight: 1, arbitrary: fc.constantFrom('tcp/1', 'foo', 'WebSocket', 'h2c, websocket').map((token) => ['Connection: upgrade', `Upgrade: ${token}`, ...webSocket.slice(2)]) }
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(['Connection: X-Hop, Upgrade, Cookie', 'X-Hop: 1', ...webSocket.slice(1)], ['connection: keep-alive', ...webSocket])
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom('tcp/1', 'foo', 'WebSocket', 'h2c, websocket')
+      .map((token) => ['Connection: upgrade', `Upgrade: ${token}`, ...webSocket.slice(2)])
+  }
 )
 const oddOffers = fc.constantFrom(
-  ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAAP__'], ['Connection: upgrade', 'Upgrade: h2c', 'Upgrade: websocket', key, 'Sec-WebSocket-Version: 13'],
+  ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAAP__'],
+  ['Connection: upgrade', 'Upgrade: h2c', 'Upgrade: websocket', key, 'Sec-WebSocket-Version: 13'],
   ['Connection: close, Upgrade', ...webSocket.slice(1)], ['Proxy-Connection: upgrade', 'Upgrade: websocket'], ['Proxy-Connection: upgrade', ...webSocket],
-  ['Upgrade: websocket'], ['Connection: upgrade'], ['Connection: upgrade', 'Upgrade:'], ['Connection: upgrade', 'Upgrade: ,,'], ['Connection: upgrade', 'Upgrade: web socket'],
+  ['Upgrade: websocket'], ['Connection: upgrade'], ['Connection: upgrade', 'Upgrade:'],
+  ['Connection: upgrade', 'Upgrade: ,,'], ['Connection: upgrade', 'Upgrade: web socket'],
   ['Connection: upgrade', 'Upgrade: \x80\xff'], ['Connection: upgrade', 'Upgrade: TLS/1.0'], ['Connection: upgrade', `Upgrade: ${'a,'.repeat(60)}`],
-  [...webSocket, key], [...webSocket, 'Sec-WebSocket-Version: 8'], ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Key: x', 'Sec-WebSocket-Version: 13'],
-  ['Connection: upgrade', 'Upgrade: foo', ...Array.from({ length: 1040 }, () => 'a:')], ['Connection: \tupgrade ,', ...webSocket.slice(1)], ['Expect: 100-continue', ...webSocket]
+  [...webSocket, key], [...webSocket, 'Sec-WebSocket-Version: 8'],
+  ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Key: x', 'Sec-WebSocket-Version: 13'],
+  ['Connection: upgrade', 'Upgrade: foo', ...Array.from({ length: 1040 }, () => 'a:')],
+  ['Connection: \tupgrade ,', ...webSocket.slice(1)], ['Expect: 100-continue', ...webSocket]
 )
 
 type Message = [fields: string[], body: string]
@@ -123,12 +136,18 @@ const body = fc.oneof({ weight: 4, arbitrary: noBody }, { weight: 3, arbitrary: 
 const oddBody: fc.Arbitrary<Message> = fc.oneof(
   oddChunks.map((text): Message => [['Transfer-Encoding: chunked'], text]),
   fc.tuple(fc.constantFrom(
-    ['Content-Length: {n}', 'Transfer-Encoding: chunked'], ['Transfer-Encoding: chunked', 'Content-Length: {n}'], ['Content-Length: {n}', 'Content-Length: 0'], ['Content-Length: 0', 'Content-Length: {n}'],
-    ['Content-Length: {n}', 'Content-Length: {n}'], ['Content-Length: {n}, {n}'], ['Content-Length: +{n}'], ['Content-Length: 0x{n}'], ['Content-Length: -1'], ['Content-Length: 1e1'], ['Content-Length: {n} 0'], ['Content-Length:'],
+    ['Content-Length: {n}', 'Transfer-Encoding: chunked'], ['Transfer-Encoding: chunked', 'Content-Length: {n}'],
+    ['Content-Length: {n}', 'Content-Length: 0'], ['Content-Length: 0', 'Content-Length: {n}'],
+    ['Content-Length: {n}', 'Content-Length: {n}'], ['Content-Length: {n}, {n}'], ['Content-Length: +{n}'],
+    ['Content-Length: 0x{n}'], ['Content-Length: -1'], ['Content-Length: 1e1'], ['Content-Length: {n} 0'], ['Content-Length:'],
     ['Content-Length: 0{n}'], ['Content-Length: 18446744073709551616'], ['Content-Length : {n}'], ['Content-Length\t: {n}'], ['Content_Length: {n}'],
-    ['Transfer-Encoding: xchunked'], ['Transfer-Encoding: chunked, identity'], ['Transfer-Encoding: identity'], ['Transfer-Encoding: gzip, chunked'], ['Transfer-Encoding: chunked, chunked'], ['Transfer-Encoding: CHUNKED'],
-    ['Transfer-Encoding:\vchunked'], ['Transfer-Encoding: \x85chunked'], ['Transfer-Encoding: chunked\0'], ['Transfer-Encoding : chunked'], ['Transfer-Encoding', ' : chunked'], ['X: y', ' Transfer-Encoding: chunked'], ['Transfer-Encoding:', ' chunked'],
-    ['Transfer-Encoding: "chunked"'], ['Transfer-Encoding: chunked;q=1'], ['Transfer-Encoding: identity', 'Transfer-Encoding: chunked'], ['Transfer-Encoding: chunked', 'Transfer-Encoding: identity'], ['Transfer-Encoding:', 'Transfer-Encoding: chunked'], ['Foo: bar\nTransfer-Encoding: chunked'], ['Foo: bar\rTransfer-Encoding: chunked'], ['Connection: Transfer-Encoding', 'Transfer-Encoding: chunked']
+    ['Transfer-Encoding: xchunked'], ['Transfer-Encoding: chunked, identity'], ['Transfer-Encoding: identity'],
+    ['Transfer-Encoding: gzip, chunked'], ['Transfer-Encoding: chunked, chunked'], ['Transfer-Encoding: CHUNKED'],
+    ['Transfer-Encoding:\vchunked'], ['Transfer-Encoding: \x85chunked'], ['Transfer-Encoding: chunked\0'], ['Transfer-Encoding : chunked'],
+    ['Transfer-Encoding', ' : chunked'], ['X: y', ' Transfer-Encoding: chunked'], ['Transfer-Encoding:', ' chunked'],
+    ['Transfer-Encoding: "chunked"'], ['Transfer-Encoding: chunked;q=1'], ['Transfer-Encoding: identity', 'Transfer-Encoding: chunked'],
+    ['Transfer-Encoding: chunked', 'Transfer-Encoding: identity'], ['Transfer-Encoding:', 'Transfer-Encoding: chunked'],
+    ['Foo: bar\nTransfer-Encoding: chunked'], ['Foo: bar\rTransfer-Encoding: chunked'], ['Connection: Transfer-Encoding', 'Transfer-Encoding: chunked']
   ), content, fc.boolean()).map(([fields, text, chunks]): Message => {
     const whole = chunks ? `${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n` : text
     return [fields.map((line) => line.replaceAll('{n}', String(whole.length))), whole]
@@ -136,31 +155,54 @@ const oddBody: fc.Arbitrary<Message> = fc.oneof(
 )
 
 /** Field lines that are none. */
-export const oddFieldLines = fc.constantFrom(' folded: x', 'X: a\r\n b', 'X: a\0b', 'X: a\nY: 1', 'X: a\rY: 1', ': empty', 'no colon', 'X : space', 'X\xe9: high', 'X: \x7f', 'X:\x01', '', '\r\n', 'X: a\u0100')
+export const oddFieldLines = fc.constantFrom(
+  ' folded: x', 'X: a\r\n b', 'X: a\0b', 'X: a\nY: 1', 'X: a\rY: 1', ': empty',
+  'no colon', 'X : space', 'X\xe9: high', 'X: \x7f', 'X:\x01', '', '\r\n', 'X: a\u0100'
+)
 
 const oddFields = fc.constantFrom(
-  ' folded: x', 'X: a\r\n b', 'X: a\0b', 'X: a\nX-Evil: 1', 'X: a\rX-Evil: 1', ': empty', 'no colon', 'X : space', 'X\xe9: high', 'Host: two', 'Host: a b', 'Host: u@h', 'Host: h:99999', 'X: \x7f', 'X:\x01',
+  ' folded: x', 'X: a\r\n b', 'X: a\0b', 'X: a\nX-Evil: 1', 'X: a\rX-Evil: 1', ': empty', 'no colon',
+  'X : space', 'X\xe9: high', 'Host: two', 'Host: a b', 'Host: u@h', 'Host: h:99999', 'X: \x7f', 'X:\x01',
   'Expect: 100-continue', 'Expect: y 100-continue', 'Expect: 200-ok', `X-Long: ${'x'.repeat(17_000)}`, 'Content-Type: no/thing; =', 'Content-Type: \xff'
 )
 const manyFields = fc.integer({ min: 900, max: 2100 }).map((count) => Array.from({ length: count }, () => 'a:'))
 
 const suffixes = fc.constantFrom('', '', '', '?q=1', '/x', '/%41', '?a=/../b', '/a;b=c', '/...', '?')
 const oddSuffixes = fc.constantFrom(
-  '/../evil', '/%2e%2e/evil', '/..%2fevil', '/.%2e/', '/..;/evil', '\\..\\evil', '%00', '%zz', '%', '#f', '/\xe9', '//x', '/./x', '/%5c..%5cevil', '/%252e%252e/', '?\\', '?#', '/\x01', '?\x7f', ' HTTP/1.1'
+  '/../evil', '/%2e%2e/evil', '/..%2fevil', '/.%2e/', '/..;/evil', '\\..\\evil', '%00', '%zz', '%',
+  '#f', '/\xe9', '//x', '/./x', '/%5c..%5cevil', '/%252e%252e/', '?\\', '?#', '/\x01', '?\x7f', ' HTTP/1.1'
 )
 
-const segment = fc.constantFrom('app', '/', '//', '.', '..', '%2e', '%2E%2e', '%2f', '%2F', '%5c', '\\', ';', ';x', '%3b', '%25', '%252e', '%00', '%', '%zz', 'a', '#', '?', '@', 'evil', ':80', '%61pp', '\xe9', ' ', '\t', '~', 'http://h', 'y', '...')
+const segment = fc.constantFrom(
+  'app', '/', '//', '.', '..', '%2e', '%2E%2e', '%2f', '%2F', '%5c', '\\', ';', ';x', '%3b', '%25', '%252e',
+  '%00', '%', '%zz', 'a', '#', '?', '@', 'evil', ':80', '%61pp', '\xe9', ' ', '\t', '~', 'http://h', 'y', '...'
+)
 /** Request targets, made of what paths are escaped with. */
-export const oddTarget = fc.tuple(fc.constantFrom('/', '/app', '/app/', '/app/', '//', '/app/b/y', '/%61pp', '/app/b/y/', 'http://h/app', 'http://evil', '*', ''), fc.array(segment, { maxLength: 6 })).map(([start, parts]) => start + parts.join(''))
+export const oddTarget = fc.tuple(
+  fc.constantFrom('/', '/app', '/app/', '/app/', '//', '/app/b/y', '/%61pp', '/app/b/y/', 'http://h/app', 'http://evil', '*', ''),
+  fc.array(segment, { maxLength: 6 })
+).map(([start, parts]) => start + parts.join(''))
 
 const request = (odd: boolean): fc.Arbitrary<RequestParts> => fc.record({
   method: fc.oneof({ weight: 12, arbitrary: fc.constantFrom('GET', 'GET', 'POST', 'PUT', 'DELETE', 'HEAD', 'PATCH', 'OPTIONS', 'PROPFIND') },
     { weight: odd ? 1 : 0, arbitrary: fc.constantFrom('get', 'TRACE', 'CONNECT', 'PRI', 'G\tET', 'QUERY', 'X') }),
-  route: fc.oneof({ weight: 8, arbitrary: fc.constantFrom('/f/', '/f/', '/w/', '/w/', '/l/', '/a/', '/n/', '/r/') }, { weight: odd ? 2 : 0, arbitrary: fc.constantFrom('/own/', '/none/', '/%66/', '/%77/', '//f/', '/F/', '/f', 'f/', '/f/../w/') }),
-  authority: fc.oneof({ weight: 20, arbitrary: fc.constant('') }, { weight: odd ? 2 : 0, arbitrary: fc.constantFrom('http://h', 'http://evil.example:1', 'https://h', 'http://u:p@h', 'ftp://h', 'http:/', 'h:80') }),
+  route: fc.oneof(
+    { weight: 8, arbitrary: fc.constantFrom('/f/', '/f/', '/w/', '/w/', '/l/', '/a/', '/n/', '/r/') },
+    { weight: odd ? 2 : 0, arbitrary: fc.constantFrom('/own/', '/none/', '/%66/', '/%77/', '//f/', '/F/', '/f', 'f/', '/f/../w/') }
+  ),
+  authority: fc.oneof(
+    { weight: 20, arbitrary: fc.constant('') },
+    { weight: odd ? 2 : 0, arbitrary: fc.constantFrom('http://h', 'http://evil.example:1', 'https://h', 'http://u:p@h', 'ftp://h', 'http:/', 'h:80') }
+  ),
   suffix: fc.oneof({ weight: 8, arbitrary: suffixes }, { weight: odd ? 2 : 0, arbitrary: oddSuffixes }),
-  version: fc.oneof({ weight: 20, arbitrary: fc.constant('HTTP/1.1') }, { weight: odd ? 2 : 0, arbitrary: fc.constantFrom('HTTP/1.0', 'HTTP/2.0', 'HTTP/1.2', 'http/1.1', 'HTTP/0.9', 'HTTP/1.1 ', 'ICE/1.0') }),
-  host: fc.oneof({ weight: 20, arbitrary: fc.constant(['Host: h']) }, { weight: odd ? 1 : 0, arbitrary: fc.constantFrom<string[]>([], ['Host:'], ['Host: h', 'Host: h'], ['host: evil, h']) }),
+  version: fc.oneof(
+    { weight: 20, arbitrary: fc.constant('HTTP/1.1') },
+    { weight: odd ? 2 : 0, arbitrary: fc.constantFrom('HTTP/1.0', 'HTTP/2.0', 'HTTP/1.2', 'http/1.1', 'HTTP/0.9', 'HTTP/1.1 ', 'ICE/1.0') }
+  ),
+  host: fc.oneof(
+    { weight: 20, arbitrary: fc.constant(['Host: h']) },
+    { weight: odd ? 1 : 0, arbitrary: fc.constantFrom<string[]>([], ['Host:'], ['Host: h', 'Host: h'], ['host: evil, h']) }
+  ),
   fields: fc.array(plainFields, { maxLength: 5 }),
   connection: seldom(4, connections),
   inject: seldom(3, fc.oneof(value, fc.constantFrom('a\r\nX-Evil: 1', 'a\nX-Evil: 1', 'a\0', '\r\n\r\nGET /f/evil HTTP/1.1\r\nHost: h\r\n\r\n'))),
@@ -171,7 +213,13 @@ const request = (odd: boolean): fc.Arbitrary<RequestParts> => fc.record({
     { weight: odd ? 1 : 0, arbitrary: fc.tuple(fc.constantFrom('tcp/1', 'foo').map((token) => ['Connection: upgrade', `Upgrade: ${token}`]), lengthBody) },
     { weight: odd ? 3 : 0, arbitrary: fc.tuple(fc.oneof(fc.constant<string[]>([]), offers, oddOffers), fc.oneof(body, oddBody)) }
   ),
-  odd: odd ? fc.oneof({ weight: 40, arbitrary: fc.constant<string[]>([]) }, { weight: 10, arbitrary: oddFields.map((line) => [line]) }, { weight: 1, arbitrary: manyFields }) : fc.constant<string[]>([])
+  odd: odd
+    ? fc.oneof(
+      { weight: 40, arbitrary: fc.constant<string[]>([]) },
+      { weight: 10, arbitrary: oddFields.map((line) => [line]) },
+      { weight: 1, arbitrary: manyFields }
+    )
+    : fc.constant<string[]>([])
 }).map(({ method, route, authority, suffix, version, host, fields, connection, inject, what: [offer, [framing, text]], odd: oddLines }) => {
   const injected = inject === undefined || (route !== '/r/' && oddLines.length > 0) ? [] : [`X-Inject: ${Buffer.from(inject, 'latin1').toString('base64')}`]
   return {
@@ -190,10 +238,16 @@ function renderRequest ({ method, target, version, fields, body }: RequestParts,
 const marker = 'X-Marker: {marker}'
 const replyFields = fc.array(fc.oneof(
   value.map((text) => `X-Some: ${text}`),
-  fc.constantFrom('Set-Cookie: a=b', 'Set-Cookie: c=d; Path=/', 'Keep-Alive: timeout=666', 'Proxy-Authenticate: Basic', 'TE: x', 'Trailer: x', 'Content-Type: text/plain', 'Via: 1.1 up', 'Date: x', 'ETag: "1"', '__proto__: x', 'Proxy-Connection: close', 'X-Hop: 1'),
+  fc.constantFrom(
+    'Set-Cookie: a=b', 'Set-Cookie: c=d; Path=/', 'Keep-Alive: timeout=666', 'Proxy-Authenticate: Basic', 'TE: x', 'Trailer: x',
+    'Content-Type: text/plain', 'Via: 1.1 up', 'Date: x', 'ETag: "1"', '__proto__: x', 'Proxy-Connection: close', 'X-Hop: 1'
+  ),
   fc.constantFrom('Connection: x-hop', 'Connection: keep-alive', 'Connection: X-Marker2, Set-Cookie')
 ), { maxLength: 4 })
-const statuses = fc.oneof({ weight: 5, arbitrary: fc.constant(200) }, { weight: 4, arbitrary: fc.constantFrom(201, 204, 206, 301, 304, 400, 401, 403, 404, 426, 429, 500, 503, 599) })
+const statuses = fc.oneof(
+  { weight: 5, arbitrary: fc.constant(200) },
+  { weight: 4, arbitrary: fc.constantFrom(201, 204, 206, 301, 304, 400, 401, 403, 404, 426, 429, 500, 503, 599) }
+)
 const interims = fc.oneof(
   { weight: 8, arbitrary: fc.constant('') },
   { weight: 1, arbitrary: fc.constantFrom('HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n', 'HTTP/1.1 102 Processing\r\n\r\n') }
@@ -201,36 +255,63 @@ const interims = fc.oneof(
 
 interface ReplyParts { line: string, fields: string[], message: Message, end: 'keep' | 'fin' }
 
-const finalReply: fc.Arbitrary<ReplyParts> = fc.record({ status: statuses, reason: fc.constantFrom(' OK', ' ', ' N\xe9', ''), fields: replyFields, message: body, end: fc.constantFrom('keep' as const, 'fin' as const) })
+const finalReply: fc.Arbitrary<ReplyParts> = fc.record({
+  status: statuses,
+  reason: fc.constantFrom(' OK', ' ', ' N\xe9', ''),
+  fields: replyFields,
+  message: body,
+  end: fc.constantFrom('keep' as const, 'fin' as const)
+})
   .map(({ status, reason, fields, message, end }) => {
     const empty = status === 204 || status === 304
-    return { line: `HTTP/1.1 ${status}${reason}`, fields: [...fields, ...status === 426 ? ['Upgrade: websocket', 'Connection: upgrade'] : []], message: empty ? [[], ''] : message, end: !empty && message[0].length === 0 ? 'fin' as const : end }
+    return {
+      line: `HTTP/1.1 ${status}${reason}`,
+      fields: [...fields, ...status === 426 ? ['Upgrade: websocket', 'Connection: upgrade'] : []],
+      message: empty ? [[], ''] : message,
+      end: !empty && message[0].length === 0 ? 'fin' as const : end
+    }
   })
 
-const renderReply = ({ line, fields, message: [framing, text] }: ReplyParts): string => `${line}\r\n${[marker, ...fields, ...framing].map((each) => each + crlf).join('')}\r\n${text}`
+const renderReply = ({ line, fields, message: [framing, text] }: ReplyParts): string =>
+  `${line}\r\n${[marker, ...fields, ...framing].map((each) => each + crlf).join('')}\r\n${text}`
 
 const token = fc.constantFrom('websocket', 'WebSocket')
 const switching = fc.tuple(token, replyFields, content).map(([upgrade, fields, text]) =>
-  `HTTP/1.1 101 Switching Protocols\r\n${[marker, ...fields.filter((line) => !/^Connection/.test(line)), 'Connection: Upgrade', `Upgrade: ${upgrade}`, 'Sec-WebSocket-Accept: {accept}'].join(crlf)}\r\n\r\n${text}`)
+  `HTTP/1.1 101 Switching Protocols\r\n${[
+    marker, ...fields.filter((line) => !/^Connection/.test(line)),
+    'Connection: Upgrade', `Upgrade: ${upgrade}`, 'Sec-WebSocket-Accept: {accept}'
+  ].join(crlf)}\r\n\r\n${text}`)
 
 const validReply: fc.Arbitrary<Reply> = fc.record({ interim: interims, final: finalReply, handshake: switching, splits })
   .map(({ interim, final, handshake, splits }) => ({ bytes: interim + renderReply(final), handshake, splits, end: final.end }))
 
 const oddLines = fc.constantFrom(
-  'HTTP/2.0 200 OK', 'HTTP/1.0 200 OK', 'RTSP/1.0 200 OK', 'HTTP/1.1 000 Zero', 'HTTP/1.1 099 X', 'HTTP/1.1 1000 X', 'HTTP/1.1 20 X', 'HTTP/1.1  200 OK', 'HTTP/1.1 200 O\0K', 'HTTP/1.1\t200 OK', ' HTTP/1.1 200 OK', 'HTTP/1.1 100 Continue',
-  'HTTP/1.1 101 Switching Protocols', 'HTTP/1.1 199 X', 'HTTP/1.1 204 No Content', 'HTTP/1.1 304 X', 'HTTP/1.1 600 X', 'HTTP/1.1 999 X', 'HELLO', '', 'HTTP/1.1 200 a\rb', 'HTTP/1.1 200 a\nX-Evil: 1', 'ICY 200 OK', 'HTTP/1.1 200 OK\r\n'
+  'HTTP/2.0 200 OK', 'HTTP/1.0 200 OK', 'RTSP/1.0 200 OK', 'HTTP/1.1 000 Zero', 'HTTP/1.1 099 X', 'HTTP/1.1 1000 X',
+  'HTTP/1.1 20 X', 'HTTP/1.1  200 OK', 'HTTP/1.1 200 O\0K', 'HTTP/1.1\t200 OK', ' HTTP/1.1 200 OK', 'HTTP/1.1 100 Continue',
+  'HTTP/1.1 101 Switching Protocols', 'HTTP/1.1 199 X', 'HTTP/1.1 204 No Content', 'HTTP/1.1 304 X', 'HTTP/1.1 600 X',
+  'HTTP/1.1 999 X', 'HELLO', '', 'HTTP/1.1 200 a\rb', 'HTTP/1.1 200 a\nX-Evil: 1', 'ICY 200 OK', 'HTTP/1.1 200 OK\r\n'
 )
-const oddReplyFields = fc.oneof(oddFields.filter((line) => !line.startsWith('Host') && !line.startsWith('Expect')).map((line) => [line]), manyFields, fc.constantFrom(
-  ['Upgrade: websocket', 'Connection: Upgrade'], ['Upgrade: h2c', 'Connection: Upgrade'], ['X-Inject: YQ0KWC1FdmlsOiAx'], ['X-Inject: YQA='], ['Set-Cookie: a\r\n b'], [`Link: ${'x'.repeat(20_000)}`]
-))
+const oddReplyFields = fc.oneof(
+  oddFields.filter((line) => !line.startsWith('Host') && !line.startsWith('Expect')).map((line) => [line]),
+  manyFields,
+  fc.constantFrom(
+    ['Upgrade: websocket', 'Connection: Upgrade'], ['Upgrade: h2c', 'Connection: Upgrade'],
+    ['X-Inject: YQ0KWC1FdmlsOiAx'], ['X-Inject: YQA='], ['Set-Cookie: a\r\n b'], [`Link: ${'x'.repeat(20_000)}`]
+  )
+)
 const behind = fc.constantFrom('HTTP/1.1 200 OK\r\nX-Marker: evil\r\nContent-Length: 0\r\n\r\n', '\r\n', 'garbage', '0\r\n\r\n')
 
 const oddHandshakes = fc.tuple(fc.constantFrom(
-  ['Connection: Upgrade', 'Upgrade: h2c', 'Sec-WebSocket-Accept: {accept}'], ['Connection: Upgrade', 'Upgrade: websocket'], ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Accept: wrong'],
-  ['Upgrade: websocket', 'Sec-WebSocket-Accept: {accept}'], ['Connection: Upgrade', 'Sec-WebSocket-Accept: {accept}'], [], ['Connection: Upgrade', 'Upgrade: websocket, foo', 'Sec-WebSocket-Accept: {accept}'],
-  ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Accept: {accept}', 'Content-Length: 5'], ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Accept: {accept}', 'Transfer-Encoding: chunked'],
-  ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Accept: {accept}', 'Sec-WebSocket-Accept: {accept}'], ['Connection: Upgrade', 'Upgrade: tcp/1', 'Sec-WebSocket-Accept: {accept}'], ['Connection: Upgrade', 'Upgrade: foo'],
-  ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Accept: {accept}', 'X: a\nX-Evil: 1'], ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Accept: {accept}', 'X-Inject: YQ0KWC1FdmlsOiAx']
+  ['Connection: Upgrade', 'Upgrade: h2c', 'Sec-WebSocket-Accept: {accept}'],
+  ['Connection: Upgrade', 'Upgrade: websocket'], ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Accept: wrong'],
+  ['Upgrade: websocket', 'Sec-WebSocket-Accept: {accept}'], ['Connection: Upgrade', 'Sec-WebSocket-Accept: {accept}'],
+  [], ['Connection: Upgrade', 'Upgrade: websocket, foo', 'Sec-WebSocket-Accept: {accept}'],
+  ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Accept: {accept}', 'Content-Length: 5'],
+  ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Accept: {accept}', 'Transfer-Encoding: chunked'],
+  ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Accept: {accept}', 'Sec-WebSocket-Accept: {accept}'],
+  ['Connection: Upgrade', 'Upgrade: tcp/1', 'Sec-WebSocket-Accept: {accept}'], ['Connection: Upgrade', 'Upgrade: foo'],
+  ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Accept: {accept}', 'X: a\nX-Evil: 1'],
+  ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Accept: {accept}', 'X-Inject: YQ0KWC1FdmlsOiAx']
 ), fc.constantFrom('HTTP/1.1 101 X', 'HTTP/1.1 101 X', 'HTTP/1.1 101', 'HTTP/1.0 101 X', 'HTTP/1.1 200 OK', 'HTTP/2.0 101 X'), interims, content)
   .map(([fields, line, interim, text]) => `${interim}${line}\r\n${[marker, ...fields].join(crlf)}\r\n\r\n${text}`)
 
@@ -240,7 +321,12 @@ const oddReply: fc.Arbitrary<Reply> = fc.record({
   fields: seldom(3, oddReplyFields),
   message: seldom(3, oddBody),
   behind: seldom(4, behind),
-  interim: fc.oneof(interims, fc.constantFrom('HTTP/1.1 100 Continue\r\n\r\n', 'HTTP/1.1 103 X\r\nX-Evil: a\r\n\r\n'.repeat(12), 'HTTP/1.1 103 X\r\nLink: a\0\r\n\r\n', 'HTTP/1.1 101 X\r\n\r\n')),
+  interim: fc.oneof(interims, fc.constantFrom(
+    'HTTP/1.1 100 Continue\r\n\r\n',
+    'HTTP/1.1 103 X\r\nX-Evil: a\r\n\r\n'.repeat(12),
+    'HTTP/1.1 103 X\r\nLink: a\0\r\n\r\n',
+    'HTTP/1.1 101 X\r\n\r\n'
+  )),
   handshake: fc.oneof(switching, oddHandshakes),
   same: fc.boolean(),
   cut: seldom(4, fc.nat({ max: 400 })),
@@ -291,7 +377,11 @@ export const anyCase: fc.Arbitrary<Case> = fc.record({
   splits,
   polite: fc.boolean(),
   tail: fc.oneof({ weight: 4, arbitrary: fc.constant('') }, { weight: 1, arbitrary: content }),
-  edit: seldom(4, fc.record({ at: fc.nat({ max: 1500 }), drop: fc.nat({ max: 3 }), put: fc.oneof(anyByte, fc.constantFrom('\r\n', '\n', '\r', '\0', ' ', '\t', '', '\r\n\r\n', ':', '0')) })),
+  edit: seldom(4, fc.record({
+    at: fc.nat({ max: 1500 }),
+    drop: fc.nat({ max: 3 }),
+    put: fc.oneof(anyByte, fc.constantFrom('\r\n', '\n', '\r', '\0', ' ', '\t', '', '\r\n\r\n', ':', '0'))
+  })),
   leave: seldom(3, fc.record({ at: fc.oneof(fc.nat({ max: 600 }), fc.constant(100_000)), by: fc.constantFrom('fin' as const, 'rst' as const) }))
 }).map(({ server, requests, replies, splits, polite, tail, edit, leave }) => {
   let bytes = requests.map(renderRequest).join('') + tail

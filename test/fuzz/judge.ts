@@ -142,7 +142,9 @@ function judgeResponses (played: Played): string | undefined {
   // Bytes that the server leaves unread make a reset of its close, and a reset takes a response back that was not read yet.
   if (played.reset && played.sent.length > (sent[0]?.headEnd ?? 0)) return undefined
   if (complete > 0 && last === undefined) return `the connection was closed without a response${received === '' ? '' : ', after half of one'}`
-  if (last !== undefined && answers.length < complete && last.status !== 101 && last.complete && !isLast(last) && !isRaw(played, answers.length - 1) && !isPipelined(played, answers.length - 1)) {
+  const isUnmarked = last !== undefined && last.status !== 101 && last.complete && !isLast(last) &&
+    !isRaw(played, answers.length - 1) && !isPipelined(played, answers.length - 1)
+  if (isUnmarked && answers.length < complete) {
     return `${answers.length} of ${complete} requests were answered, and nothing said that the connection would be closed`
   }
   return undefined
@@ -225,7 +227,9 @@ function judgeResponse (played: Played, response: Response, request: Request | u
   const [original] = scripted.messages
   if (original === undefined) return `the upstream sent no response (${scripted.fault}), the client got one`
   if (response.status !== original.status) return `the upstream said ${original.status}, the client got ${response.status}`
-  if (response.status === 101) return judgeSwitch(seen.request, response, original) ?? (isOffer(request, routeOf(path)) ? undefined : 'a 101 to a request that offered nothing')
+  if (response.status === 101) {
+    return judgeSwitch(seen.request, response, original) ?? (isOffer(request, routeOf(path)) ? undefined : 'a 101 to a request that offered nothing')
+  }
   if (!original.body.startsWith(response.body)) return `another body than the upstream's: ${JSON.stringify(response.body.slice(0, 80))}`
   // Only a reset tells of it then, which Node takes for an end where it comes together with data.
   const hidden = readFraming(response) === undefined && (request.version === '1.0' || isRaw(played, played.responses.messages.indexOf(response)))
@@ -257,7 +261,9 @@ function judgeResponseFields (path: string, response: Response, original: Respon
 /** Only what the upstream has properly agreed to is a switch. */
 function judgeSwitch (asked: Request, response: Response, original: Response): string | undefined {
   const token = valuesOf(original, 'upgrade').join().toLowerCase()
-  if (!membersOf(original, 'connection').includes('upgrade') || token !== valuesOf(asked, 'upgrade').join()) return 'a 101 that the upstream did not properly send'
+  if (!membersOf(original, 'connection').includes('upgrade') || token !== valuesOf(asked, 'upgrade').join()) {
+    return 'a 101 that the upstream did not properly send'
+  }
   if (valuesOf(response, 'upgrade').join().toLowerCase() !== token) return 'a 101 to another protocol than the upstream\'s'
   const accept = acceptFor(valuesOf(asked, 'sec-websocket-key').join())
   return token === 'websocket' && valuesOf(original, 'sec-websocket-accept').join() !== accept ? 'a 101 that does not accept the key' : undefined

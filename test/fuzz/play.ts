@@ -126,7 +126,9 @@ export class World {
     const problem = left !== '' ? left : (hang ?? (open ? judge(played) : 'a connection of a handshake stays open at the upstream'))
     if (problem === undefined) return undefined
     const seen = upstream.seen.map(({ request }) => sent.includes(request.target) ? request.start : `${request.start} (!)`)
-    return `${problem}\n  server   ${server}, ${Date.now() - begin} ms${client.error === undefined ? '' : `, ${client.error.code ?? client.error.message}`}\n  sent     ${show(sent)}\n  received ${show(client.received)}\n  upstream ${JSON.stringify(seen)}\n  errors   ${JSON.stringify(errors)}`
+    const error = client.error === undefined ? '' : `, ${client.error.code ?? client.error.message}`
+    return `${problem}\n  server   ${server}, ${Date.now() - begin} ms${error}\n  sent     ${show(sent)}\n` +
+      `  received ${show(client.received)}\n  upstream ${JSON.stringify(seen)}\n  errors   ${JSON.stringify(errors)}`
   }
 
   #isLate ({ method, target }: Request, nonce: string, lane: number): boolean {
@@ -158,7 +160,9 @@ function show (text: string): string {
 }
 
 /** Returns what did not happen in time. */
-async function converse (client: Client, upstream: Upstream, each: Case, sent: string, { messages }: ReturnType<typeof readRequests>): Promise<string | undefined> {
+async function converse (
+  client: Client, upstream: Upstream, each: Case, sent: string, { messages }: ReturnType<typeof readRequests>
+): Promise<string | undefined> {
   const { splits = [], polite = false, leave } = each
   const starts = polite ? messages.map(({ at }) => at) : []
   await client.connected
@@ -179,7 +183,9 @@ async function converse (client: Client, upstream: Upstream, each: Case, sent: s
   if (client.switched) {
     const tunnelled = sent.length - (messages[client.finished - 1]?.end ?? 0)
     const carried = (): number => upstream.seen.reduce((sum, { after }) => sum + after.length, 0)
-    if (!await client.until(() => client.closed || client.ended || carried() >= tunnelled || upstream.seen.at(-1)?.closed === true)) return 'a hang: the tunnel does not carry all bytes'
+    if (!await client.until(() => client.closed || client.ended || carried() >= tunnelled || upstream.seen.at(-1)?.closed === true)) {
+      return 'a hang: the tunnel does not carry all bytes'
+    }
   }
   // Not within a read: Node's TLS loses the records behind it then.
   await turn()

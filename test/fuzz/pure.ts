@@ -33,13 +33,32 @@ function pieces (text: string, at: readonly number[]): Buffer[] {
 
 const field = fc.tuple(fieldName, value)
 const oddText = fc.string({ unit: fc.integer({ min: 0, max: 0x17f }).map((code) => String.fromCharCode(code)), maxLength: 8 })
-const anyField = fc.oneof({ weight: 6, arbitrary: field }, { weight: 1, arbitrary: fc.tuple(oddText, value) }, { weight: 1, arbitrary: fc.tuple(fieldName, oddText) })
+const anyField = fc.oneof(
+  { weight: 6, arbitrary: field },
+  { weight: 1, arbitrary: fc.tuple(oddText, value) },
+  { weight: 1, arbitrary: fc.tuple(fieldName, oddText) }
+)
 
 /** A response head, whole or not quite. */
 const headText = fc.record({
-  line: fc.oneof({ weight: 4, arbitrary: fc.tuple(fc.constantFrom('1.1', '1.0'), fc.integer({ min: 100, max: 599 }), value).map(([version, status, reason]) => `HTTP/${version} ${status} ${reason}`) },
-    { weight: 1, arbitrary: fc.constantFrom('HTTP/1.1 200', 'HTTP/1.1 20', 'HTTP/1.1 999 X', 'HTTP/2.0 200 OK', 'http/1.1 200 OK', 'HTTP/1.1  200 X', 'HTTP/1.1 200\tX', 'SSH-2.0-x', '', 'HTTP/1.1 099 X', 'HTTP/1.10 200 X') }),
-  fields: fc.array(fc.oneof({ weight: 5, arbitrary: field.map(([name, text]) => `${name}: ${text}`) }, { weight: 1, arbitrary: oddFieldLines }), { maxLength: 6 }),
+  line: fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.tuple(fc.constantFrom('1.1', '1.0'), fc.integer({ min: 100, max: 599 }), value)
+        .map(([version, status, reason]) => `HTTP/${version} ${status} ${reason}`)
+    },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom(
+        'HTTP/1.1 200', 'HTTP/1.1 20', 'HTTP/1.1 999 X', 'HTTP/2.0 200 OK', 'http/1.1 200 OK',
+        'HTTP/1.1  200 X', 'HTTP/1.1 200\tX', 'SSH-2.0-x', '', 'HTTP/1.1 099 X', 'HTTP/1.10 200 X'
+      )
+    }
+  ),
+  fields: fc.array(
+    fc.oneof({ weight: 5, arbitrary: field.map(([name, text]) => `${name}: ${text}`) }, { weight: 1, arbitrary: oddFieldLines }),
+    { maxLength: 6 }
+  ),
   end: fc.constantFrom('\r\n\r\n', '\r\n\r\n', '\r\n\r\nrest', '\n\n', '\r\n', '\r\n\n', '')
 }).map(({ line, fields, end }) => [line, ...fields].join('\r\n') + end)
 
@@ -66,7 +85,12 @@ const head: Pure<[string, number[]]> = {
 }
 
 const validHead: Pure<{ status: number, reason: string, fields: Array<[string, string]>, rest: string }> = {
-  arbitrary: fc.record({ status: fc.integer({ min: 100, max: 599 }), reason: value.map((text) => text.replaceAll('\t', ' ')), fields: fc.array(field, { maxLength: 8 }), rest: value }),
+  arbitrary: fc.record({
+    status: fc.integer({ min: 100, max: 599 }),
+    reason: value.map((text) => text.replaceAll('\t', ' ')),
+    fields: fc.array(field, { maxLength: 8 }),
+    rest: value
+  }),
   check ({ status, reason, fields, rest }) {
     const written = serialise(`HTTP/1.1 ${status} ${reason}`.trimEnd(), fields.flat())
     const parsed = parseHead(Buffer.concat([written, bytes(rest)]), limit)
@@ -116,17 +140,25 @@ const brokenChunks: Pure<[string, number[]]> = {
 }
 
 const framingField = fc.tuple(fc.constantFrom('Content-Length', 'content-length', 'Transfer-Encoding', 'TRANSFER-ENCODING', 'X'), fc.constantFrom(
-  '0', '5', '05', '+5', '5,5', '5, 5', '-1', '0x5', '1e3', '', '99999999999999999999', 'chunked', 'Chunked', 'gzip, chunked', 'chunked, gzip', 'identity', 'chunked, chunked', 'xchunked', 'chunked;q=1'
+  '0', '5', '05', '+5', '5,5', '5, 5', '-1', '0x5', '1e3', '', '99999999999999999999', 'chunked',
+  'Chunked', 'gzip, chunked', 'chunked, gzip', 'identity', 'chunked, chunked', 'xchunked', 'chunked;q=1'
 ))
 const framing: Pure<{ method: string, status: number, fields: Array<[string, string]> }> = {
-  arbitrary: fc.record({ method: fc.constantFrom('GET', 'HEAD'), status: fc.constantFrom(200, 204, 304, 101, 426, 500), fields: fc.array(framingField, { maxLength: 3 }) }),
+  arbitrary: fc.record({
+    method: fc.constantFrom('GET', 'HEAD'),
+    status: fc.constantFrom(200, 204, 304, 101, 426, 500),
+    fields: fc.array(framingField, { maxLength: 3 })
+  }),
   check ({ method, status, fields }) {
     const ours = responseFraming(method, status, fields.flat())
     const reference = readFraming({ fields: fields.map(([name, text]) => [name.toLowerCase(), text] as const) })
     if (ours === undefined) return // refused
     assert.ok(!(typeof reference === 'object' && 'fault' in reference), 'takes framing that contradicts itself')
     if (method === 'HEAD' || status < 200 || status === 204 || status === 304) return assert.equal(ours.kind, 'none')
-    assert.deepEqual(ours, reference === undefined ? { kind: 'close' } : reference === 'chunked' ? { kind: 'chunked' } : { kind: 'length', ...reference as object })
+    assert.deepEqual(
+      ours,
+      reference === undefined ? { kind: 'close' } : reference === 'chunked' ? { kind: 'chunked' } : { kind: 'length', ...reference as object }
+    )
   }
 }
 
@@ -134,7 +166,8 @@ const serialised: Pure<{ line: string, fields: Array<[string, string]> }> = {
   arbitrary: fc.record({ line: fc.oneof(fc.constant('GET / HTTP/1.1'), oddText), fields: fc.array(anyField, { maxLength: 6 }) }),
   check ({ line, fields }) {
     const written = attempt(() => serialise(line, fields.flat()))
-    const fine = /^[\x20-\x7e\x80-\xff]+$/.test(line) && fields.every(([name, text]) => /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name) && /^[\t\x20-\x7e\x80-\xff]*$/.test(text))
+    const fine = /^[\x20-\x7e\x80-\xff]+$/.test(line) &&
+      fields.every(([name, text]) => /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name) && /^[\t\x20-\x7e\x80-\xff]*$/.test(text))
     assert.equal(!(written instanceof Error), fine, fine ? 'refuses what is a head' : 'writes what is none')
     if (written instanceof Error) return
     const read = readHead(written.toString('latin1'), 0)
@@ -150,15 +183,37 @@ const requestField = fc.oneof(
   {
     weight: 3,
     arbitrary: fc.tuple(
-      fc.constantFrom('Connection', 'connection', 'Host', 'Upgrade', 'TE', 'Trailer', 'Keep-Alive', 'Proxy-Connection', 'Proxy-Authorization', 'HTTP2-Settings', 'Transfer-Encoding', 'Content-Length', 'Cookie', 'cookie', 'X-Forwarded-For', 'X_Forwarded_For', 'x-forwarded_for', 'Forwarded', 'Via', 'Expect', 'X-Hop', 'Sec-WebSocket-Key', '__proto__', 'Authorization'),
-      fc.constantFrom('x', 'upgrade', 'close', 'X-Hop', 'x-hop, Cookie', 'Host, Content-Length, Authorization', 'X-Forwarded-For, sec-websocket-key', ',,', '5', '')
+      fc.constantFrom(
+        'Connection', 'connection', 'Host', 'Upgrade', 'TE', 'Trailer', 'Keep-Alive', 'Proxy-Connection', 'Proxy-Authorization',
+        'HTTP2-Settings', 'Transfer-Encoding', 'Content-Length', 'Cookie', 'cookie', 'X-Forwarded-For', 'X_Forwarded_For',
+        'x-forwarded_for', 'Forwarded', 'Via', 'Expect', 'X-Hop', 'Sec-WebSocket-Key', '__proto__', 'Authorization'
+      ),
+      fc.constantFrom(
+        'x', 'upgrade', 'close', 'X-Hop', 'x-hop, Cookie', 'Host, Content-Length, Authorization',
+        'X-Forwarded-For, sec-websocket-key', ',,', '5', ''
+      )
     )
   }
 )
-const gone = ['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'http2-settings', 'proxy-authorization', 'proxy-authenticate']
+const gone = [
+  'connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding',
+  'upgrade', 'http2-settings', 'proxy-authorization', 'proxy-authenticate'
+]
 
-const requests: Pure<{ fields: Array<[string, string]>, body: boolean, mode: 'x-forwarded' | 'forwarded' | 'both' | false, trusted: boolean, via: 'off' | 'on' | 'full' | 'block' }> = {
-  arbitrary: fc.record({ fields: fc.array(requestField, { maxLength: 10 }), body: fc.boolean(), mode: fc.constantFrom('x-forwarded' as const, 'forwarded' as const, 'both' as const, false as const), trusted: fc.boolean(), via: fc.constantFrom('off' as const, 'on' as const, 'full' as const, 'block' as const) }),
+const requests: Pure<{
+  fields: Array<[string, string]>
+  body: boolean
+  mode: 'x-forwarded' | 'forwarded' | 'both' | false
+  trusted: boolean
+  via: 'off' | 'on' | 'full' | 'block'
+}> = {
+  arbitrary: fc.record({
+    fields: fc.array(requestField, { maxLength: 10 }),
+    body: fc.boolean(),
+    mode: fc.constantFrom('x-forwarded' as const, 'forwarded' as const, 'both' as const, false as const),
+    trusted: fc.boolean(),
+    via: fc.constantFrom('off' as const, 'on' as const, 'full' as const, 'block' as const)
+  }),
   check ({ fields, body, mode, trusted, via }) {
     const added = forwardedHeaders(mode, { addresses: ['192.0.2.1'], host: 'front', protocol: 'http' })
     const rules = { host: 'up:1', body, forwarded: added, isDropped: droppedFields(mode, trusted), via }
@@ -200,7 +255,8 @@ const maps: Pure<Array<[string, string]>> = {
 const rebuilt: Pure<Array<[string, string]>> = {
   arbitrary: fc.array(field, { maxLength: 8 }),
   check (fields) {
-    const text = serializeRequest({ method: 'GET', url: '/x', httpVersion: '1.1', rawHeaders: fields.flat(), headers: {}, read: () => null } as unknown as IncomingMessage).toString('latin1')
+    const request = { method: 'GET', url: '/x', httpVersion: '1.1', rawHeaders: fields.flat(), headers: {}, read: () => null }
+    const text = serializeRequest(request as unknown as IncomingMessage).toString('latin1')
     const read = readHead(text, 0)
     assert.ok(typeof read === 'object')
     assert.equal(read.start, 'GET /x HTTP/1.1')
@@ -210,7 +266,12 @@ const rebuilt: Pure<Array<[string, string]>> = {
 
 interface Frame { readonly opcode: number, readonly length: number, readonly code: number, readonly wide: 0 | 126 | 127 }
 
-const frame: fc.Arbitrary<Frame> = fc.record({ opcode: fc.constantFrom(0, 1, 2, 9, 10, 8), length: fc.nat({ max: 300 }), code: fc.constantFrom(1000, 1001, 1009, 4999), wide: fc.constantFrom(0 as const, 126 as const, 127 as const) })
+const frame: fc.Arbitrary<Frame> = fc.record({
+  opcode: fc.constantFrom(0, 1, 2, 9, 10, 8),
+  length: fc.nat({ max: 300 }),
+  code: fc.constantFrom(1000, 1001, 1009, 4999),
+  wide: fc.constantFrom(0 as const, 126 as const, 127 as const)
+})
 
 function renderFrame ({ opcode, length, code, wide }: Frame, masked: boolean): { text: string, closes?: number } {
   const size = opcode === 8 ? (length % 2 === 0 ? 0 : 2 + length % 100) : length
@@ -257,7 +318,11 @@ const frames: Pure<{ frames: Frame[], masked: boolean, cut: number, at: number[]
 }
 
 const noise: Pure<{ text: string, masked: boolean, at: number[] }> = {
-  arbitrary: fc.record({ text: fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)), maxLength: 200 }), masked: fc.boolean(), at: cuts }),
+  arbitrary: fc.record({
+    text: fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)), maxLength: 200 }),
+    masked: fc.boolean(),
+    at: cuts
+  }),
   check ({ text, masked, at }) {
     const whole = new FrameTracker(masked)
     assert.equal(whole.push(bytes(text)), text.length)
@@ -299,15 +364,26 @@ const paths: Pure<{ target: string, prefix: string, base: string }> = {
 }
 
 const mappedRoutes = [
-  ['', '/base'], ['', ''], ['/app', ''], ['/app', '/base'], ['/app/', '/base/'], ['/app/', '/'], ['/a%70p', '/base/x'], ['/app;x=1', '/%62ase'], ['/base', '/base'], ['/a/b', '/a']
+  ['', '/base'], ['', ''], ['/app', ''], ['/app', '/base'], ['/app/', '/base/'], ['/app/', '/'],
+  ['/a%70p', '/base/x'], ['/app;x=1', '/%62ase'], ['/base', '/base'], ['/a/b', '/a']
 ] as const
-const authorities = ['up:9080', 'UP:9080', 'up', 'up:80801', 'up:908', 'x@up:9080', 'up:9080@evil', 'evil', 'front.example', '[::1]:9080', '', 'up:9080\\evil', 'other:1'] as const
-const segment = fc.constantFrom('base', 'app', 'a', 'b', 'x', '..', '.', '%2e%2E', '', '%62ase', 'basement', '%2F', 'a b', '\\', '\t', '\xe9', ';', ':', 'http:', '//evil')
+const authorities = [
+  'up:9080', 'UP:9080', 'up', 'up:80801', 'up:908', 'x@up:9080', 'up:9080@evil',
+  'evil', 'front.example', '[::1]:9080', '', 'up:9080\\evil', 'other:1'
+] as const
+const segment = fc.constantFrom(
+  'base', 'app', 'a', 'b', 'x', '..', '.', '%2e%2E', '', '%62ase', 'basement', '%2F', 'a b', '\\', '\t', '\xe9', ';', ':', 'http:', '//evil'
+)
 const rests = fc.constantFrom('', '?next=http://up:9080/base/x', '#/base', '?a#b', '\\x')
 const targets = fc.oneof(
   {
     weight: 6,
-    arbitrary: fc.tuple(fc.constantFrom('http://', 'https://', 'HTTP://', 'ws://', '//', '', '', 'http:/', 'ftp://', '/\\'), fc.constantFrom(...authorities), fc.array(segment, { maxLength: 4 }), rests)
+    arbitrary: fc.tuple(
+      fc.constantFrom('http://', 'https://', 'HTTP://', 'ws://', '//', '', '', 'http:/', 'ftp://', '/\\'),
+      fc.constantFrom(...authorities),
+      fc.array(segment, { maxLength: 4 }),
+      rests
+    )
       .map(([scheme, authority, segments, rest]) => (scheme === '' ? '' : scheme + authority) + segments.map((each) => `/${each}`).join('') + rest)
   },
   { weight: 1, arbitrary: oddText.map((text) => `/base${text}`) },
@@ -321,7 +397,12 @@ function follow (location: string, page: string): URL | undefined {
 }
 
 const locations: Pure<{ value: string, route: number, host: string, mapsPaths: boolean }> = {
-  arbitrary: fc.record({ value: targets, route: fc.nat({ max: mappedRoutes.length - 1 }), host: fc.constantFrom('front.example', '', 'a b', '[::1]:1'), mapsPaths: fc.boolean() }),
+  arbitrary: fc.record({
+    value: targets,
+    route: fc.nat({ max: mappedRoutes.length - 1 }),
+    host: fc.constantFrom('front.example', '', 'a b', '[::1]:1'),
+    mapsPaths: fc.boolean()
+  }),
   check ({ value, route, host, mapsPaths }) {
     const [prefix, path] = mappedRoutes[route] as (typeof mappedRoutes)[number]
     const mapping = { prefix, protocol: 'https', host, ownHosts: [], mapsPaths, bases: [{ ...answerer, path }] }
@@ -355,9 +436,18 @@ const locations: Pure<{ value: string, route: number, host: string, mapsPaths: b
   }
 }
 
-const attributes = fc.constantFrom('Path=/base', ' Path=/base/x', ' path = /base ', ' Path=/', ' Path="/base"', ' Path', ' Path=/basement', ' PATH=\t/app', ' Domain=up', ' domain=.UP ', ' Domain=up.example', ' Secure', ' HttpOnly', ' X="a', ' b"', '', ' =', ' Expires=Wed, 21 Oct 2026 07:28:00 GMT', ' Domain', '\xa0Path=/base')
+const attributes = fc.constantFrom(
+  'Path=/base', ' Path=/base/x', ' path = /base ', ' Path=/', ' Path="/base"', ' Path', ' Path=/basement',
+  ' PATH=\t/app', ' Domain=up', ' domain=.UP ', ' Domain=up.example', ' Secure', ' HttpOnly', ' X="a',
+  ' b"', '', ' =', ' Expires=Wed, 21 Oct 2026 07:28:00 GMT', ' Domain', '\xa0Path=/base'
+)
 const cookies: Pure<{ pair: string, attributes: string[], route: number, host: string }> = {
-  arbitrary: fc.record({ pair: fc.oneof(fc.constantFrom('a=1', '__Host-a=1', '__Secure-a=1', 'Path=/base', '', '=', 'a="1'), oddText.map((text) => text.replaceAll(';', ''))), attributes: fc.array(attributes, { maxLength: 6 }), route: fc.nat({ max: mappedRoutes.length - 1 }), host: fc.constantFrom('front.example', 'up', 'x.up:1', '') }),
+  arbitrary: fc.record({
+    pair: fc.oneof(fc.constantFrom('a=1', '__Host-a=1', '__Secure-a=1', 'Path=/base', '', '=', 'a="1'), oddText.map((text) => text.replaceAll(';', ''))),
+    attributes: fc.array(attributes, { maxLength: 6 }),
+    route: fc.nat({ max: mappedRoutes.length - 1 }),
+    host: fc.constantFrom('front.example', 'up', 'x.up:1', '')
+  }),
   check ({ pair, attributes, route, host }) {
     const [prefix, path] = mappedRoutes[route] as (typeof mappedRoutes)[number]
     const mapping = { prefix, host, bases: [{ ...answerer, path }] }

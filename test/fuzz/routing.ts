@@ -60,7 +60,9 @@ function distinct (segments: readonly string[]): string[] {
 }
 
 /** What the table makes of a request: the number of the entry, and how it serves; `undefined` is a 404. */
-function expected ({ prefix, entries }: Case, { path, host, method, socket }: Asked): { at: number, status: number, rest: string, params: Record<string, string> } | undefined {
+function expected (
+  { prefix, entries }: Case, { path, host, method, socket }: Asked
+): { at: number, status: number, rest: string, params: Record<string, string> } | undefined {
   for (const [at, { path: own, kind, host: wanted, methods }] of entries.entries()) {
     const whole = own === '/' ? prefix : prefix + own
     const names: string[] = []
@@ -98,7 +100,9 @@ function optionsOf ({ path, kind, host, methods }: Entry, at: number, port: numb
     onRequest: async (request) => { note(request, `${at}`) },
     preHandler: async (request) => { note(request, `${at}`) },
     rewriteRequestHeaders: (request, headers) => ({
-      ...headers, 'x-hooks': hooksOf(request), 'x-seen': encodeURIComponent(JSON.stringify([(request.routeOptions.config as unknown as { at: number }).at, request.params]))
+      ...headers,
+      'x-hooks': hooksOf(request),
+      'x-seen': encodeURIComponent(JSON.stringify([(request.routeOptions.config as unknown as { at: number }).at, request.params]))
     })
   }
 }
@@ -122,7 +126,8 @@ export async function startTeller (): Promise<{ port: number, close: () => void 
   const server = http.createServer((request, response) => response.writeHead(200, { ...told(request), 'content-length': '0' }).end())
   server.on('upgrade', (request: http.IncomingMessage, socket: Socket) => {
     const fields = Object.entries(told(request)).map(([name, value]) => `${name}: ${value}\r\n`).join('')
-    socket.on('error', () => {}).end(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\n${fields}\r\n`)
+    socket.on('error', () => {})
+    socket.end(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\n${fields}\r\n`)
   })
   server.on('connection', (socket) => { sockets.add(socket); socket.on('close', () => sockets.delete(socket)) })
   await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve) })
@@ -136,7 +141,8 @@ function told ({ headers, url = '' }: http.IncomingMessage): Record<string, stri
 async function ask (port: number, prefix: string, { path, host, method, socket }: Asked): Promise<Answer> {
   return await new Promise((resolve, reject) => {
     const upgrade = { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-key': key, 'sec-websocket-version': '13' }
-    const request = http.request({ port, host: '127.0.0.1', path: prefix + path, method, agent: false, headers: { host, ...(socket ? upgrade : { connection: 'close' }) } })
+    const headers = { host, ...(socket ? upgrade : { connection: 'close' }) }
+    const request = http.request({ port, host: '127.0.0.1', path: prefix + path, method, agent: false, headers })
     const answered = (response: http.IncomingMessage): void => {
       const { 'x-hooks': hooks = '', 'x-served': served = '', 'x-seen': seen = '' } = response.headers
       resolve({ status: response.statusCode ?? 0, hooks: String(hooks), served: String(served), seen: String(seen) })
@@ -151,7 +157,11 @@ async function ask (port: number, prefix: string, { path, host, method, socket }
 export async function check (tried: Case, teller: number): Promise<void> {
   const app = Fastify()
   try {
-    await app.register(wstunnel, { ...(tried.prefix === '' ? {} : { prefix: tried.prefix }), drainTimeout: 1, routes: tried.entries.map((each, at) => optionsOf(each, at, teller)) })
+    await app.register(wstunnel, {
+      ...(tried.prefix === '' ? {} : { prefix: tried.prefix }),
+      drainTimeout: 1,
+      routes: tried.entries.map((each, at) => optionsOf(each, at, teller))
+    })
     await app.listen({ port: 0, host: '127.0.0.1' })
     const { port } = app.server.address() as AddressInfo
     for (const each of tried.asked) {
@@ -164,7 +174,11 @@ export async function check (tried: Case, teller: number): Promise<void> {
       else {
         const { at, status, rest, params } = right
         assert.deepEqual([answer.status, answer.hooks, answer.served.split(/[/?]/)[1]], [status, `${at}${at}`, `e${at}`], told)
-        assert.equal(decodeURIComponent(answer.served).replace(/\/+/g, '/'), `/e${at}/${rest}`.replace(/\/+/g, '/').replace(/\/$/, answer.served.endsWith('/') ? '/' : ''), told)
+        assert.equal(
+          decodeURIComponent(answer.served).replace(/\/+/g, '/'),
+          `/e${at}/${rest}`.replace(/\/+/g, '/').replace(/\/$/, answer.served.endsWith('/') ? '/' : ''),
+          told
+        )
         const [config, seen] = JSON.parse(decodeURIComponent(answer.seen)) as [number, Record<string, string>]
         const { '*': wildcard, ...names } = seen
         assert.deepEqual([config, names], [at, params], told)

@@ -163,7 +163,9 @@ export function readRequests (text: string, from = 0): Stream<Request> {
     if (typeof head === 'string') return { messages, fault: head, end: at }
     // As Node has it: without a version it is of HTTP/0.9, and has fields none the less.
     const line = /^([^ ]+) +([^ ]+)(?: +HTTP\/(0\.9|1\.[01]|2\.0))?$/.exec(head.start)
-    if (line === null || !targetForm.test(line[2] as string) || !METHODS.includes(line[1] as string) || line[1] === 'CONNECT') return { messages, fault: `a request line: ${JSON.stringify(head.start.slice(0, 80))}`, end: at }
+    if (line === null || !targetForm.test(line[2] as string) || !METHODS.includes(line[1] as string) || line[1] === 'CONNECT') {
+      return { messages, fault: `a request line: ${JSON.stringify(head.start.slice(0, 80))}`, end: at }
+    }
     const framing = readFraming(head)
     if (typeof framing === 'object' && 'fault' in framing) return { messages, fault: framing.fault, end: at }
     const [, method = '', target = '', version = '0.9'] = line

@@ -166,7 +166,16 @@ export class Upstream {
       const bytes = (handshake ? reply.handshake ?? reply.bytes : reply.bytes)
         .replaceAll('{marker}', markerOf(request.target))
         .replaceAll('{accept}', acceptFor(valuesOf(request, 'sec-websocket-key')[0] ?? ''))
-      const seen: Seen = { request, handshake, reply: bytes, before: text.slice(request.end), after: '', answered: false, closed: false, resets: reply.end === 'rst' }
+      const seen: Seen = {
+        request,
+        handshake,
+        reply: bytes,
+        before: text.slice(request.end),
+        after: '',
+        answered: false,
+        closed: false,
+        resets: reply.end === 'rst'
+      }
       current = seen
       own.push(seen)
       this.seen.push(seen)

@@ -85,8 +85,10 @@ describe('a request', () => {
 })
 
 describe('fields that say who asked', () => {
-  const spoofed = ['X-Forwarded-For', '6.6.6.6', 'x-FORWARDED-for', '6.6.6.6', 'X-Forwarded-Proto', 'https', 'X-Forwarded-Host', 'evil', 'X-Forwarded-Port', '1',
-    'X-Forwarded-Server', 'evil', 'Forwarded', 'for=6.6.6.6', 'X_Forwarded_For', '6.6.6.6', 'X-Forwarded_For', '6.6.6.6', 'x_forwarded_proto', 'https']
+  const spoofed = [
+    'X-Forwarded-For', '6.6.6.6', 'x-FORWARDED-for', '6.6.6.6', 'X-Forwarded-Proto', 'https', 'X-Forwarded-Host', 'evil', 'X-Forwarded-Port', '1',
+    'X-Forwarded-Server', 'evil', 'Forwarded', 'for=6.6.6.6', 'X_Forwarded_For', '6.6.6.6', 'X-Forwarded_For', '6.6.6.6', 'x_forwarded_proto', 'https'
+  ]
   const names = (mode: ForwardedMode, trusted: boolean): string[] =>
     sent(spoofed, { isDropped: droppedFields(mode, trusted) }).filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase()).slice(1)
 
@@ -118,7 +120,8 @@ describe('fields that say who asked', () => {
   })
   for (const [address, expected] of [
     ['::1', '"[::1]"'], ['2001:DB8::1', '"[2001:DB8::1]"'], ['::ffff:10.0.0.1', '"[::ffff:10.0.0.1]"'], ['10.0.0.1', '10.0.0.1'],
-    ['1.1.1.1\r\nX: y', 'unknown'], ['"', 'unknown'], ['_hidden', 'unknown'], ['a;b', 'unknown'], ['fe80::1%eth0', 'unknown'], ['::1"', 'unknown'], ['', 'unknown']
+    ['1.1.1.1\r\nX: y', 'unknown'], ['"', 'unknown'], ['_hidden', 'unknown'],
+    ['a;b', 'unknown'], ['fe80::1%eth0', 'unknown'], ['::1"', 'unknown'], ['', 'unknown']
   ] as const) {
     test(`an element for ${JSON.stringify(address)}`, () => {
       assert.deepEqual(forwardedHeaders('forwarded', { addresses: [address], host: '', protocol: 'http' }), ['Forwarded', `for=${expected};proto=http`])
@@ -130,7 +133,10 @@ describe('fields that say who asked', () => {
     assert.equal(host('a";for=6.6.6.6;x="\\'), 'for=1.1.1.1;host="a\\";for=6.6.6.6;x=\\"\\\\";proto=http')
   })
   test('no Host, no field of it', () => {
-    assert.deepEqual(forwardedHeaders('x-forwarded', { addresses: ['::1'], host: '', protocol: 'http' }), ['X-Forwarded-For', '::1', 'X-Forwarded-Proto', 'http'])
+    assert.deepEqual(
+      forwardedHeaders('x-forwarded', { addresses: ['::1'], host: '', protocol: 'http' }),
+      ['X-Forwarded-For', '::1', 'X-Forwarded-Proto', 'http']
+    )
   })
 })
 
@@ -187,7 +193,10 @@ describe('what can be written', () => {
   for (const value of ['', ' a b ', 'a\tb', '\x80\xff', '"<>"', 'x'.repeat(100_000)]) {
     test(`the value ${JSON.stringify(value.slice(0, 10))}`, () => assert.equal(isField('a', value), true))
   }
-  for (const value of ['a\r\nB: c', 'a\n', '\n', 'a\r', 'a\0', '\x01', '\x0b', '\x7f', '\u0100', '\u{1f600}', '\u2028', undefined, null, 5, {}, ['a'], Symbol('a'), { toString: () => 'a' }]) {
+  for (const value of [
+    'a\r\nB: c', 'a\n', '\n', 'a\r', 'a\0', '\x01', '\x0b', '\x7f', '\u0100', '\u{1f600}',
+    '\u2028', undefined, null, 5, {}, ['a'], Symbol('a'), { toString: () => 'a' }
+  ]) {
     test(`not the value ${typeof value === 'string' ? JSON.stringify(value) : String(value)}`, () => assert.equal(isField('a', value), false))
   }
   test('not a name that is no text', () => {
@@ -200,10 +209,15 @@ describe('a head as bytes', () => {
     assert.equal(serialise('GET /a HTTP/1.1', ['Host', 'a', 'X', '', 'y', '\xe9']).toString('latin1'), 'GET /a HTTP/1.1\r\nHost: a\r\nX: \r\ny: \xe9\r\n\r\n')
     assert.equal(serialise('HTTP/1.1 200 OK', []).toString('latin1'), 'HTTP/1.1 200 OK\r\n\r\n')
   })
-  for (const line of ['', 'GET / HTTP/1.1\r\nX: y', 'GET /\n HTTP/1.1', 'GET /\0 HTTP/1.1', 'GET /\t HTTP/1.1', 'GET /\u0100 HTTP/1.1', 'GET / HTTP/1.1\r', '\n']) {
+  for (const line of [
+    '', 'GET / HTTP/1.1\r\nX: y', 'GET /\n HTTP/1.1', 'GET /\0 HTTP/1.1',
+    'GET /\t HTTP/1.1', 'GET /\u0100 HTTP/1.1', 'GET / HTTP/1.1\r', '\n'
+  ]) {
     test(`not with the start line ${JSON.stringify(line)}`, () => assert.throws(() => serialise(line, []), TypeError))
   }
-  for (const [name, value] of [['a\r\nb', 'c'], ['', 'a'], ['a:', 'b'], ['a', 'b\r\nC: d'], ['a', 'b\n'], ['a', '\0'], ['a', '\u0100'], ['a b', 'c']] as const) {
+  for (const [name, value] of [
+    ['a\r\nb', 'c'], ['', 'a'], ['a:', 'b'], ['a', 'b\r\nC: d'], ['a', 'b\n'], ['a', '\0'], ['a', '\u0100'], ['a b', 'c']
+  ] as const) {
     test(`not with the field ${JSON.stringify([name, value])}`, () => {
       assert.throws(() => serialise('GET / HTTP/1.1', ['Host', 'a', name, value]), { name: 'TypeError', message: /^invalid header field / })
     })
@@ -252,7 +266,9 @@ describe('headers as an object', () => {
       assert.deepEqual(fromMap({ [name]: 'x', [name.toLowerCase()]: ['y\r\n'], a: 'b' }), ['a', 'b'])
     })
   }
-  for (const value of ['a\r\nY: b', '\0', '\u0100', null, true, {}, { toString: () => 'a' }, Symbol('a'), () => 'a', [undefined], [null], ['a', 'b\n'], [['a']]]) {
+  for (const value of [
+    'a\r\nY: b', '\0', '\u0100', null, true, {}, { toString: () => 'a' }, Symbol('a'), () => 'a', [undefined], [null], ['a', 'b\n'], [['a']]
+  ]) {
     test(`and back: not with ${typeof value === 'string' ? JSON.stringify(value) : typeof value}`, () => {
       assert.throws(() => fromMap({ x: value } as unknown as HeaderMap), { name: 'TypeError', message: 'invalid header field "x"' })
     })
@@ -267,6 +283,7 @@ describe('headers as an object', () => {
 
 describe('Connection with another word for upgrade', () => {
   for (const [value, expected] of [
-    ['Upgrade', 'x'], ['keep-alive, UPGRADE', 'keep-alive, x'], ['upgrade,upgrade', 'x, x'], ['close', 'close'], ['upgrades', 'upgrades'], [' te ,Upgrade ', 'te, x']
+    ['Upgrade', 'x'], ['keep-alive, UPGRADE', 'keep-alive, x'], ['upgrade,upgrade', 'x, x'],
+    ['close', 'close'], ['upgrades', 'upgrades'], [' te ,Upgrade ', 'te, x']
   ] as const) test(`in '${value}'`, () => assert.equal(replaceUpgradeToken(value, 'x'), expected))
 })

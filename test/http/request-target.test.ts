@@ -239,7 +239,9 @@ describe('mapping', () => {
     const parsed = parseTarget(path)
     const tree = new PrefixTree<true>(defaultRules)
     tree.add(target.prefix, true)
-    const length = parsed === undefined || tree.having(routerSegments(parsed.path)).length === 0 ? undefined : prefixLength(target.prefix, parsed.path, defaultRules)
+    const length = parsed === undefined || tree.having(routerSegments(parsed.path)).length === 0
+      ? undefined
+      : prefixLength(target.prefix, parsed.path, defaultRules)
     return parsed === undefined || length === undefined ? undefined : upstream.pathFor(parsed.path, length) + parsed.query
   }
 

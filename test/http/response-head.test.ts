@@ -10,7 +10,8 @@ function parse (text: string, most: number = limit): ReturnType<typeof parseHead
 
 describe('a head', () => {
   test('with everything', () => {
-    const text = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nupgrade:websocket\r\nX-Empty:\r\nX-Spaces: \t a b \t\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n\r\n'
+    const text = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nupgrade:websocket\r\n' +
+      'X-Empty:\r\nX-Spaces: \t a b \t\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n\r\n'
     assert.deepEqual(parse(`${text}rest`), {
       status: 101,
       version: '1.1',
@@ -62,7 +63,10 @@ describe('what is no response is refused', () => {
   for (const start of ['', 'H', 'HTTP/1.', 'HTTP/1.1 2']) {
     test(`not yet: '${start}'`, () => assert.equal(parse(start), undefined))
   }
-  for (const start of ['X', 'http/1.1', 'HTTP/2', 'HTTP/0.9', ' HTTP/1.1', '\r\nHTTP/1.1 200 OK', 'ICY 200 OK', 'RTSP/1.0 200 OK', '\x15\x03\x01', 'SSH-2.0-x\r\n', '<html>', 'HTTP/10']) {
+  for (const start of [
+    'X', 'http/1.1', 'HTTP/2', 'HTTP/0.9', ' HTTP/1.1', '\r\nHTTP/1.1 200 OK',
+    'ICY 200 OK', 'RTSP/1.0 200 OK', '\x15\x03\x01', 'SSH-2.0-x\r\n', '<html>', 'HTTP/10'
+  ]) {
     test(`at once: ${JSON.stringify(start)}`, () => assert.throws(() => parse(start), /not HTTP/))
   }
   for (const line of [

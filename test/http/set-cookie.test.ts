@@ -5,7 +5,9 @@ import { type CookieMapping, type CookieRules, mapSetCookie } from '../../lib/ht
 
 type Given = Partial<Omit<CookieMapping, 'bases'>> & Partial<CookieRules> & { upstream?: string, others?: string[] }
 
-function map (value: string, { upstream = 'http://backend.local:9080/base', others = [], cookiePath = true, cookieDomain = true, ...more }: Given = {}): string {
+function map (
+  value: string, { upstream = 'http://backend.local:9080/base', others = [], cookiePath = true, cookieDomain = true, ...more }: Given = {}
+): string {
   const bases = [upstream, ...others].map((url) => {
     const address = parseAddress(url)
     assert.ok(address !== undefined)
@@ -31,12 +33,16 @@ table('a Path below the base leads below the prefix', {}, [
   ['a=1;path=/base', 'a=1;path=/app'],
   ['a=1;  PATH =\t /base \t; Secure', 'a=1;  PATH =\t /app \t; Secure'],
   ['a=1; Path=/base; HttpOnly; Path=/base/x', 'a=1; Path=/app; HttpOnly; Path=/app/x'],
-  ['a="x, y"; Expires=Wed, 21 Oct 2026 07:28:00 GMT; Max-Age=5; Path=/base; SameSite=Lax; Partitioned; Priority=High; =odd; ;;', 'a="x, y"; Expires=Wed, 21 Oct 2026 07:28:00 GMT; Max-Age=5; Path=/app; SameSite=Lax; Partitioned; Priority=High; =odd; ;;'],
+  [
+    'a="x, y"; Expires=Wed, 21 Oct 2026 07:28:00 GMT; Max-Age=5; Path=/base; SameSite=Lax; Partitioned; Priority=High; =odd; ;;',
+    'a="x, y"; Expires=Wed, 21 Oct 2026 07:28:00 GMT; Max-Age=5; Path=/app; SameSite=Lax; Partitioned; Priority=High; =odd; ;;'
+  ],
   ['__Secure-a=1; Path=/base; Secure', '__Secure-a=1; Path=/app; Secure']
 ])
 
 table('every other Path stays', {}, same(
-  'a=1', '', 'a=1; Path=/', 'a=1; Path=/basement', 'a=1; Path=/other', 'a=1; Path', 'a=1; Path=', 'a=1; Path="/base"', 'a=1; Path=base', 'a=1; XPath=/base', 'a=1; Path=/Base', 'a=1; Path=/base/../x',
+  'a=1', '', 'a=1; Path=/', 'a=1; Path=/basement', 'a=1; Path=/other', 'a=1; Path', 'a=1; Path=',
+  'a=1; Path="/base"', 'a=1; Path=base', 'a=1; XPath=/base', 'a=1; Path=/Base', 'a=1; Path=/base/../x',
   'Path=/base', 'a=Path=/base', '__Host-a=1; Secure; Path=/base', ' __host-a=1; Secure; Path=/base', 'a=1; Comment=Path=/base'
 ))
 
@@ -62,15 +68,20 @@ table('a Domain that is the upstream\'s host is removed', {}, [
 ])
 
 table('every other Domain stays', {}, same(
-  'a=1; Domain=local', 'a=1; Domain=x.backend.local', 'a=1; Domain=xbackend.local', 'a=1; Domain=front.example', 'a=1; Domain=backend.local.example', 'a=1; Domain=', 'a=1; Domain', 'Domain=backend.local', 'a=1; Domain=backend.local:9080'
+  'a=1; Domain=local', 'a=1; Domain=x.backend.local', 'a=1; Domain=xbackend.local', 'a=1; Domain=front.example',
+  'a=1; Domain=backend.local.example', 'a=1; Domain=', 'a=1; Domain', 'Domain=backend.local', 'a=1; Domain=backend.local:9080'
 ))
 
 for (const host of ['backend.local', 'BACKEND.local:8443', 'x.backend.local', 'x.y.backend.local:1']) {
-  test(`a Domain that holds for the client's ${host}, too, stays`, () => assert.equal(map('a=1; Domain=.backend.local', { host }), 'a=1; Domain=.backend.local'))
+  test(`a Domain that holds for the client's ${host}, too, stays`, () =>
+    assert.equal(map('a=1; Domain=.backend.local', { host }), 'a=1; Domain=.backend.local'))
 }
 
 for (const host of ['', 'xbackend.local', 'local', 'backend.local.example']) {
-  test(`a Domain that does not hold for the client's ${JSON.stringify(host)} is removed`, () => assert.equal(map('a=1; Domain=.backend.local', { host }), 'a=1'))
+  test(
+    `a Domain that does not hold for the client's ${JSON.stringify(host)} is removed`,
+    () => assert.equal(map('a=1; Domain=.backend.local', { host }), 'a=1')
+  )
 }
 
 test('a Domain that is an address goes by the same rule', () => {

@@ -19,7 +19,10 @@ import wstunnel from '../../lib/index.ts'
 
 test('beside @fastify/websocket: its paths get HTTP_1_1_REQUIRED, ours are tunnelled', async (t) => {
   const upstream = await startRawUpstream(t)
-  const proxy = await startProxy(t, { routes: [{ path: '/ws', upstream: `${upstream.url}/` }, { path: '/', upstream: upstream.httpUrl }], http2: { webSockets: true } }, {
+  const proxy = await startProxy(t, {
+    routes: [{ path: '/ws', upstream: `${upstream.url}/` }, { path: '/', upstream: upstream.httpUrl }],
+    http2: { webSockets: true }
+  }, {
     fastify: { http2: true, https: { ...selfSigned(), allowHTTP1: true } },
     setup: async (app) => {
       await app.register(fastifyWebsocket)

@@ -34,7 +34,9 @@ interface Scene {
   versions: () => string[]
 }
 
-async function scene (t: TestContext, name: string, options: Partial<ProxyOptions> = {}, besides: (app: Proxy['app']) => unknown = () => {}): Promise<Scene | undefined> {
+async function scene (
+  t: TestContext, name: string, options: Partial<ProxyOptions> = {}, besides: (app: Proxy['app']) => unknown = () => {}
+): Promise<Scene | undefined> {
   const browser = await browsers[name]?.(t)
   if (browser === undefined) return undefined
   const upstream = await startWsUpstream(t, { maxPayload: 8 << 20 })
@@ -43,7 +45,17 @@ async function scene (t: TestContext, name: string, options: Partial<ProxyOption
     connection.reset()
   })
   const record = recordTunnels()
-  const proxy = await startProxy(t, { prefix: '/ws', routes: [{ path: '/reset', upstream: `${reset.url}/` }, { path: '/', upstream: `${upstream.url}/` }], http2: { webSockets: true }, drainTimeout: '1s', ...record.hooks, ...options }, {
+  const proxy = await startProxy(t, {
+    prefix: '/ws',
+    routes: [
+      { path: '/reset', upstream: `${reset.url}/` },
+      { path: '/', upstream: `${upstream.url}/` }
+    ],
+    http2: { webSockets: true },
+    drainTimeout: '1s',
+    ...record.hooks,
+    ...options
+  }, {
     fastify: { https: { ...selfSigned(), allowHTTP1: true }, http2: true },
     setup: besides,
     after: (app) => {
@@ -56,7 +68,9 @@ async function scene (t: TestContext, name: string, options: Partial<ProxyOption
 }
 
 /** What a WebSocket of the page lives through: `code` as its messages come, and how it closes. */
-async function live (page: Page, url: string, { sends = [] as string[], bytes = 0, closeWith = undefined as number | undefined } = {}): Promise<{ opened: boolean, texts: string[], received: number, code: number, wasClean: boolean }> {
+async function live (
+  page: Page, url: string, { sends = [] as string[], bytes = 0, closeWith = undefined as number | undefined } = {}
+): Promise<{ opened: boolean, texts: string[], received: number, code: number, wasClean: boolean }> {
   return await page.evaluate(async ({ url, sends, bytes, closeWith }) => await new Promise((resolve) => {
     const socket = new WebSocket(url)
     socket.binaryType = 'arraybuffer'

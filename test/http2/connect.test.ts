@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import type { ServerHttp2Stream } from 'node:http2'
 import { test } from 'node:test'
+import type { FastifyInstance } from 'fastify'
 import { extendedConnect, http2Session, type ConnectOptions } from '../fixtures/http2.ts'
 import { open, scene, statusOf } from '../fixtures/http2-stage.ts'
 import { type ProxyOptions, startProxy } from '../fixtures/proxy.ts'
@@ -14,17 +15,27 @@ test('hooks see a GET, and the upstream an upgrade of HTTP/1.1 with a key of our
   const seen: unknown[] = []
   const completed = deferred<number>()
   const all = await scene(t, { preserveHost: true }, (app) => {
-    app.addHook('onRequest', async (request) => { seen.push(request.method, request.url, request.host, request.ip, request.raw.headers[':protocol'], request.headers.cookie) })
+    app.addHook('onRequest', async (request) => {
+      seen.push(request.method, request.url, request.host, request.ip, request.raw.headers[':protocol'], request.headers.cookie)
+    })
     app.addHook('onResponse', async (_, reply) => completed.resolve(reply.statusCode))
   })
   const { head, response } = await open(all, '/a%2Fb?x=1', {
-    headers: { ':authority': 'front.example', 'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==', 'sec-websocket-protocol': 'chat', 'sec-websocket-extensions': 'permessage-deflate', cookie: ['a=1', 'b=2'] }
+    headers: {
+      ':authority': 'front.example',
+      'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
+      'sec-websocket-protocol': 'chat',
+      'sec-websocket-extensions': 'permessage-deflate',
+      cookie: ['a=1', 'b=2']
+    }
   })
   assert.deepEqual(seen, ['GET', '/a%2Fb?x=1', 'front.example', '127.0.0.1', 'websocket', 'a=1; b=2'])
   assert.equal(await within(completed.promise, 'onResponse'), 200)
   const lines = head.toLowerCase().split('\r\n')
   assert.match(head, /^GET \/a%2Fb\?x=1 HTTP\/1\.1\r\nHost: front\.example\r\n/)
-  for (const line of ['connection: upgrade', 'upgrade: websocket', 'cookie: a=1; b=2', 'sec-websocket-protocol: chat', 'sec-websocket-version: 13']) assert.ok(lines.includes(line), `${line} in ${head}`)
+  for (const line of ['connection: upgrade', 'upgrade: websocket', 'cookie: a=1; b=2', 'sec-websocket-protocol: chat', 'sec-websocket-version: 13']) {
+    assert.ok(lines.includes(line), `${line} in ${head}`)
+  }
   const keys = head.split('\r\n').filter((line) => /^sec-websocket-key: /i.test(line))
   assert.equal(keys.length, 1)
   assert.match(keys[0] as string, /^Sec-WebSocket-Key: [A-Za-z0-9+/]{22}==$/)
@@ -45,7 +56,10 @@ test('what the upstream and hooks say in the switch reaches the client', async (
   const head = await upstream.head()
   upstream.write(switching(head).replace('\r\n\r\n', '\r\nSec-WebSocket-Protocol: chat\r\nX-Twice: 1\r\nX-Twice: 2\r\nSet-Cookie: u=1\r\n\r\n'))
   const fields = await connect.response
-  assert.deepEqual([fields[':status'], fields['sec-websocket-protocol'], fields['x-twice'], fields['x-own'], fields['x-hook']], [200, 'chat', '1, 2', 'yes', 'a'])
+  assert.deepEqual(
+    [fields[':status'], fields['sec-websocket-protocol'], fields['x-twice'], fields['x-own'], fields['x-hook']],
+    [200, 'chat', '1, 2', 'yes', 'a']
+  )
   assert.deepEqual([...fields['set-cookie'] as string[]].sort(), ['h=1', 'i=2', 'u=1'])
 })
 
@@ -91,11 +105,15 @@ test('a 2xx of a hook, or of a route that is not ours, opens nothing: 502', asyn
 
 test('other protocols are what the entry allows, else 501', async (t) => {
   const all = await scene(t, {
-    routes: [{ path: '/any', upgrade: 'ANY' }, { path: '/one', upgrade: 'tcp' }, { path: '/none', upgrade: 'NONE' }, { path: '/plain', upstream: 'http://127.0.0.1:1' }, { path: '/legacy', fallbackToHttp: false }]
+    routes: [
+      { path: '/any', upgrade: 'ANY' }, { path: '/one', upgrade: 'tcp' }, { path: '/none', upgrade: 'NONE' },
+      { path: '/plain', upstream: 'http://127.0.0.1:1' }, { path: '/legacy', fallbackToHttp: false }
+    ]
       .map((route) => ({ upstream: 'ws://127.0.0.1:1/', ...route })) as never
   })
   const table: Array<[string, string, number]> = [
-    ['/any', 'tcp', 503], ['/any', 'h2c', 501], ['/any', 'connect-udp', 503], ['/one', 'TCP', 503], ['/one', 'websocket', 501], ['/none', 'websocket', 503], ['/none', 'tcp', 501],
+    ['/any', 'tcp', 503], ['/any', 'h2c', 501], ['/any', 'connect-udp', 503], ['/one', 'TCP', 503],
+    ['/one', 'websocket', 501], ['/none', 'websocket', 503], ['/none', 'tcp', 501],
     ['/plain', 'websocket', 501], ['/legacy', 'websocket', 503], ['/legacy', 'tcp', 501], ['/any', 'tcp, websocket', 501]
   ]
   for (const [path, protocol, expected] of table) {
@@ -118,7 +136,9 @@ test('every refusal of the decision keeps its status', async (t) => {
     [{ headers: {} }, '/', 403],
     [{ headers: ok }, '/../x', 400]
   ]
-  for (const [options, path, expected] of table) assert.deepEqual([options, await statusOf(await all.connect(path, options)).catch(String)], [options, expected])
+  for (const [options, path, expected] of table) {
+    assert.deepEqual([options, await statusOf(await all.connect(path, options)).catch(String)], [options, expected])
+  }
   assert.equal(all.upstream.connections.length, 0)
 })
 
@@ -199,7 +219,11 @@ test('a client that leaves during a hook, or during the handshake, leaves nothin
 
 test('SETTINGS say what the options say, and sessions with tunnels outlive http2SessionTimeout', async (t) => {
   const upstream = await startRawUpstream(t)
-  const proxy = await startProxy(t, { upstream: `${upstream.url}/`, http2: { webSockets: true, maxConcurrentStreams: 7, streamWindow: 100_000, sessionWindow: 200_000 } }, { fastify: { http2: true, http2SessionTimeout: 300 } as object })
+  const proxy = await startProxy(
+    t,
+    { upstream: `${upstream.url}/`, http2: { webSockets: true, maxConcurrentStreams: 7, streamWindow: 100_000, sessionWindow: 200_000 } },
+    { fastify: { http2: true, http2SessionTimeout: 300 } as object }
+  )
   const session = await http2Session(t, proxy.url)
   const { enableConnectProtocol, maxConcurrentStreams, initialWindowSize } = session.remoteSettings
   assert.deepEqual([enableConnectProtocol, maxConcurrentStreams, initialWindowSize], [true, 7, 100_000])
@@ -229,7 +253,8 @@ test('1000 streams, and the windows, are announced by default', async (t) => {
 test('the option: what other values and other servers get', async (t) => {
   const failing = async (options: ProxyOptions | ProxyOptions[], fastify: object, expected: RegExp): Promise<void> => {
     const list = [options].flat()
-    await assert.rejects(startProxy(t, undefined, { fastify, setup: (app) => { for (const each of list) app.register(wstunnel, each) } }), (error: Error & { code: string }) => {
+    const setup = (app: FastifyInstance): void => { for (const each of list) app.register(wstunnel, each) }
+    await assert.rejects(startProxy(t, undefined, { fastify, setup }), (error: Error & { code: string }) => {
       assert.equal(error.code, 'FST_WSTUNNEL_INVALID_OPTIONS')
       assert.match(error.message, expected)
       return true
@@ -241,16 +266,32 @@ test('the option: what other values and other servers get', async (t) => {
   await failing({ http2: { sessionWindow: 1 } }, { http2: true }, /^http2\.sessionWindow: expected a whole number/)
   await failing({ http2: { websockets: true } } as never, { http2: true }, /^http2\.websockets: unknown option, did you mean webSockets\?/)
   await failing({ routes: [{ upstream: 'ws://a/', http2: { webSockets: true } } as never] }, { http2: true }, /^routes\[0\]\.http2: unknown option/)
-  await failing([{ http2: { webSockets: true } }, { http2: { webSockets: true, streamWindow: 65_536 } }], { http2: true }, /^http2\.streamWindow: expected 262144, as in another registration/)
-  await failing([{ http2: { webSockets: false } }, { http2: { webSockets: true } }], { http2: true }, /^http2\.webSockets: expected false, as in another registration/)
-  await startProxy(t, undefined, { fastify: { http2: true }, setup: (app) => { for (let i = 0; i < 2; i++) app.register(wstunnel, { http2: { webSockets: true } }) } })
+  await failing(
+    [{ http2: { webSockets: true } }, { http2: { webSockets: true, streamWindow: 65_536 } }],
+    { http2: true },
+    /^http2\.streamWindow: expected 262144, as in another registration/
+  )
+  await failing(
+    [{ http2: { webSockets: false } }, { http2: { webSockets: true } }],
+    { http2: true },
+    /^http2\.webSockets: expected false, as in another registration/
+  )
+  await startProxy(t, undefined, {
+    fastify: { http2: true },
+    setup: (app) => {
+      for (let i = 0; i < 2; i++) app.register(wstunnel, { http2: { webSockets: true } })
+    }
+  })
 })
 
 test('with the option off nothing is announced and nobody listens', async (t) => {
   for (const http2 of [undefined, { webSockets: false }]) {
     const proxy = await startProxy(t, { upstream: 'ws://127.0.0.1:1/', ...(http2 === undefined ? {} : { http2 }) }, { fastify: { http2: true } })
     const session = await http2Session(t, proxy.url)
-    assert.deepEqual([session.remoteSettings.enableConnectProtocol ?? false, session.remoteSettings.initialWindowSize, proxy.app.server.listenerCount('connect')], [false, 65_535, 0])
+    assert.deepEqual(
+      [session.remoteSettings.enableConnectProtocol ?? false, session.remoteSettings.initialWindowSize, proxy.app.server.listenerCount('connect')],
+      [false, 65_535, 0]
+    )
     assert.equal(await statusOf(extendedConnect(session, '/')).catch(() => 0) === 200, false)
   }
 })

@@ -24,7 +24,9 @@ test('python3-h2: echo, a refusal, a reset and an end by the upstream, in one se
     await exited
   })
   const lines = createInterface(child.stdout)
-  const play = async (path: string, send: number, end: boolean, answer: (connection: Awaited<ReturnType<typeof upstream.next>>, head: string) => unknown): Promise<object> => {
+  const play = async (
+    path: string, send: number, end: boolean, answer: (connection: Awaited<ReturnType<typeof upstream.next>>, head: string) => unknown
+  ): Promise<object> => {
     const line = event<[string]>(lines, 'line', 30_000)
     child.stdin.write(`${JSON.stringify({ path, send, end })}\n`)
     const connection = await upstream.next()

@@ -140,7 +140,10 @@ async function leave (t: TestContext, stage: (play: Play) => Promise<Connect>, b
   const socket = dial(proxy.port, '127.0.0.1')
   const session = await http2Session(t, proxy.url, { createConnection: () => socket })
   const connection = await stage({
-    connect: (path) => extendedConnect(session, path), next: () => upstream.next(), hooked: hooked.promise, fromClient: () => wstunnel.metrics().tunnels.bytesFromClient
+    connect: (path) => extendedConnect(session, path),
+    next: () => upstream.next(),
+    hooked: hooked.promise,
+    fromClient: () => wstunnel.metrics().tunnels.bytesFromClient
   })
   connection.stream.on('error', () => {})
   by(connection, socket)

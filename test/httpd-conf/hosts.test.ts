@@ -21,10 +21,13 @@ function notes (text: string): string[] {
 }
 
 describe('virtual hosts', () => {
-  const two = host('*:80', 'a.example', 'ServerAlias *.a.example b?.example', 'ProxyPass / http://a/') + host('*:80', 'https://c.example:8443', 'ProxyPass /c http://c/c')
+  const two = host('*:80', 'a.example', 'ServerAlias *.a.example b?.example', 'ProxyPass / http://a/') +
+    host('*:80', 'https://c.example:8443', 'ProxyPass /c http://c/c')
 
   test('have their names, in any case, with or without a port', () => {
-    for (const name of ['a.example', 'A.Example', 'a.example:8080', 'a.example.', 'www.a.example', 'b1.example']) assert.equal(takers(two, name)[0], 'http://a/', name)
+    for (const name of ['a.example', 'A.Example', 'a.example:8080', 'a.example.', 'www.a.example', 'b1.example']) {
+      assert.equal(takers(two, name)[0], 'http://a/', name)
+    }
     assert.deepEqual(takers(two, 'c.example'), ['http://c/c'])
   })
 
@@ -47,7 +50,9 @@ describe('virtual hosts', () => {
   })
 
   test('that have a name on one of two addresses only say who has it on the other', () => {
-    const text = host('*:80', 'a.example', 'ProxyPass / http://a/') + host('*:80', 'b.example', 'ProxyPass / http://b/') + host('*:443', 'a.example', 'ProxyPass / http://c/')
+    const text = host('*:80', 'a.example', 'ProxyPass / http://a/') +
+      host('*:80', 'b.example', 'ProxyPass / http://b/') +
+      host('*:443', 'a.example', 'ProxyPass / http://c/')
     assert.ok(notes(text).some((note) => /^check 5 in httpd another virtual host serves b\.example on \*:443/.test(note)), notes(text).join('\n'))
   })
 
@@ -58,14 +63,19 @@ describe('virtual hosts', () => {
   })
 
   test('are not the same where their balancers differ', () => {
-    const balanced = (address: string, member: string): string => host(address, 'a.example', `BalancerMember balancer://b ${member}`, 'ProxyPass / balancer://b/')
-    assert.ok(notes(balanced('*:80', 'http://one') + balanced('*:443', 'http://two')).some((note) => /^check 1 not translated for a\.example: the virtual host of line 6 has this name/.test(note)))
+    const balanced = (address: string, member: string): string =>
+      host(address, 'a.example', `BalancerMember balancer://b ${member}`, 'ProxyPass / balancer://b/')
+    assert.ok(notes(balanced('*:80', 'http://one') + balanced('*:443', 'http://two')).some((note) =>
+      /^check 1 not translated for a\.example: the virtual host of line 6 has this name/.test(note)))
     assert.ok(!notes(balanced('*:80', 'http://one') + balanced('*:443', 'http://one')).some((note) => /differs from this one/.test(note)))
   })
 
   test('leave ports that are none of theirs to the main server in httpd, and a note says so', () => {
     const text = 'Listen 80\nListen 8080\nProxyPass /m http://m/m\n' + host('*:80', 'a.example', 'ProxyPass / http://a/')
-    assert.deepEqual(notes(text).filter((note) => note.startsWith('check 2')), ['check 2 in httpd the lines outside of all virtual hosts serve this port; here they serve only within virtual hosts'])
+    assert.deepEqual(
+      notes(text).filter((note) => note.startsWith('check 2')),
+      ['check 2 in httpd the lines outside of all virtual hosts serve this port; here they serve only within virtual hosts']
+    )
   })
 
   test('keep a name that an earlier one has by a wildcard from a later one', () => {
@@ -89,7 +99,8 @@ describe('virtual hosts', () => {
   })
 
   test('inherit the entries of the main server, which come first, and not its rewrite rules', () => {
-    const text = `RewriteEngine On\nRewriteRule ^/r/(.*) http://r/$1 [P]\nProxyPass /a http://main/a\n${host('*:80', 'a.example', 'ProxyPass /a http://own/a', 'ProxyPass / http://own/')}`
+    const text = 'RewriteEngine On\nRewriteRule ^/r/(.*) http://r/$1 [P]\nProxyPass /a http://main/a\n' +
+      host('*:80', 'a.example', 'ProxyPass /a http://own/a', 'ProxyPass / http://own/')
     assert.deepEqual(fromHttpdConf(text).registrations[0]?.options.routes?.map(({ upstream }) => upstream), ['http://main/a', 'http://own/'])
     assert.ok(notes(text).some((note) => note.startsWith('check 2 has no effect in httpd either: virtual hosts do not inherit')))
   })
@@ -105,14 +116,18 @@ describe('virtual hosts', () => {
   })
 
   test('tell where httpd listens', () => {
-    assert.deepEqual(fromHttpdConf('Listen 80\nListen 127.0.0.1:8080\nListen [::1]:443 https\nListen x').listen, [{ port: 80 }, { host: '127.0.0.1', port: 8080 }, { host: '::1', port: 443 }])
+    assert.deepEqual(
+      fromHttpdConf('Listen 80\nListen 127.0.0.1:8080\nListen [::1]:443 https\nListen x').listen,
+      [{ port: 80 }, { host: '127.0.0.1', port: 8080 }, { host: '::1', port: 443 }]
+    )
     assert.deepEqual(fromHttpdConf(two).listen, [{ port: 80 }])
   })
 })
 
 describe('sections around directives', () => {
   test('for modules that a proxy has are taken, negated ones left out', () => {
-    const text = '<IfModule mod_proxy.c>\n<IfModule !mod_ssl.c>\nProxyPass /no http://no/\n</IfModule>\n<IfVersion >= 2.4>\nProxyPass / http://yes/\n</IfVersion>\n<IfVersion < 2.4>\nProxyPass /no http://no/\n</IfVersion>\n</IfModule>'
+    const text = '<IfModule mod_proxy.c>\n<IfModule !mod_ssl.c>\nProxyPass /no http://no/\n</IfModule>\n<IfVersion >= 2.4>\n' +
+      'ProxyPass / http://yes/\n</IfVersion>\n<IfVersion < 2.4>\nProxyPass /no http://no/\n</IfVersion>\n</IfModule>'
     assert.deepEqual(fromHttpdConf(text).registrations[0]?.options.routes, [{ path: '/', upstream: 'http://yes/' }])
   })
 
@@ -125,13 +140,22 @@ describe('sections around directives', () => {
 
 describe('guards', () => {
   test('that let everybody in need no note', () => {
-    const text = '<Location />\nRequire all granted\n</Location>\n<Proxy *>\nOrder deny,allow\nAllow from all\n</Proxy>\n<Location /x>\n<RequireAll>\nRequire all granted\n</RequireAll>\n</Location>\n<Proxy *>\nOrder Allow,Deny\nAllow from all\n</Proxy>'
+    const text = '<Location />\nRequire all granted\n</Location>\n<Proxy *>\nOrder deny,allow\nAllow from all\n</Proxy>\n<Location /x>\n' +
+      '<RequireAll>\nRequire all granted\n</RequireAll>\n</Location>\n<Proxy *>\nOrder Allow,Deny\nAllow from all\n</Proxy>'
     assert.deepEqual(notes(`${text}\nProxyPass / http://h/`), [])
   })
 
   test('that do not are errors, wherever they stand', () => {
-    for (const line of ['Require valid-user', 'Require all denied', 'Require ip 10', 'AuthType Basic', 'Deny from all', 'Allow from 10.0.0.0/8', 'Order allow,deny', 'SSLVerifyClient require', 'SSLRequireSSL', 'Require not ip 1.2.3.4']) {
-      for (const [before, after, at] of [['', '', 1], ['<Location /a>\n', '\n</Location>', 2], ['<Proxy *>\n', '\n</Proxy>', 2], ['<VirtualHost *:80>\n<Location /a>\n', '\n</Location>\n</VirtualHost>', 3]] as const) {
+    for (const line of [
+      'Require valid-user', 'Require all denied', 'Require ip 10', 'AuthType Basic', 'Deny from all',
+      'Allow from 10.0.0.0/8', 'Order allow,deny', 'SSLVerifyClient require', 'SSLRequireSSL', 'Require not ip 1.2.3.4'
+    ]) {
+      for (const [before, after, at] of [
+        ['', '', 1],
+        ['<Location /a>\n', '\n</Location>', 2],
+        ['<Proxy *>\n', '\n</Proxy>', 2],
+        ['<VirtualHost *:80>\n<Location /a>\n', '\n</Location>\n</VirtualHost>', 3]
+      ] as const) {
         assert.ok(notes(before + line + after).some((note) => note.startsWith(`error ${at} not translated`)), before + line)
       }
     }

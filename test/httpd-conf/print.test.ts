@@ -36,7 +36,10 @@ export default async function fromHttpd (app) {
 test('text of the configuration cannot leave its place in a module', async () => {
   // eslint-disable-next-line no-template-curly-in-string -- it is what must not run
   const evil = "'+process.exit(1)+'${process.exit(1)}\\u2028*/"
-  const source = toModule(fromHttpdConf(`ProxyPass / http://h/\nRequestHeader set X-A "${evil}"\nHeader set X-B "${evil}"\n${evil} x\nProxyPass /'+x+' http://h/\nServerName ${evil}`, { filename: evil }))
+  const source = toModule(fromHttpdConf(
+    `ProxyPass / http://h/\nRequestHeader set X-A "${evil}"\nHeader set X-B "${evil}"\n${evil} x\nProxyPass /'+x+' http://h/\nServerName ${evil}`,
+    { filename: evil }
+  ))
   assert.equal(typeof await importPrinted(source), 'function')
 })
 

@@ -77,9 +77,13 @@ describe('ProxyPass', () => {
   })
 
   test('is refused with what cannot be served', () => {
-    for (const line of ['ProxyPass /a ajp://h/', 'ProxyPass /a fcgi://h/', 'ProxyPass /a http://h/?q', 'ProxyPass /a http://u:p@h/', 'ProxyPass /a http://$1/', 'ProxyPass /a* http://h/',
-      'ProxyPass /a b', 'ProxyPass /a', 'ProxyPass', 'ProxyPass /%61 http://h/', 'ProxyPass /:a http://h/', 'ProxyPass /a/../b http://h/', 'ProxyPass /a http://h:x/',
-      'ProxyPass a http://h/', 'ProxyPass /a;b http://h/', 'ProxyPass /a http://h/ secret=x', 'ProxyPass /a http://h/ interpolate', 'ProxyPass /a http://h/ what=ever', 'ProxyPass /a http://h/ upgrade=h2c']) {
+    for (const line of [
+      'ProxyPass /a ajp://h/', 'ProxyPass /a fcgi://h/', 'ProxyPass /a http://h/?q', 'ProxyPass /a http://u:p@h/',
+      'ProxyPass /a http://$1/', 'ProxyPass /a* http://h/', 'ProxyPass /a b', 'ProxyPass /a', 'ProxyPass',
+      'ProxyPass /%61 http://h/', 'ProxyPass /:a http://h/', 'ProxyPass /a/../b http://h/', 'ProxyPass /a http://h:x/',
+      'ProxyPass a http://h/', 'ProxyPass /a;b http://h/', 'ProxyPass /a http://h/ secret=x',
+      'ProxyPass /a http://h/ interpolate', 'ProxyPass /a http://h/ what=ever', 'ProxyPass /a http://h/ upgrade=h2c'
+    ]) {
       assertNote(line, /^error 1 not translated/)
     }
   })
@@ -103,7 +107,10 @@ describe('parameters', () => {
   test('that a longer URL lacks are a note, since in httpd they end within a segment', () => {
     const text = 'ProxyPass /a/b http://h/a/b\n<Location />\nProxyPass http://h/ upgrade=websocket\n</Location>'
     assert.deepEqual(routes(text), [{ path: '/a/b', upstream: 'http://h/a/b' }, { path: '/', upstream: 'http://h/', upgrade: 'websocket' }])
-    assertNote(text, /^check 1 in httpd the worker of this line, with its parameters, also serves URLs that go on without a slash, such as that of \/a\/bx by line 3/)
+    assertNote(
+      text,
+      /^check 1 in httpd the worker of this line, with its parameters, also serves URLs that go on without a slash, such as that of \/a\/bx by line 3/
+    )
     assert.deepEqual(notes('ProxyPass /a/b http://h/a/b upgrade=websocket\nProxyPass / http://h/ upgrade=websocket'), [])
   })
 
@@ -153,7 +160,10 @@ ProxyWebsocketFallbackToProxyHttp Off`
 
 describe('<Location>', () => {
   test('comes before ProxyPass, and of two that match the last decides', () => {
-    assert.deepEqual(routes('ProxyPass /a http://never/\n<Location /a/b>\nProxyPass http://b/\n</Location>\n<Location /a>\nProxyPass http://a\n</Location>'), [{ path: '/a', upstream: 'http://a' }])
+    assert.deepEqual(
+      routes('ProxyPass /a http://never/\n<Location /a/b>\nProxyPass http://b/\n</Location>\n<Location /a>\nProxyPass http://a\n</Location>'),
+      [{ path: '/a', upstream: 'http://a' }]
+    )
   })
 
   test('with an expression that has no wildcard is a plain path to ProxyPass, and not to ProxyPassMatch', () => {
@@ -168,7 +178,8 @@ describe('<Location>', () => {
   })
 
   test('with guards within guards says so, however deep', () => {
-    const nested = (inner: string): string => `<Location /x>\nProxyPass http://x/\n<RequireAll>\n<RequireAny>\n${inner}\n</RequireAny>\n</RequireAll>\n</Location>`
+    const nested = (inner: string): string =>
+      `<Location /x>\nProxyPass http://x/\n<RequireAll>\n<RequireAny>\n${inner}\n</RequireAny>\n</RequireAll>\n</Location>`
     assertNote(nested('Require ip 192.0.2.1'), /^error 5 not translated: access control/)
     assertNote(nested('<RequireNone>\nRequire all granted\n</RequireNone>'), /^error 5 not translated: access control/)
     assert.deepEqual(notes(nested('Require all granted'), /error/), [])
@@ -191,15 +202,20 @@ describe('RewriteRule', () => {
     assertNote('RewriteRule ^/(.*) ws://h/$1 [P]', /^check 1 has no effect: RewriteEngine/)
   })
 
-  for (const condition of ['%{HTTP:Upgrade} websocket [NC]', '%{HTTP:Upgrade} =websocket', '%{HTTP:UPGRADE} ^WebSocket$ [NC]', '%{HTTP:Connection} Upgrade [NC]',
-    '%{HTTP:Connection} upgrade$ [NC]', '%{HTTP:Upgrade} (?i)WEBSOCKET', '%{HTTP:Upgrade} "!=" [NC]', '%{HTTP:Upgrade} .']) {
+  for (const condition of [
+    '%{HTTP:Upgrade} websocket [NC]', '%{HTTP:Upgrade} =websocket', '%{HTTP:UPGRADE} ^WebSocket$ [NC]', '%{HTTP:Connection} Upgrade [NC]',
+    '%{HTTP:Connection} upgrade$ [NC]', '%{HTTP:Upgrade} (?i)WEBSOCKET', '%{HTTP:Upgrade} "!=" [NC]', '%{HTTP:Upgrade} .'
+  ]) {
     test(`on ${condition} is for WebSockets`, () => {
       assert.deepEqual(routes(rule(`RewriteCond ${condition}\n`)), [{ path: '/', upstream: 'ws://h/', fallbackToHttp: false }])
     })
   }
 
   test('for WebSockets, with a line to the same server, is one entry', () => {
-    assert.deepEqual(routes(`${rule('RewriteCond %{HTTP:Upgrade} websocket [NC]\n')}ProxyPass / http://h:80/`), [{ path: '/', upstream: 'http://h:80/', upgrade: 'websocket' }])
+    assert.deepEqual(
+      routes(`${rule('RewriteCond %{HTTP:Upgrade} websocket [NC]\n')}ProxyPass / http://h:80/`),
+      [{ path: '/', upstream: 'http://h:80/', upgrade: 'websocket' }]
+    )
   })
 
   test('for WebSockets, with a line to another, is two', () => {
@@ -226,19 +242,29 @@ describe('RewriteRule', () => {
   })
 
   test('with L and no target ends the rules', () => {
-    assert.deepEqual(routes(`RewriteEngine On\nRewriteRule ^/api/ - [L]\n${rule('')}ProxyPass /api/ http://a/`), [{ path: '/api/', upstream: 'http://a/' }, { path: '/', upstream: 'ws://h/' }])
+    assert.deepEqual(
+      routes(`RewriteEngine On\nRewriteRule ^/api/ - [L]\n${rule('')}ProxyPass /api/ http://a/`),
+      [{ path: '/api/', upstream: 'http://a/' }, { path: '/', upstream: 'ws://h/' }]
+    )
   })
 
   test('is refused with conditions that are not translated', () => {
-    for (const condition of ['%{HTTP_HOST} x', '%{REQUEST_METHOD} POST', '%{DOCUMENT_ROOT}/%{REQUEST_FILENAME} !-f', '%{SSL_CLIENT_S_DN} x', '%{HTTP:Upgrade} websocket [OR]', '%{REMOTE_ADDR} ^10',
-      '%{QUERY_STRING} a=b', '%{REQUEST_URI} ^/a$', '%{REQUEST_URI} -f', '%{HTTP:Upgrade} (w+)+', '%{HTTP:Upgrade} ( [NC]', '%{ENV:x} y', 'expr "%{HTTPS} == \'on\'"', '']) {
+    for (const condition of [
+      '%{HTTP_HOST} x', '%{REQUEST_METHOD} POST', '%{DOCUMENT_ROOT}/%{REQUEST_FILENAME} !-f', '%{SSL_CLIENT_S_DN} x',
+      '%{HTTP:Upgrade} websocket [OR]', '%{REMOTE_ADDR} ^10', '%{QUERY_STRING} a=b', '%{REQUEST_URI} ^/a$', '%{REQUEST_URI} -f',
+      '%{HTTP:Upgrade} (w+)+', '%{HTTP:Upgrade} ( [NC]', '%{ENV:x} y', 'expr "%{HTTPS} == \'on\'"', ''
+    ]) {
       assertNote(rule(`RewriteCond ${condition}\n`), /^error 3 not translated/)
     }
   })
 
   test('is refused with patterns, substitutions and flags that are not translated', () => {
-    for (const text of ['^/a$ http://h/a [P]', '^/(a|b)/(.*) http://h/$2 [P]', '^/([^/]+)/(.*) http://$1/$2 [P]', '^/(.*) http://h/ [P]', '^/(.*) http://h:$1/ [P]', '!^/a http://h/ [P]', '^/(.*) http://h/$1 [P,C]',
-      '^/(.*) /x/$1', '^/(.*) /x/$1 [PT]', '^/(.*) https://h/$1 [R]', '^/(.*) https://h/$1', '^/(.*) - [F]', '^/(.*) %{HTTP_HOST}/$1 [P]', '^/a/(.*)x http://h/$1 [P]', 'a(.*) http://h/$1 [P]', '^/a/ http://h$0 [P]', '^/a(/|$) http://h$0 [P]', '^/a/(?:.*) http://h/$1 [P]']) {
+    for (const text of [
+      '^/a$ http://h/a [P]', '^/(a|b)/(.*) http://h/$2 [P]', '^/([^/]+)/(.*) http://$1/$2 [P]', '^/(.*) http://h/ [P]',
+      '^/(.*) http://h:$1/ [P]', '!^/a http://h/ [P]', '^/(.*) http://h/$1 [P,C]',
+      '^/(.*) /x/$1', '^/(.*) /x/$1 [PT]', '^/(.*) https://h/$1 [R]', '^/(.*) https://h/$1', '^/(.*) - [F]', '^/(.*) %{HTTP_HOST}/$1 [P]',
+      '^/a/(.*)x http://h/$1 [P]', 'a(.*) http://h/$1 [P]', '^/a/ http://h$0 [P]', '^/a(/|$) http://h$0 [P]', '^/a/(?:.*) http://h/$1 [P]'
+    ]) {
       assertNote(`RewriteEngine On\nRewriteRule ${text}`, /^error 2 not translated/)
     }
   })
@@ -264,19 +290,24 @@ describe('headers', () => {
   }
 
   test('of requests are set, added to and taken away, in order', () => {
-    const lines = 'RequestHeader set X-A "one two"\nRequestHeader append X-B b\nRequestHeader append X-B "c 100%%"\nRequestHeader add X-C c\nRequestHeader add X-C d\n' +
+    const lines = 'RequestHeader set X-A "one two"\nRequestHeader append X-B b\n' +
+      'RequestHeader append X-B "c 100%%"\nRequestHeader add X-C c\nRequestHeader add X-C d\n' +
       'RequestHeader setifempty X-D d\nRequestHeader merge X-E e\nRequestHeader merge X-E e\nRequestHeader unset X-F'
     assert.deepEqual(edited(lines, { 'x-d': 'kept', 'x-f': 'gone' }), { 'x-a': 'one two', 'x-b': 'b, c 100%', 'x-c': ['c', 'd'], 'x-d': 'kept', 'x-e': 'e' })
   })
 
   test('may take what Fastify knows of the request', () => {
-    const lines = 'RequestHeader set X-Real-IP "%{REMOTE_ADDR}s"\nRequestHeader set X-Port expr=%{SERVER_PORT}\nRequestHeader set X-Scheme expr=%{REQUEST_SCHEME}\nRequestHeader set X-Host "%{HTTP_HOST}s"'
+    const lines = 'RequestHeader set X-Real-IP "%{REMOTE_ADDR}s"\nRequestHeader set X-Port expr=%{SERVER_PORT}\n' +
+      'RequestHeader set X-Scheme expr=%{REQUEST_SCHEME}\nRequestHeader set X-Host "%{HTTP_HOST}s"'
     assert.deepEqual(edited(lines, {}), { 'x-real-ip': '192.0.2.7', 'x-port': '443', 'x-scheme': 'https', 'x-host': 'front.example' })
   })
 
   test('with a value, an action or a condition that is not translated are refused', () => {
-    for (const line of ['RequestHeader set X-User "%{SSL_CLIENT_S_DN}s"', 'RequestHeader set X-User expr=%{REMOTE_USER}', 'RequestHeader edit X-A a b', 'RequestHeader set X-A b env=C', 'RequestHeader set "X A" b',
-      'Header set X-A "%{x}e"', 'Header echo X-A', 'Header set X-A %t', 'RequestHeader set Host x', 'RequestHeader unset Connection']) {
+    for (const line of [
+      'RequestHeader set X-User "%{SSL_CLIENT_S_DN}s"', 'RequestHeader set X-User expr=%{REMOTE_USER}', 'RequestHeader edit X-A a b',
+      'RequestHeader set X-A b env=C', 'RequestHeader set "X A" b',
+      'Header set X-A "%{x}e"', 'Header echo X-A', 'Header set X-A %t', 'RequestHeader set Host x', 'RequestHeader unset Connection'
+    ]) {
       assertNote(line, /^error 1 not translated/)
     }
   })
@@ -290,7 +321,10 @@ describe('headers', () => {
 describe('TLS to upstreams', () => {
   test('is verified, unless the configuration says no', () => {
     assert.deepEqual(routes('SSLProxyEngine On\nSSLProxyVerify require\nProxyPass / https://h/'), [{ path: '/', upstream: 'https://h/' }])
-    assert.deepEqual(routes('SSLProxyEngine On\nSSLProxyVerify none\nProxyPass / https://h/'), [{ path: '/', upstream: 'https://h/', tls: { rejectUnauthorized: false } }])
+    assert.deepEqual(
+      routes('SSLProxyEngine On\nSSLProxyVerify none\nProxyPass / https://h/'),
+      [{ path: '/', upstream: 'https://h/', tls: { rejectUnauthorized: false } }]
+    )
     assertNote('SSLProxyEngine On\nProxyPass / https://h/', /^check 2 the upstream's certificate is verified here/)
     assertNote('ProxyPass / https://h/', /^check 1 httpd answers 500 here/)
   })
@@ -302,7 +336,10 @@ describe('TLS to upstreams', () => {
     assertNote(lines('SSLProxyCheckPeerExpire Off'), /^check 4 httpd answers 500 here if the upstream's certificate is for another name:? ?/)
     assertNote(lines('SSLProxyCheckPeerExpire Off', 'SSLProxyCheckPeerCN Off', 'SSLProxyCheckPeerName On'), /^check 6 httpd answers 500 here/)
     for (const name of ['Name', 'CN']) assert.equal(notes(lines('SSLProxyCheckPeerExpire Off', `SSLProxyCheckPeer${name} Off`)).length, 1)
-    assertNote('SSLProxyEngine On\nSSLProxyVerify require\nSSLProxyCheckPeerCN Off\nProxyPass / https://h/', /^check 4 the name in the upstream's certificate is verified here/)
+    assertNote(
+      'SSLProxyEngine On\nSSLProxyVerify require\nSSLProxyCheckPeerCN Off\nProxyPass / https://h/',
+      /^check 4 the name in the upstream's certificate is verified here/
+    )
   })
 
   test('with files is refused, since they are not in the text', () => {
@@ -324,7 +361,10 @@ describe('reverse', () => {
   test('is on where ProxyPassReverse names the target of the entry, as httpd has it', () => {
     assert.equal(reverse('ProxyPass / http://h/'), false)
     assert.deepEqual(reverse('ProxyPass / http://h/\nProxyPassReverse / http://h/'), { location: 'absolute', cookiePath: false, cookieDomain: false })
-    assert.deepEqual(reverse('ProxyPass /a http://h:1/b\nProxyPassReverseCookiePath /b /a\nProxyPassReverseCookieDomain h app.example'), { location: false, cookiePath: true, cookieDomain: true })
+    assert.deepEqual(
+      reverse('ProxyPass /a http://h:1/b\nProxyPassReverseCookiePath /b /a\nProxyPassReverseCookieDomain h app.example'),
+      { location: false, cookiePath: true, cookieDomain: true }
+    )
   })
 
   test('has a note where the directive is for something else', () => {
@@ -359,7 +399,10 @@ ProxyPass / balancer://pool/`
         ]
       }
     })
-    assert.deepEqual(options('BalancerMember balancer://p ws://a\nProxyPass / balancer://p/').balancers, { p: { lbMethod: 'byrequests', forceRecovery: true, members: [{ url: 'ws://a' }] } })
+    assert.deepEqual(
+      options('BalancerMember balancer://p ws://a\nProxyPass / balancer://p/').balancers,
+      { p: { lbMethod: 'byrequests', forceRecovery: true, members: [{ url: 'ws://a' }] } }
+    )
   })
 
   test('with health checks have them', () => {
@@ -383,7 +426,8 @@ ProxyPass / balancer://pool/`
   })
 
   test('of one name in two virtual hosts get two names where they differ', () => {
-    const host = (name: string, member: string): string => `<VirtualHost *:80>\nServerName ${name}\nBalancerMember balancer://p ${member}\nProxyPass / balancer://p/\n</VirtualHost>\n`
+    const host = (name: string, member: string): string =>
+      `<VirtualHost *:80>\nServerName ${name}\nBalancerMember balancer://p ${member}\nProxyPass / balancer://p/\n</VirtualHost>\n`
     const { registrations } = translate(host('a', 'http://x') + host('b', 'http://y'))
     assert.deepEqual(registrations.map(({ options: { balancers, routes } }) => [Object.keys(balancers ?? {}), routes?.[0]?.upstream]),
       [[['p'], 'balancer://p/'], [['p-6'], 'balancer://p-6/'], [[], 'balancer://p/']])
@@ -400,17 +444,24 @@ describe('a variable', () => {
   const withVariables = (text: string): string => text.replaceAll('@{', '${')
 
   test('is refused wherever it stands, since its value is not in the text', () => {
-    for (const line of ['ProxyPass /@{CTX}/ http://h/', 'ProxyPass /a http://@{HOST}/', 'ProxyPass /a http://h:@{PORT}/a', 'ProxyPass /a http://h/ timeout=@{T}', 'ProxyPassReverse / http://@{HOST}/',
-      'ServerName @{DOMAIN}', 'ServerAlias a.@{DOMAIN}', 'Listen @{PORT}', 'Header set X-A @{VALUE}', 'RequestHeader set X-A "a @{VALUE}"', 'ProxyTimeout @{T}', 'BalancerMember balancer://b http://@{HOST}/',
+    for (const line of [
+      'ProxyPass /@{CTX}/ http://h/', 'ProxyPass /a http://@{HOST}/', 'ProxyPass /a http://h:@{PORT}/a',
+      'ProxyPass /a http://h/ timeout=@{T}', 'ProxyPassReverse / http://@{HOST}/',
+      'ServerName @{DOMAIN}', 'ServerAlias a.@{DOMAIN}', 'Listen @{PORT}', 'Header set X-A @{VALUE}',
+      'RequestHeader set X-A "a @{VALUE}"', 'ProxyTimeout @{T}', 'BalancerMember balancer://b http://@{HOST}/',
       'RewriteEngine @{ENGINE}', 'ProxyRequests @{FORWARD}', 'SSLEngine @{TLS}',
-      '<Location /@{CTX}>\nProxyPass http://h/\n</Location>', '<Proxy http://@{HOST}/>\nProxySet timeout=5\n</Proxy>']) {
+      '<Location /@{CTX}>\nProxyPass http://h/\n</Location>', '<Proxy http://@{HOST}/>\nProxySet timeout=5\n</Proxy>'
+    ]) {
       assertNote(withVariables(line), /^error 1 not translated.*: the variable \$\{\w+\}; write its value in its place$/)
       assert.deepEqual(translate(withVariables(line)).registrations, [], line)
     }
   })
 
   test('in a condition refuses the rule', () => {
-    for (const text of ['RewriteCond %{HTTP:Upgrade} @{TOKEN}\nRewriteRule ^/(.*) http://h/$1 [P]', 'RewriteCond %{REQUEST_URI} !^@{CTX}\nRewriteRule ^/(.*) http://@{HOST}/$1 [P]']) {
+    for (const text of [
+      'RewriteCond %{HTTP:Upgrade} @{TOKEN}\nRewriteRule ^/(.*) http://h/$1 [P]',
+      'RewriteCond %{REQUEST_URI} !^@{CTX}\nRewriteRule ^/(.*) http://@{HOST}/$1 [P]'
+    ]) {
       assertNote(`RewriteEngine On\n${withVariables(text)}`, /^error 3 not translated: the variable \$\{\w+\}; write its value in its place$/)
     }
   })

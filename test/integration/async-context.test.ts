@@ -24,7 +24,10 @@ interface Stored {
 }
 
 /** A proxy whose requests run in a context of an AsyncLocalStorage. */
-async function start (t: TestContext, enter: 'run' | 'enterWith', options: ProxyOptions, storage: AsyncLocalStorage<Store> = new AsyncLocalStorage(), more?: (app: Proxy['app']) => void): Promise<Stored> {
+async function start (
+  t: TestContext, enter: 'run' | 'enterWith', options: ProxyOptions,
+  storage: AsyncLocalStorage<Store> = new AsyncLocalStorage(), more?: (app: Proxy['app']) => void
+): Promise<Stored> {
   const requests: Array<WeakRef<object>> = []
   const proxy = await startProxy(t, options, {
     setup (app) {
@@ -217,7 +220,12 @@ for (const [name, options] of Object.entries({ 'async: true': {}, 'asyncDelay: 1
     client?.close()
     await until(() => seen.some((line) => line.startsWith('close')) && seen.some((line) => line.startsWith('onResponse')), 'the tunnel to end')
     const of = (what: string): string => `${what} of /?0 in /?0`
-    assert.deepEqual(seen.toSorted(), [...['upstream', 'request', 'request', 'response', 'open', 'onResponse'].map(of), 'lbMethod of undefined in /?0', 'lbMethod of undefined in /?0', 'close of undefined in undefined'].toSorted())
+    assert.deepEqual(seen.toSorted(), [
+      ...['upstream', 'request', 'request', 'response', 'open', 'onResponse'].map(of),
+      'lbMethod of undefined in /?0',
+      'lbMethod of undefined in /?0',
+      'close of undefined in undefined'
+    ].toSorted())
   })
 }
 

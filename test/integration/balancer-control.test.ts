@@ -275,13 +275,18 @@ describe('what is told of members', () => {
     control.disable(url)
     control.enable(url)
     const lines = log.lines.filter(({ msg }) => msg === 'balancer member changed')
-    assert.deepEqual(lines.map(({ level, balancer, member, from, to, err }) => [level, balancer, member, from, to, (err as { code?: string } | undefined)?.code]), [
+    const written = lines.map(({ level, balancer, member, from, to, err }) =>
+      [level, balancer, member, from, to, (err as { code?: string } | undefined)?.code])
+    assert.deepEqual(written, [
       [40, 'app', url, 'up', 'error', 'FST_WSTUNNEL_UPSTREAM_UNAVAILABLE'],
       [30, 'app', url, 'error', 'up', undefined],
       [30, 'app', url, 'up', 'disabled', undefined],
       [30, 'app', url, 'disabled', 'up', undefined]
     ])
-    assert.deepEqual((messages as Array<{ from: string, to: string }>).map(({ from, to }) => `${from} ${to}`), ['up error', 'error up', 'up disabled', 'disabled up'])
+    assert.deepEqual(
+      (messages as Array<{ from: string, to: string }>).map(({ from, to }) => `${from} ${to}`),
+      ['up error', 'error up', 'up disabled', 'disabled up']
+    )
   })
 })
 
@@ -298,7 +303,10 @@ test('an exchange of a removed member that fails tries the others', async (t) =>
   assert.equal(String((await client.response()).body), 'b')
 })
 
-for (const [written, spelled] of [['http://127.0.0.1:PORT', 'HTTP://127.0.0.1:PORT/'], ['http://127.0.0.1:PORT/a', 'http://127.1:PORT/x/../a'], ['ws://127.0.0.1:PORT/', 'ws://127.0.0.1:PORT']] as const) {
+for (const [written, spelled] of [
+  ['http://127.0.0.1:PORT', 'HTTP://127.0.0.1:PORT/'],
+  ['http://127.0.0.1:PORT/a', 'http://127.1:PORT/x/../a'], ['ws://127.0.0.1:PORT/', 'ws://127.0.0.1:PORT']
+] as const) {
   test(`a member at ${written} may be named as ${spelled}`, async (t) => {
     const [a] = await members(t, 1)
     const at = (url: string): string => url.replace('PORT', String(a!.port))
@@ -323,6 +331,9 @@ test('an error that names no member lists those that there are, without credenti
   for (const change of [() => control.disable('http://u:secret@a.example/'), () => control.enable('nobody'), () => control.set('', {})]) {
     assert.throws(change, (error: Error) => /\(known: http:\/\/a\.example\/, http:\/\/b\.example:81\/\)/.test(error.message) && !/secret/.test(error.message))
   }
-  assert.throws(() => proxy.app.wstunnel.balancer('http://u:secret@a.example/'), (error: Error) => error.message.includes('***@a.example') && !error.message.includes('secret'))
+  assert.throws(
+    () => proxy.app.wstunnel.balancer('http://u:secret@a.example/'),
+    (error: Error) => error.message.includes('***@a.example') && !error.message.includes('secret')
+  )
   await assert.rejects(control.remove('http://c.example/'), /got 'http:\/\/c\.example\/' \(known: http:\/\/a\.example\/, http:\/\/b\.example:81\/\)/)
 })

@@ -53,7 +53,8 @@ for (const kind of kinds) {
         const all = await sequence(t, proxy, kind, 8)
         return Object.fromEntries(['a', 'b', 'c'].map((its) => [its, all.split(its).length - 1]))
       }
-      const info = (): string[] => proxy.app.wstunnel.balancer('app').members().map(({ url, loadFactor, lbSet }) => `${new URL(url).port} ${loadFactor} ${lbSet}`).sort()
+      const info = (): string[] =>
+        proxy.app.wstunnel.balancer('app').members().map(({ url, loadFactor, lbSet }) => `${new URL(url).port} ${loadFactor} ${lbSet}`).sort()
       assert.deepEqual(await counts(), { a: 6, b: 2, c: 0 })
       records(record(a, 1), record(b, 1), record(c, 2))
       await until(() => info().length === 3 && info().every((text) => text.endsWith(' 0')), 'one priority')
@@ -93,7 +94,8 @@ for (const kind of kinds) {
       await lookUps(4)
       const { status, body } = await ask(t, proxy, kind)
       assert.deepEqual([status, JSON.parse(String(body)).code], [503, 'FST_WSTUNNEL_NO_MEMBER'])
-      const lines = (): unknown[] => log.lines.filter(({ msg }) => msg === 'lookup of balancer members failed').map(({ balancer, name, level }) => [balancer, name, level])
+      const lines = (): unknown[] =>
+        log.lines.filter(({ msg }) => msg === 'lookup of balancer members failed').map(({ balancer, name, level }) => [balancer, name, level])
       assert.deepEqual(lines(), [['app', name, 40]])
       dns.set(name, 'A', ['127.0.0.1'])
       await until(() => urls(proxy).length === 1, 'a member')

@@ -61,7 +61,9 @@ const noAnswer: Record<string, Make> = {
 const silent = doing(() => {})
 
 /** One that fails, then a; `byrequests`, so that the first is chosen first. */
-async function before (t: TestContext, make: Make, options: Partial<BalancerOptions> = {}, own: Partial<MemberOptions> = {}): Promise<{ proxy: Proxy, failing: Failing }> {
+async function before (
+  t: TestContext, make: Make, options: Partial<BalancerOptions> = {}, own: Partial<MemberOptions> = {}
+): Promise<{ proxy: Proxy, failing: Failing }> {
   const failing = await make(t)
   const a = await named(t, 'a')
   const proxy = await balanced(t, [{ url: failing.url, tls: failing.tls ?? {}, ...own }, { url: a.url }], { lbMethod: 'byrequests', ...options })

@@ -33,7 +33,13 @@ for (const kind of kinds) {
     t.after(() => channel('fastify-wstunnel:member:state').unsubscribe(told))
     const log = recordLog()
     const [a, b] = [await patient(t, 'a'), await patient(t, 'b')]
-    const proxy = await balanced(t, [{ url: a.url, route: 'a' }, { url: b.url, route: 'b' }], { lbMethod: 'byrequests', stickySession: 'S', healthCheck }, {}, { fastify: { logger: log.logger } })
+    const proxy = await balanced(
+      t,
+      [{ url: a.url, route: 'a' }, { url: b.url, route: 'b' }],
+      { lbMethod: 'byrequests', stickySession: 'S', healthCheck },
+      {},
+      { fastify: { logger: log.logger } }
+    )
     assert.equal(await sequence(t, proxy, kind, 4), 'abab')
     const { since } = infoOf(proxy)
     a.well = false
@@ -120,7 +126,11 @@ test('checks go by the member\'s own tls, and end with the server', async (t) =>
   const ca = authority()
   const a = await startRawUpstream(t, (connection) => connection.socket.once('end', () => connection.end()), { tls: ca.issue() })
   const silent = await startRawUpstream(t)
-  const proxy = await balanced(t, [{ url: a.url, tls: { ca: ca.cert } }, { url: `${silent.url.replace('ws:', 'wss:')}`, status: 'H' }], { healthCheck: { interval: 30 } })
+  const proxy = await balanced(
+    t,
+    [{ url: a.url, tls: { ca: ca.cert } }, { url: `${silent.url.replace('ws:', 'wss:')}`, status: 'H' }],
+    { healthCheck: { interval: 30 } }
+  )
   await until(() => a.connections.length > 2 && silent.connections.length > 0, 'probes')
   assert.equal(states(proxy)[0], 'up')
   await proxy.app.close()

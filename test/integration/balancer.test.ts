@@ -126,7 +126,11 @@ for (const kind of kinds) {
 
     test('+R: stands in for the unusable of its set, one for one', async (t) => {
       const [a, b, c, d] = await members(t, 4)
-      const proxy = await balanced(t, [{ url: a!.url }, { url: b!.url }, { url: c!.url, status: 'R' }, { url: d!.url, status: 'R' }], { lbMethod: 'byrequests' })
+      const proxy = await balanced(
+        t,
+        [{ url: a!.url }, { url: b!.url }, { url: c!.url, status: 'R' }, { url: d!.url, status: 'R' }],
+        { lbMethod: 'byrequests' }
+      )
       assert.equal(await sequence(t, proxy, kind, 4), 'abab')
       const control = proxy.app.wstunnel.balancer('app')
       control.disable(`${a!.url}/`)
@@ -261,7 +265,13 @@ describe('registration', () => {
     assert.equal(await sequence(t, proxy, 'upgrade', 1, { path: '/deep/x' }), 'a')
     await assert.rejects(startProxy(t, { balancers: { app }, upstream: 'balancer://app/' }, {
       after: (server) => server.register(wstunnel, { prefix: '/b', balancers: { app } })
-    }), { code: 'FST_WSTUNNEL_INVALID_OPTIONS', message: 'balancers.app: expected a name of its own on this server: an earlier registration has a balancer of this name' })
-    assert.throws(() => proxy.app.wstunnel.balancer('nope'), { code: 'FST_WSTUNNEL_INVALID_OPTIONS', message: "name: expected a balancer, got 'nope' (known: app)" })
+    }), {
+      code: 'FST_WSTUNNEL_INVALID_OPTIONS',
+      message: 'balancers.app: expected a name of its own on this server: an earlier registration has a balancer of this name'
+    })
+    assert.throws(
+      () => proxy.app.wstunnel.balancer('nope'),
+      { code: 'FST_WSTUNNEL_INVALID_OPTIONS', message: "name: expected a balancer, got 'nope' (known: app)" }
+    )
   })
 })

@@ -81,7 +81,8 @@ describe('beside a listener', { concurrency: 5 }, () => {
       test(`${situation}, an offer to a user's own route is answered there, with its body`, async (t) => {
         const proxy = await start(t, order, neighbour)
         const client = await rawClient(t, proxy.port)
-        client.write(requestHead('POST', '/own', { Connection: 'Upgrade', Upgrade: 'h2c', 'Content-Type': 'application/json', 'Content-Length': '7' }) + '{"a":1}')
+        const fields = { Connection: 'Upgrade', Upgrade: 'h2c', 'Content-Type': 'application/json', 'Content-Length': '7' }
+        client.write(requestHead('POST', '/own', fields) + '{"a":1}')
         assert.deepEqual(JSON.parse(String((await client.response()).body)), { got: { a: 1 } })
       })
 
@@ -187,7 +188,9 @@ describe('an upgrade that is not ours', { concurrency: 5 }, () => {
     const wss = new WebSocketServer({ noServer: true })
     cleanup(t, 'connections', () => { for (const client of wss.clients) client.terminate() })
     const listener: Listener = (request, socket, head) => {
-      if (request.url === '/ours/theirs') wss.handleUpgrade(request, socket, head, (client) => client.on('message', (data) => client.send(`theirs ${String(data)}`)))
+      if (request.url === '/ours/theirs') {
+        wss.handleUpgrade(request, socket, head, (client) => client.on('message', (data) => client.send(`theirs ${String(data)}`)))
+      }
     }
     const proxy = await start(t, 'after', (app) => { app.server.on('upgrade', listener) })
     const client = await wsClient(t, `${proxy.wsUrl}/ours/theirs`)

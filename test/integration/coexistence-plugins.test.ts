@@ -28,7 +28,10 @@ const orders = ['before', 'after'] as const
 type Order = typeof orders[number]
 
 /** A server with our plugin before or after what `other` registers. */
-function startBeside (t: TestContext, order: Order, options: ProxyOptions, other: (app: FastifyInstance) => unknown, fastify: NonNullable<ProxySetup['fastify']> = {}): Promise<Proxy> {
+function startBeside (
+  t: TestContext, order: Order, options: ProxyOptions,
+  other: (app: FastifyInstance) => unknown, fastify: NonNullable<ProxySetup['fastify']> = {}
+): Promise<Proxy> {
   return startProxy(t, undefined, {
     fastify,
     async setup (app) {
@@ -68,7 +71,9 @@ async function post (proxy: Proxy, path: string, body: Buffer | string, headers:
 
 for (const order of orders) {
   describe(`with our plugin registered ${order} @fastify/http-proxy at the root`, () => {
-    async function start (t: TestContext, options: Partial<ProxyOptions> = {}): Promise<{ proxy: Proxy, upstream: Awaited<ReturnType<typeof startRawUpstream>>, statuses: number[] }> {
+    async function start (
+      t: TestContext, options: Partial<ProxyOptions> = {}
+    ): Promise<{ proxy: Proxy, upstream: Awaited<ReturnType<typeof startRawUpstream>>, statuses: number[] }> {
       const upstream = await startRawUpstream(t)
       const theirs = await startWsUpstream(t)
       theirs.wss.on('connection', (socket) => socket.on('message', () => socket.send('theirs')))
@@ -239,7 +244,8 @@ for (const order of orders) {
         cleanup(t, 'servers', () => rm(folder, { recursive: true, force: true }))
         await writeFile(join(folder, 'index.html'), 'a page')
         const upstream = await startWsUpstream(t)
-        const proxy = await startBeside(t, order, { prefix: '/t', upstream: `${upstream.url}/`, fallbackToHttp: false }, (app) => app.register(fastifyStatic, { root: folder, prefix: '/t/', wildcard }))
+        const proxy = await startBeside(t, order, { prefix: '/t', upstream: `${upstream.url}/`, fallbackToHttp: false }, (app) =>
+          app.register(fastifyStatic, { root: folder, prefix: '/t/', wildcard }))
         assert.equal(await (await fetch(`${proxy.url}/t/index.html`)).text(), 'a page')
         assert.equal(await (await fetch(`${proxy.url}/t/`)).text(), 'a page')
         assert.equal(await ask(t, `${proxy.wsUrl}/t/x`, 'hello'), 'hello')
@@ -275,7 +281,11 @@ describe('a preParsing hook that replaces the body', () => {
   test('by one that cannot be read to its end is the client\'s 400, and no upstream is blamed', async (t) => {
     const mirror = await startMirror(t)
     const proxy = await startProxy(t, { upstream: mirror.url }, { setup: (app) => app.register(compress) })
-    const response = await fetch(proxy.url, { method: 'POST', body: Buffer.concat([gzipSync('x'.repeat(100_000)).subarray(0, 40), Buffer.from('no gzip')]), headers: { 'content-encoding': 'gzip' } })
+    const response = await fetch(proxy.url, {
+      method: 'POST',
+      body: Buffer.concat([gzipSync('x'.repeat(100_000)).subarray(0, 40), Buffer.from('no gzip')]),
+      headers: { 'content-encoding': 'gzip' }
+    })
     assert.equal(response.status, 400)
     assert.equal(proxy.app.wstunnel.metrics().forwards.failed, 0)
   })

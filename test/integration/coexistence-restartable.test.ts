@@ -24,7 +24,9 @@ interface Restartable {
 
 const events = ['upgrade', 'request', 'checkContinue', 'connection', 'secureConnection', 'clientError']
 
-async function start (t: TestContext, setup: (app: FastifyInstance, round: number) => unknown = () => {}, drainTimeout: string = '300ms'): Promise<Restartable> {
+async function start (
+  t: TestContext, setup: (app: FastifyInstance, round: number) => unknown = () => {}, drainTimeout: string = '300ms'
+): Promise<Restartable> {
   const upstream = await startRawUpstream(t)
   const http = await startHttpUpstream(t, (request, response) => {
     request.on('end', () => response.end('forwarded')).resume()
@@ -32,7 +34,10 @@ async function start (t: TestContext, setup: (app: FastifyInstance, round: numbe
   let round = 0
   const app = await restartable(async (create) => {
     const made = create({})
-    await made.register(wstunnel, { routes: [{ path: '/ws/', upstream: `${upstream.url}/` }, { path: '/http/', upstream: `${http.url}/` }], drainTimeout: drainTimeout as `${bigint}s` })
+    await made.register(wstunnel, {
+      routes: [{ path: '/ws/', upstream: `${upstream.url}/` }, { path: '/http/', upstream: `${http.url}/` }],
+      drainTimeout: drainTimeout as `${bigint}s`
+    })
     await setup(made, round++)
     return made
   }, {}, fastify) as unknown as Restartable['app']

@@ -155,7 +155,12 @@ test('a client that leaves while it waits for a connection leaves the queue', as
 
 test('a balancer asks its next member where the pool of one is full, and waits where all are', async (t) => {
   const [a, b] = [await startRawUpstream(t), await startRawUpstream(t)]
-  const proxy = await balanced(t, [{ url: a.httpUrl }, { url: b.httpUrl }], { lbMethod: (candidates) => candidates[0] as never }, { limits: { maxConnectionsPerUpstream: 1 } })
+  const proxy = await balanced(
+    t,
+    [{ url: a.httpUrl }, { url: b.httpUrl }],
+    { lbMethod: (candidates) => candidates[0] as never },
+    { limits: { maxConnectionsPerUpstream: 1 } }
+  )
   await send(t, proxy, '/1')
   const first = await a.next()
   await send(t, proxy, '/2')

@@ -479,7 +479,9 @@ test('without a route the plugin just decorates', async (t) => {
 })
 
 test('a bad option rejects ready() and names its path', async (t) => {
-  await assert.rejects(startProxy(t, { routes: [{ upstream: 'ws://127.0.0.1:9/' }, { path: '/x', upstream: 'ws://127.0.0.1:9/', idleTimeout: '30' as never }] }), {
+  await assert.rejects(startProxy(t, {
+    routes: [{ upstream: 'ws://127.0.0.1:9/' }, { path: '/x', upstream: 'ws://127.0.0.1:9/', idleTimeout: '30' as never }]
+  }), {
     code: 'FST_WSTUNNEL_INVALID_OPTIONS',
     message: /routes\[1\]\.idleTimeout/
   })
@@ -521,7 +523,11 @@ test('listening on localhost, a refused upgrade is the last on its connection on
 
 test('a server of a serverFactory carries tunnels', async (t) => {
   const upstream = await startWsUpstream(t)
-  const proxy = await startProxy(t, { upstream: upstream.url }, { fastify: { serverFactory: (handler) => createServer((request, response) => handler(request, response)) } })
+  const proxy = await startProxy(
+    t,
+    { upstream: upstream.url },
+    { fastify: { serverFactory: (handler) => createServer((request, response) => handler(request, response)) } }
+  )
   const client = await wsClient(t, `${proxy.wsUrl}/`)
   client.send('hello')
   assert.equal(String((await event<[Buffer]>(client, 'message'))[0]), 'hello')
@@ -621,7 +627,11 @@ const places: Array<[where: string, path: string]> = [['outside our routes', '/w
 
 for (const [where, path] of places) {
   test(`a POST with Upgrade: h2c to a route of the user ${where} has its body`, async (t) => {
-    const proxy = await startProxy(t, { path, upstream: 'ws://127.0.0.1:9/' }, { setup: (app) => app.post('/json', async (request) => ({ got: request.body })) })
+    const proxy = await startProxy(
+      t,
+      { path, upstream: 'ws://127.0.0.1:9/' },
+      { setup: (app) => app.post('/json', async (request) => ({ got: request.body })) }
+    )
     const client = await rawClient(t, proxy.port)
     client.write(requestHead('POST', '/json', { ...h2c, 'Content-Length': '7' }) + '{"a":1}')
     const { status, body } = await client.response()
@@ -646,7 +656,11 @@ for (const [where, path] of places) {
   })
 
   test(`a POST with Upgrade: h2c to a route of the user ${where} keeps its connection`, async (t) => {
-    const proxy = await startProxy(t, { path, upstream: 'ws://127.0.0.1:9/' }, { setup: (app) => app.post('/json', async (request) => ({ got: request.body })) })
+    const proxy = await startProxy(
+      t,
+      { path, upstream: 'ws://127.0.0.1:9/' },
+      { setup: (app) => app.post('/json', async (request) => ({ got: request.body })) }
+    )
     const client = await rawClient(t, proxy.port)
     const bodies: string[] = []
     for (const number of [1, 2, 3]) {
@@ -658,7 +672,11 @@ for (const [where, path] of places) {
 }
 
 test('a POST with Upgrade: h2c does not keep close() waiting', async (t) => {
-  const proxy = await startProxy(t, { path: '/ws/', upstream: 'ws://127.0.0.1:9/' }, { setup: (app) => app.post('/json', async (request) => ({ got: request.body })) })
+  const proxy = await startProxy(
+    t,
+    { path: '/ws/', upstream: 'ws://127.0.0.1:9/' },
+    { setup: (app) => app.post('/json', async (request) => ({ got: request.body })) }
+  )
   const client = await rawClient(t, proxy.port)
   client.write(requestHead('POST', '/json', { ...h2c, 'Content-Length': '7' }) + '{"a":1}')
   await client.response()
@@ -668,7 +686,10 @@ test('a POST with Upgrade: h2c does not keep close() waiting', async (t) => {
 test('a websocket upgrade outside our routes is an ordinary, complete 404', async (t) => {
   const proxy = await startProxy(t, { path: '/ws/', upstream: 'ws://127.0.0.1:9/' })
   const { status, headers, body } = await upgrade(t, proxy.port, '/elsewhere')
-  assert.deepEqual([status, headers['content-type'], JSON.parse(String(body)).message], [404, ['application/json; charset=utf-8'], 'Route GET:/elsewhere not found'])
+  assert.deepEqual(
+    [status, headers['content-type'], JSON.parse(String(body)).message],
+    [404, ['application/json; charset=utf-8'], 'Route GET:/elsewhere not found']
+  )
 })
 
 test('a websocket upgrade outside our routes is a 404, and does not disturb others', async (t) => {

@@ -20,7 +20,12 @@ test('the client hears nothing before the upstream has answered', async (t) => {
 
 test('the 101 of the upstream reaches the client with its headers', async (t) => {
   const key = 'dGhlIHNhbXBsZSBub25jZQ=='
-  const { response } = await answered(t, (connection, head) => connection.write(switching(head, { 'X-Server': 'me', 'Sec-WebSocket-Protocol': 'v2' })), {}, { key, protocol: 'v1, v2' })
+  const { response } = await answered(
+    t,
+    (connection, head) => connection.write(switching(head, { 'X-Server': 'me', 'Sec-WebSocket-Protocol': 'v2' })),
+    {},
+    { key, protocol: 'v1, v2' }
+  )
   assert.deepEqual([
     response.status,
     response.headers['upgrade'],
@@ -32,7 +37,8 @@ test('the 101 of the upstream reaches the client with its headers', async (t) =>
 })
 
 test('several Set-Cookie headers of a 101 stay apart', async (t) => {
-  const { response } = await answered(t, (connection, head) => connection.write(switching(head).replace('\r\n\r\n', '\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\n')))
+  const { response } = await answered(t, (connection, head) =>
+    connection.write(switching(head).replace('\r\n\r\n', '\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\n')))
   assert.deepEqual(response.headers['set-cookie'], ['a=1', 'b=2'])
 })
 
@@ -50,9 +56,19 @@ test('Content-Length and Transfer-Encoding of a 101 do not reach the client', as
 
 test('the upstream sees the handshake headers of the client', http1Only('the key is ours'), async (t) => {
   const key = 'dGhlIHNhbXBsZSBub25jZQ=='
-  const { head } = await dial(t, await stage(t), { key, protocol: 'v1, v2', headers: { Origin: 'https://front.example', Cookie: 'a=1; b=2', Authorization: 'Bearer x', 'Sec-WebSocket-Extensions': 'permessage-deflate; client_max_window_bits' } })
+  const { head } = await dial(t, await stage(t), {
+    key,
+    protocol: 'v1, v2',
+    headers: {
+      Origin: 'https://front.example',
+      Cookie: 'a=1; b=2',
+      Authorization: 'Bearer x',
+      'Sec-WebSocket-Extensions': 'permessage-deflate; client_max_window_bits'
+    }
+  })
   assert.deepEqual(
-    ['upgrade', 'sec-websocket-key', 'sec-websocket-version', 'sec-websocket-protocol', 'sec-websocket-extensions', 'origin', 'cookie', 'authorization'].map((name) => headersOf(head, name)),
+    ['upgrade', 'sec-websocket-key', 'sec-websocket-version', 'sec-websocket-protocol', 'sec-websocket-extensions', 'origin', 'cookie', 'authorization']
+      .map((name) => headersOf(head, name)),
     [['websocket'], [key], ['13'], ['v1, v2'], ['permessage-deflate; client_max_window_bits'], ['https://front.example'], ['a=1; b=2'], ['Bearer x']]
   )
 })
@@ -77,8 +93,13 @@ test('rewriteRequestHeaders has a say in the handshake', async (t) => {
 })
 
 test('Connection cannot take away what the handshake needs', http1Only('there is no Connection'), async (t) => {
-  const { head } = await dial(t, await stage(t), { headers: { Connection: 'Upgrade, Sec-WebSocket-Key, Cookie, X-Forwarded-For, X-Mine', Cookie: 'a=1', 'X-Mine': '1' } })
-  assert.deepEqual([headerOf(head, 'sec-websocket-key')?.length, headerOf(head, 'cookie'), headerOf(head, 'x-forwarded-for'), headerOf(head, 'x-mine')], [24, 'a=1', '127.0.0.1', undefined])
+  const { head } = await dial(t, await stage(t), {
+    headers: { Connection: 'Upgrade, Sec-WebSocket-Key, Cookie, X-Forwarded-For, X-Mine', Cookie: 'a=1', 'X-Mine': '1' }
+  })
+  assert.deepEqual(
+    [headerOf(head, 'sec-websocket-key')?.length, headerOf(head, 'cookie'), headerOf(head, 'x-forwarded-for'), headerOf(head, 'x-mine')],
+    [24, 'a=1', '127.0.0.1', undefined]
+  )
 })
 
 test('path and query of an upgrade reach the upstream raw', async (t) => {

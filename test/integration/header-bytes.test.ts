@@ -29,9 +29,21 @@ for (const [what, method, answer, setup] of [
   ['an empty body', 'GET', `HTTP/1.1 200 OK\r\n${fields}Content-Length: 0\r\n\r\n`],
   ['a body that a hook has made a string', 'GET', whole, hook(async (_request, reply) => { reply.removeHeader('content-length'); return 'a text' })],
   ['a body that a hook has made an empty string', 'GET', whole, hook(async (_request, reply) => { reply.removeHeader('content-length'); return '' })],
-  ['a body that a hook has made a Buffer', 'GET', whole, hook(async (_request, reply) => { reply.removeHeader('content-length'); return Buffer.from('bytes') })],
-  ['a streamed body that a hook has made a string', 'GET', `HTTP/1.1 200 OK\r\n${fields}Content-Length: 2\r\n\r\n`, hook(async (_request, reply) => { reply.removeHeader('content-length'); return 'a text' })],
-  ['an error of ours, where a hook has set them', 'GET', 'HTTP/1.1 no\r\n\r\n', { setup: (app) => { app.addHook('onRequest', async (_request, reply) => { reply.header('content-disposition', name).header('x-bytes', '\x80\xff') }) } }]
+  ['a body that a hook has made a Buffer', 'GET', whole, hook(async (_request, reply) => {
+    reply.removeHeader('content-length')
+    return Buffer.from('bytes')
+  })],
+  [
+    'a streamed body that a hook has made a string',
+    'GET',
+    `HTTP/1.1 200 OK\r\n${fields}Content-Length: 2\r\n\r\n`,
+    hook(async (_request, reply) => { reply.removeHeader('content-length'); return 'a text' })
+  ],
+  ['an error of ours, where a hook has set them', 'GET', 'HTTP/1.1 no\r\n\r\n', {
+    setup: (app) => {
+      app.addHook('onRequest', async (_request, reply) => { reply.header('content-disposition', name).header('x-bytes', '\x80\xff') })
+    }
+  }]
 ] as Array<[string, string, string, ProxySetup?]>) {
   test(`bytes of header fields are kept with ${what}`, async (t) => {
     const proxy = await behind(t, answer, {}, setup)
@@ -86,7 +98,8 @@ for (const [how, length] of Object.entries({ 'with the body': whole.length, 'bef
     assert.equal(headerOf(seen, 'x-name'), 'r\xe9sum\xe9')
     // Another reader than the one that wrote it.
     const dumped = await within(new Promise<Buffer>((resolve, reject) => {
-      execFile('curl', ['-s', '--http2-prior-knowledge', '-D', '-', '-o', '/dev/null', `${proxy.url}/`], { encoding: 'buffer' }, (error, stdout) => error === null ? resolve(stdout) : reject(error))
+      execFile('curl', ['-s', '--http2-prior-knowledge', '-D', '-', '-o', '/dev/null', `${proxy.url}/`], { encoding: 'buffer' }, (error, stdout) =>
+        error === null ? resolve(stdout) : reject(error))
     }), 'curl')
     assert.ok(dumped.includes(Buffer.from(`content-disposition: ${name}`, 'latin1')), dumped.toString('latin1'))
   })

@@ -38,7 +38,9 @@ async function forwarding (t: TestContext, handler: RequestListener, options: Pa
 }
 
 /** The same with a scripted upstream. */
-async function rawForwarding (t: TestContext, onConnection?: (connection: RawConnection) => unknown, options: Partial<ProxyOptions> = {}): Promise<RawForwarding> {
+async function rawForwarding (
+  t: TestContext, onConnection?: (connection: RawConnection) => unknown, options: Partial<ProxyOptions> = {}
+): Promise<RawForwarding> {
   const upstream = await startRawUpstream(t, onConnection)
   const proxy = await startProxy(t, { upstream: `${upstream.httpUrl}/`, ...options })
   return { upstream, proxy, client: await rawClient(t, proxy.port) }
@@ -268,7 +270,9 @@ test('requests on one connection are answered in order, pipelined ones too', asy
 // Request headers
 
 /** The head that the upstream sees for the headers given. */
-async function headSeen (t: TestContext, headers: Record<string, string | string[]>, options: Partial<ProxyOptions> = {}, setup: ProxySetup = {}): Promise<string> {
+async function headSeen (
+  t: TestContext, headers: Record<string, string | string[]>, options: Partial<ProxyOptions> = {}, setup: ProxySetup = {}
+): Promise<string> {
   const upstream = await startRawUpstream(t, answering(ok))
   const proxy = await startProxy(t, { upstream: `${upstream.httpUrl}/`, ...options }, setup)
   const client = await rawClient(t, proxy.port)
@@ -289,7 +293,8 @@ test('hop-by-hop headers of the client are not forwarded', async (t) => {
     Upgrade: 'h2c',
     'HTTP2-Settings': 'AAMAAABkAAQAoAAAAAIAAAAA'
   })
-  const leaked = ['x-only-for-you', 'keep-alive', 'te', 'trailer', 'proxy-connection', 'proxy-authorization', 'upgrade', 'http2-settings'].filter((name) => headerOf(head, name) !== undefined)
+  const leaked = ['x-only-for-you', 'keep-alive', 'te', 'trailer', 'proxy-connection', 'proxy-authorization', 'upgrade', 'http2-settings']
+    .filter((name) => headerOf(head, name) !== undefined)
   assert.deepEqual(leaked, [])
 })
 
@@ -299,7 +304,10 @@ test('Connection cannot take away what must pass', async (t) => {
     Cookie: 'a=1',
     Authorization: 'Bearer x'
   })
-  assert.deepEqual(['cookie', 'authorization', 'x-forwarded-for', 'x-forwarded-host'].map((name) => headerOf(head, name)), ['a=1', 'Bearer x', '127.0.0.1', 'front.example'])
+  assert.deepEqual(
+    ['cookie', 'authorization', 'x-forwarded-for', 'x-forwarded-host'].map((name) => headerOf(head, name)),
+    ['a=1', 'Bearer x', '127.0.0.1', 'front.example']
+  )
 })
 
 test('end-to-end headers pass, repeated ones too', async (t) => {
@@ -333,7 +341,9 @@ test('the upstream is told who the client is', async (t) => {
 })
 
 test('X-Forwarded headers of an untrusted client are overwritten', async (t) => {
-  const head = await headSeen(t, { 'X-Forwarded-For': '6.6.6.6', 'x-FORWARDED-for': '7.7.7.7', 'X-Forwarded-Host': 'evil.example', 'X-Forwarded-Proto': 'https' })
+  const head = await headSeen(
+    t, { 'X-Forwarded-For': '6.6.6.6', 'x-FORWARDED-for': '7.7.7.7', 'X-Forwarded-Host': 'evil.example', 'X-Forwarded-Proto': 'https' }
+  )
   assert.deepEqual(
     ['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'].map((name) => headersOf(head, name)),
     [['127.0.0.1'], ['front.example'], ['http']]
@@ -341,7 +351,12 @@ test('X-Forwarded headers of an untrusted client are overwritten', async (t) => 
 })
 
 test('X-Forwarded headers of a trusted proxy are kept and continued', async (t) => {
-  const head = await headSeen(t, { 'X-Forwarded-For': '10.1.2.3', 'X-Forwarded-Host': 'public.example', 'X-Forwarded-Proto': 'https' }, {}, { fastify: { trustProxy: true } })
+  const head = await headSeen(
+    t,
+    { 'X-Forwarded-For': '10.1.2.3', 'X-Forwarded-Host': 'public.example', 'X-Forwarded-Proto': 'https' },
+    {},
+    { fastify: { trustProxy: true } }
+  )
   assert.deepEqual(
     ['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'].map((name) => headersOf(head, name)),
     [['10.1.2.3, 127.0.0.1'], ['public.example'], ['https']]
@@ -351,7 +366,10 @@ test('X-Forwarded headers of a trusted proxy are kept and continued', async (t) 
 test("forwarded: 'forwarded' sends RFC 7239's header instead", async (t) => {
   const head = await headSeen(t, { Forwarded: 'for=6.6.6.6' }, { forwarded: 'forwarded' })
   const parts = (headerOf(head, 'forwarded') ?? '').toLowerCase().split(';').sort()
-  assert.deepEqual([parts.map((part) => part.replaceAll('"', '')), headerOf(head, 'x-forwarded-for')], [['for=127.0.0.1', 'host=front.example', 'proto=http'], undefined])
+  assert.deepEqual(
+    [parts.map((part) => part.replaceAll('"', '')), headerOf(head, 'x-forwarded-for')],
+    [['for=127.0.0.1', 'host=front.example', 'proto=http'], undefined]
+  )
 })
 
 test("forwarded: 'both' sends both", async (t) => {
@@ -361,7 +379,10 @@ test("forwarded: 'both' sends both", async (t) => {
 
 test('forwarded: false sends neither', async (t) => {
   const head = await headSeen(t, {}, { forwarded: false })
-  assert.deepEqual([headersOf(head, 'forwarded'), headersOf(head, 'x-forwarded-for'), headersOf(head, 'x-forwarded-host'), headersOf(head, 'x-forwarded-proto')], [[], [], [], []])
+  assert.deepEqual(
+    [headersOf(head, 'forwarded'), headersOf(head, 'x-forwarded-for'), headersOf(head, 'x-forwarded-host'), headersOf(head, 'x-forwarded-proto')],
+    [[], [], [], []]
+  )
 })
 
 test('rewriteRequestHeaders has the last word on what the upstream sees', async (t) => {
@@ -383,7 +404,10 @@ test('status, reason, headers and body of the upstream reach the client', async 
   assert.deepEqual([status, headers['x-pot'], headers['content-type'], headers['content-length'], String(body)], [418, ['short'], ['text/tea'], ['5'], 'stout'])
 })
 
-for (const [what, rest] of [['whole at once', 'Content-Length: 4\r\n\r\nbody'], ['in chunks', 'Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n']] as const) {
+for (const [what, rest] of [
+  ['whole at once', 'Content-Length: 4\r\n\r\nbody'],
+  ['in chunks', 'Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n']
+] as const) {
   test(`a body without Content-Type that comes ${what} gets none`, async (t) => {
     const { client } = await rawForwarding(t, answering(`HTTP/1.1 200 OK\r\n${rest}`))
     client.write(requestHead('GET', '/'))
@@ -405,7 +429,10 @@ test('an answer before the end of the request body arrives, and the rest is read
 })
 
 test('several Set-Cookie headers stay apart', async (t) => {
-  const { client } = await rawForwarding(t, answering('HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Expires=Wed, 21 Oct 2026 07:28:00 GMT\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n'))
+  const { client } = await rawForwarding(
+    t,
+    answering('HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Expires=Wed, 21 Oct 2026 07:28:00 GMT\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n')
+  )
   client.write(requestHead('GET', '/'))
   assert.deepEqual((await client.response()).headers['set-cookie'], ['a=1; Expires=Wed, 21 Oct 2026 07:28:00 GMT', 'b=2'])
 })

@@ -107,7 +107,8 @@ test('nine hints before the answer to an upgrade are a 502', async (t) => {
 test('a hint is dropped while what was written before waits for the client', () => {
   const request = { raw: { httpVersion: '1.1' } } as FastifyRequest
   const sent: unknown[] = []
-  const reply = (writableLength: number): FastifyReply => ({ raw: { headersSent: false, socket: { writableLength }, writeEarlyHints: (hints: unknown) => sent.push(hints) } }) as unknown as FastifyReply
+  const reply = (writableLength: number): FastifyReply =>
+    ({ raw: { headersSent: false, socket: { writableLength }, writeEarlyHints: (hints: unknown) => sent.push(hints) } }) as unknown as FastifyReply
   assert.equal(sendInformational(request, reply(1), 103, ['Link', '</a.css>']), false)
   assert.equal(sent.length, 0)
   assert.equal(sendInformational(request, reply(0), 103, ['Link', '</a.css>']), true)

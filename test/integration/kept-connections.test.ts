@@ -29,7 +29,10 @@ async function once (t: TestContext, second: (connection: RawConnection) => void
   })
 }
 
-for (const [how, close] of [['ends', (connection: RawConnection) => connection.end()], ['resets', (connection: RawConnection) => connection.reset()]] as const) {
+for (const [how, close] of [
+  ['ends', (connection: RawConnection) => connection.end()],
+  ['resets', (connection: RawConnection) => connection.reset()]
+] as const) {
   for (const method of ['GET', 'HEAD', 'DELETE', 'PUT', 'OPTIONS']) {
     test(`a ${method} on a kept connection that its upstream ${how} is sent once more, and no member is blamed`, async (t) => {
       const member = await once(t, close)
@@ -150,7 +153,8 @@ for (const value of ['NTLM', 'Negotiate', 'negotiate YII=', 'Basic realm="x", NT
 
 for (const [how, said] of Object.entries({
   'in the second of two fields': 'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm="x"\r\nwww-authenticate: nTLM\r\nContent-Length: 0\r\n\r\n',
-  'among others in one field': 'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Digest realm="a, b", nonce="c" ,\tNEGOTIATE , Basic realm="d"\r\nContent-Length: 0\r\n\r\n',
+  'among others in one field': 'HTTP/1.1 401 Unauthorized\r\n' +
+    'WWW-Authenticate: Digest realm="a, b", nonce="c" ,\tNEGOTIATE , Basic realm="d"\r\nContent-Length: 0\r\n\r\n',
   'as a proxy': 'HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n',
   'with what proves it to the client': 'HTTP/1.1 200 OK\r\nWWW-Authenticate: Negotiate oYG=\r\nContent-Length: 0\r\n\r\n'
 })) {
@@ -164,7 +168,9 @@ for (const field of ['authorization', 'AUTHORIZATION']) {
     // As IIS does: whoever has proved it once on a connection is known on it from then on.
     const upstream = await scripted(t, async (connection) => {
       const heads = String(connection.received)
-      connection.write(/^authorization: ntlm/im.test(heads) ? 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret' : 'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n')
+      connection.write(/^authorization: ntlm/im.test(heads)
+        ? 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret'
+        : 'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n')
     })
     const proxy = await startProxy(t, { upstream: upstream.httpUrl })
     const known = await rawClient(t, proxy.port)
@@ -203,7 +209,8 @@ for (const value of ['Basic eDp5', 'Bearer negotiate', 'Digest username="ntlm"']
 }
 
 for (const fields of [
-  'Proxy-Connection: close', 'Connection: keep-alive\r\nProxy-Connection: close', 'Connection: keep-alive\r\nConnection: close', 'Connection: close, keep-alive',
+  'Proxy-Connection: close', 'Connection: keep-alive\r\nProxy-Connection: close',
+  'Connection: keep-alive\r\nConnection: close', 'Connection: close, keep-alive',
   'Content-Length: 2\r\nProxy-Connection: close', 'Transfer-Encoding: chunked\r\nProxy-Connection: Close', 'Proxy-Connection: keep-alive', ''
 ]) {
   for (const version of ['1.0', '1.1']) {

@@ -65,7 +65,10 @@ test('with fallbackToHttp: false, a token that is not accepted is a 426, and not
   const client = await rawClient(t, all.proxy.port)
   client.write(upgradeHead('/', { upgrade: 'foo' }))
   const { status, headers } = await client.response()
-  assert.deepEqual([status, headers['upgrade'], headers['connection']?.join().toLowerCase().includes('upgrade'), all.upstream.connections.length], [426, ['websocket'], true, 0])
+  assert.deepEqual(
+    [status, headers['upgrade'], headers['connection']?.join().toLowerCase().includes('upgrade'), all.upstream.connections.length],
+    [426, ['websocket'], true, 0]
+  )
 })
 
 test('with fallbackToHttp: false, a plain request skips the target: 404', async (t) => {

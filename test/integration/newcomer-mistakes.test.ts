@@ -31,7 +31,9 @@ function holds (text: string, ...parts: string[]): void {
 const handshake = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n'
 
 /** Sends a request, or an upgrade, and returns the line that tells how it failed. */
-async function failing (t: TestContext, options: ProxyOptions, kind: 'forward' | 'upgrade' | 'body', text: RegExp = /failed$/, level = 'info'): Promise<LogLine> {
+async function failing (
+  t: TestContext, options: ProxyOptions, kind: 'forward' | 'upgrade' | 'body', text: RegExp = /failed$/, level = 'info'
+): Promise<LogLine> {
   const log = recordLog(level)
   const { port } = await startProxy(t, options, { fastify: { logger: log.logger } })
   const socket = connect(port, '127.0.0.1').on('error', () => {})
@@ -48,7 +50,12 @@ async function freePort (t: TestContext): Promise<number> {
 }
 
 test('1. an upstream without its scheme', async (t) => {
-  holds(await registering(t, { prefix: '/ws', upstream: 'localhost:4000' }), 'upstream: ', "got 'localhost:4000'", "did you mean 'ws://localhost:4000' (or http://)?")
+  holds(
+    await registering(t, { prefix: '/ws', upstream: 'localhost:4000' }),
+    'upstream: ',
+    "got 'localhost:4000'",
+    "did you mean 'ws://localhost:4000' (or http://)?"
+  )
 })
 
 test('2. a path without its slash', async (t) => {
@@ -56,12 +63,19 @@ test('2. a path without its slash', async (t) => {
 })
 
 test('3. a prefix that the path says again', async (t) => {
-  holds(await registering(t, { prefix: '/ws', path: '/ws/', upstream: 'ws://up.example/' }), 'path: ', "repeats the prefix '/ws'", 'served at /ws/ws/', "did you mean '/'?")
+  holds(
+    await registering(t, { prefix: '/ws', path: '/ws/', upstream: 'ws://up.example/' }),
+    'path: ',
+    "repeats the prefix '/ws'",
+    'served at /ws/ws/',
+    "did you mean '/'?"
+  )
 })
 
 test('4. a value of the wrong type, beside others that are wrong', async (t) => {
   holds(await registering(t, { upstream: 'up:1', idleTimeout: '30', async: 'no', websocket: true, upgrade: 'any' }),
-    "async: expected true or false, got 'no'", "idleTimeout: expected a duration such as '30s', got '30'", "did you mean 'ws://up:1'", 'websocket: unknown option', "did you mean 'ANY'?")
+    "async: expected true or false, got 'no'", "idleTimeout: expected a duration such as '30s', got '30'",
+    "did you mean 'ws://up:1'", 'websocket: unknown option', "did you mean 'ANY'?")
 })
 
 test('5. an environment variable that is unset', async (t) => {
@@ -113,7 +127,10 @@ for (const kind of ['forward', 'upgrade'] as const) {
 }
 
 for (const kind of ['forward', 'upgrade'] as const) {
-  for (const [value, hint] of [['localhost:4000', "did you mean 'ws://localhost:4000'"], [undefined, 'is an environment variable unset?'], [4000, "did you mean 'ws://127.0.0.1:4000/'?"], ['balancer://ap/', 'got \'balancer://ap/\'']] as const) {
+  for (const [value, hint] of [
+    ['localhost:4000', "did you mean 'ws://localhost:4000'"], [undefined, 'is an environment variable unset?'],
+    [4000, "did you mean 'ws://127.0.0.1:4000/'?"], ['balancer://ap/', 'got \'balancer://ap/\'']
+  ] as const) {
     test(`an upstream function that returns ${String(value)}, by ${kind}`, async (t) => {
       const line = await failing(t, { upstream: () => value as unknown as string }, kind)
       assert.deepEqual([line.level, line.route, line.code], [50, '/', 'FST_WSTUNNEL_INVALID_UPSTREAM'])
@@ -136,7 +153,11 @@ for (const kind of ['forward', 'upgrade'] as const) {
       handshakeTimeout: 300,
       routes: [{ path: '/silent/', upstream: `${silent.url}/` }, { path: '/half/', upstream: `${half.url}/` }, { path: '/none/', upstream: () => 'none' }]
     })
-    for (const [path, message] of [['/silent/', 'The upstream did not answer in time'], ['/half/', /^(Invalid response from the upstream|The upstream closed the connection)$/], ['/none/', 'No valid upstream was chosen']] as const) {
+    for (const [path, message] of [
+      ['/silent/', 'The upstream did not answer in time'],
+      ['/half/', /^(Invalid response from the upstream|The upstream closed the connection)$/],
+      ['/none/', 'No valid upstream was chosen']
+    ] as const) {
       const client = await rawClient(t, port)
       client.write(kind === 'upgrade' ? upgradeHead(path) : requestHead('GET', path))
       const { body } = await client.response()
@@ -179,14 +200,21 @@ test('what an entry is not meant for is told once for each entry, however often 
     assert.equal(Math.floor((await client.response()).status / 100), 2, path)
   }
   const told = log.lines.filter(({ level }) => level > 30).map(({ level, route, msg = '' }) => [level, route, /offered|answered an upgrade/.exec(msg)?.[0]])
-  assert.deepEqual(told, [[40, '/plain/', 'offered'], [40, '/plain-too/', 'offered'], [40, '/ws/', 'answered an upgrade'], [40, '/ws-too/', 'answered an upgrade'], [40, '/legacy/', 'answered an upgrade']])
+  assert.deepEqual(told, [
+    [40, '/plain/', 'offered'], [40, '/plain-too/', 'offered'], [40, '/ws/', 'answered an upgrade'],
+    [40, '/ws-too/', 'answered an upgrade'], [40, '/legacy/', 'answered an upgrade']
+  ])
 })
 
 test('what is no WebSocket is told of nobody: plain requests, other offers, refusals and entries that take it', async (t) => {
   const log = recordLog('info')
   const upstream = await startHttpUpstream(t, (request, response) => response.writeHead(request.headers.upgrade === undefined ? 200 : 401).end())
   const { port } = await startProxy(t, {
-    routes: [{ path: '/plain/', upstream: `${upstream.url}/` }, { path: '/ws/', upstream: `${upstream.wsUrl}/` }, { path: '/', upstream: `${upstream.url}/`, upgrade: 'websocket' }]
+    routes: [
+      { path: '/plain/', upstream: `${upstream.url}/` },
+      { path: '/ws/', upstream: `${upstream.wsUrl}/` },
+      { path: '/', upstream: `${upstream.url}/`, upgrade: 'websocket' }
+    ]
   }, { fastify: { logger: log.logger } })
   for (const [head, status] of [
     [requestHead('GET', '/plain/'), 200], [requestHead('GET', '/ws/'), 200], [requestHead('GET', '/plain/', { Connection: 'Upgrade', Upgrade: 'h2c' }), 200],

@@ -55,7 +55,9 @@ async function socket (t: TestContext, proxy: Proxy, path: string, host = 'front
   return `${status} ${told}`.trim()
 }
 
-async function two (t: TestContext, routes: (A: RawUpstream, B: RawUpstream) => RouteOptions[], fastify: FastifyServerOptions = {}, setup: ProxySetup = {}): Promise<Proxy> {
+async function two (
+  t: TestContext, routes: (A: RawUpstream, B: RawUpstream) => RouteOptions[], fastify: FastifyServerOptions = {}, setup: ProxySetup = {}
+): Promise<Proxy> {
   const A = await teller(t, 'A')
   const B = await teller(t, 'B')
   return await startProxy(t, { routes: routes(A, B) }, { fastify, ...setup })
@@ -68,8 +70,10 @@ test('an entry for every WebSocket guards those below the open path of another e
     { path: '/', upstream: A.url, fallbackToHttp: false, preHandler: authenticate },
     { path: '/public/', upstream: B.httpUrl }
   ])
-  assert.deepEqual([await socket(t, proxy, '/secret'), await socket(t, proxy, '/public/secret'), await get(t, proxy, '/public/x'), await get(t, proxy, '/secret')],
-    ['401', '401', '200 B /x', '404'])
+  assert.deepEqual(
+    [await socket(t, proxy, '/secret'), await socket(t, proxy, '/public/secret'), await get(t, proxy, '/public/x'), await get(t, proxy, '/secret')],
+    ['401', '401', '200 B /x', '404']
+  )
 })
 
 test('entries that cross each other have their own hooks where they do', async (t) => {
@@ -77,7 +81,10 @@ test('entries that cross each other have their own hooks where they do', async (
     { path: '/:tenant/admin/', upstream: A.httpUrl, onRequest: authenticate },
     { path: '/assets/', upstream: B.httpUrl }
   ])
-  assert.deepEqual([await get(t, proxy, '/assets/admin/users'), await get(t, proxy, '/assets/x'), await get(t, proxy, '/t/admin/users')], ['401', '200 B /x', '401'])
+  assert.deepEqual(
+    [await get(t, proxy, '/assets/admin/users'), await get(t, proxy, '/assets/x'), await get(t, proxy, '/t/admin/users')],
+    ['401', '200 B /x', '401']
+  )
 })
 
 test('an entry that skips a request leaves it to the next in the table, not to the next that the router prefers', async (t) => {
@@ -86,7 +93,10 @@ test('an entry that skips a request leaves it to the next in the table, not to t
     { path: '/:tenant/admin/', upstream: B.httpUrl, onRequest: authenticate },
     { path: '/', upstream: A.httpUrl }
   ])
-  assert.deepEqual([await get(t, proxy, '/assets/admin/x'), await socket(t, proxy, '/assets/admin/x'), await get(t, proxy, '/assets/x')], ['401', '101 A /admin/x', '200 A /assets/x'])
+  assert.deepEqual(
+    [await get(t, proxy, '/assets/admin/x'), await socket(t, proxy, '/assets/admin/x'), await get(t, proxy, '/assets/x')],
+    ['401', '101 A /admin/x', '200 A /assets/x']
+  )
 })
 
 for (const [kind, one, other] of [['strings', 'a.example', 'b.example'], ['expressions', /^a\./, /^b\./]] as const) {
@@ -98,7 +108,8 @@ for (const [kind, one, other] of [['strings', 'a.example', 'b.example'], ['expre
       { upstream: B.httpUrl, constraints: { host: other } }
     ])
     assert.deepEqual([
-      await get(t, proxy, '/x', 'a.example'), await socket(t, proxy, '/x', 'a.example'), await get(t, proxy, '/x', 'b.example'), await socket(t, proxy, '/x', 'b.example'),
+      await get(t, proxy, '/x', 'a.example'), await socket(t, proxy, '/x', 'a.example'),
+      await get(t, proxy, '/x', 'b.example'), await socket(t, proxy, '/x', 'b.example'),
       await get(t, proxy, '/x', 'c.example')
     ], ['200 A /x', '101 A /x', '200 B /x', '101 B /x', '404'])
   })
@@ -113,7 +124,8 @@ test('an excluded path is nobody\'s, at less specific entries either, for its ow
     { path: '/internal/', upstream: B.httpUrl }
   ])
   assert.deepEqual([
-    await get(t, proxy, '/internal/x'), await socket(t, proxy, '/internal/x'), await get(t, proxy, '/vault/x', 'a.example'), await get(t, proxy, '/vault/x', 'b.example'),
+    await get(t, proxy, '/internal/x'), await socket(t, proxy, '/internal/x'),
+    await get(t, proxy, '/vault/x', 'a.example'), await get(t, proxy, '/vault/x', 'b.example'),
     await get(t, proxy, '/post/x', 'a', 'POST'), await get(t, proxy, '/post/x')
   ], ['404', '404', '404', '200 A /vault/x', '404', '200 A /post/x'])
 })
@@ -127,7 +139,9 @@ test('an excluded path is the user\'s own route, where there is one', async (t) 
 
 test('hooks, config and parameters are those of the entry, at every pattern at which it decides', async (t) => {
   const seen: unknown[] = []
-  const see = async (request: FastifyRequest): Promise<void> => { seen.push([(request.routeOptions.config as unknown as { name: string }).name, request.params]) }
+  const see = async (request: FastifyRequest): Promise<void> => {
+    seen.push([(request.routeOptions.config as unknown as { name: string }).name, request.params])
+  }
   const proxy = await two(t, (A, B) => [
     { path: '/:tenant/admin/', upstream: A.httpUrl, config: { name: 'admin' }, onRequest: see },
     { path: '/assets/', upstream: B.httpUrl, config: { name: 'assets' }, onRequest: see },
@@ -141,7 +155,10 @@ test('hooks, config and parameters are those of the entry, at every pattern at w
 
 test('a table that Fastify\'s router cannot hold is an error that names its entries', async () => {
   const many = Array.from({ length: 33 }, (_, i) => ({ path: '/v/', upstream: 'http://127.0.0.1:9/', constraints: { host: `h${i}.example` } }))
-  await assert.rejects(async () => await Fastify().register(wstunnel, { routes: many }), { code: 'FST_WSTUNNEL_INVALID_OPTIONS', message: /at most 31 entries.*\/v\// })
+  await assert.rejects(
+    async () => await Fastify().register(wstunnel, { routes: many }),
+    { code: 'FST_WSTUNNEL_INVALID_OPTIONS', message: /at most 31 entries.*\/v\// }
+  )
 })
 
 test('the same paths registered twice are an error in our own words', async () => {
@@ -215,13 +232,17 @@ test('over HTTP/2 the authority is checked as Host is, and a Host field that dif
 
 test('a path that another entry would have, read in another way, is a 400', async (t) => {
   const proxy = await two(t, (A, B) => [
-    { path: '/internal/', upstream: false }, { path: '/app/secret/', upstream: B.httpUrl, onRequest: authenticate }, { path: '/a+b/', upstream: false }, { path: '/', upstream: A.httpUrl }
+    { path: '/internal/', upstream: false }, { path: '/app/secret/', upstream: B.httpUrl, onRequest: authenticate },
+    { path: '/a+b/', upstream: false }, { path: '/', upstream: A.httpUrl }
   ])
   for (const path of [
-    '/internal%2fs', '/internal%2Fs', '/internal;x/s', '/internal;/s', '/internal%3Bx/s', '/internal%5Cs', '/app/secret%2Fx', '/app;v=1/secret/x', '/app//secret/x', '/app%2Fsecret%2Fx',
+    '/internal%2fs', '/internal%2Fs', '/internal;x/s', '/internal;/s', '/internal%3Bx/s',
+    '/internal%5Cs', '/app/secret%2Fx', '/app;v=1/secret/x', '/app//secret/x', '/app%2Fsecret%2Fx',
     '/app/%2Fsecret/x', '/a%2Bb/x', '/internal%2F', '/x/..%2finternal/s'
   ]) assert.equal(await get(t, proxy, path), '400', path)
-  for (const path of ['/job/a%2Fb', '/job;v=1/x', '/job//x', '/internal', '/internals%2Fx', '/app/public%2Fx', '/a%20b/x']) assert.equal(await get(t, proxy, path), `200 A ${path}`, path)
+  for (const path of ['/job/a%2Fb', '/job;v=1/x', '/job//x', '/internal', '/internals%2Fx', '/app/public%2Fx', '/a%20b/x']) {
+    assert.equal(await get(t, proxy, path), `200 A ${path}`, path)
+  }
 })
 
 test('a path is read by the entries of other registrations, too, but not by those of other hosts', async (t) => {
@@ -233,12 +254,17 @@ test('a path is read by the entries of other registrations, too, but not by thos
     }
   })
   assert.deepEqual([
-    await get(t, proxy, '/other%2Fx'), await get(t, proxy, '/hosted%2Fx', 'a.example'), await get(t, proxy, '/hosted%2Fx', 'b.example'), await get(t, proxy, '/x%2Fother')
+    await get(t, proxy, '/other%2Fx'), await get(t, proxy, '/hosted%2Fx', 'a.example'),
+    await get(t, proxy, '/hosted%2Fx', 'b.example'), await get(t, proxy, '/x%2Fother')
   ], ['400', '400', '200 A /hosted%2Fx', '200 A /x%2Fother'])
 })
 
 test('with trustProxy, too, a path is read by the entries of the host that the router saw', async (t) => {
-  const proxy = await two(t, (A) => [{ path: '/internal/', upstream: false, constraints: { host: 'a.example' } }, { path: '/', upstream: A.httpUrl }], { trustProxy: true })
+  const proxy = await two(
+    t,
+    (A) => [{ path: '/internal/', upstream: false, constraints: { host: 'a.example' } }, { path: '/', upstream: A.httpUrl }],
+    { trustProxy: true }
+  )
   const ask = async (host: string, forwarded: string): Promise<string> => {
     const { status, told } = await exchange(t, proxy, requestHead('GET', '/internal%2fs', { Host: host, 'X-Forwarded-Host': forwarded }))
     return `${status} ${told}`.trim()
@@ -249,7 +275,8 @@ test('with trustProxy, too, a path is read by the entries of the host that the r
 for (const [limit, options] of [[100, {}], [10, { routerOptions: { maxParamLength: 10 } }]] as Array<[number, FastifyServerOptions]>) {
   test(`a parameter of more than ${limit} characters, for which the router passes over an entry, does not lead past its hooks`, async (t) => {
     const proxy = await two(t, (A, B) => [
-      { path: '/:tenant/admin/', upstream: B.httpUrl, onRequest: authenticate }, { path: '/:tenant/internal/', upstream: false }, { path: '/', upstream: A.httpUrl },
+      { path: '/:tenant/admin/', upstream: B.httpUrl, onRequest: authenticate },
+      { path: '/:tenant/internal/', upstream: false }, { path: '/', upstream: A.httpUrl },
       { path: '/:tenant/behind/', upstream: B.httpUrl }
     ], options)
     const longest = 'x'.repeat(limit)
@@ -257,7 +284,8 @@ for (const [limit, options] of [[100, {}], [10, { routerOptions: { maxParamLengt
     // Before 9.10 or so find-my-way refuses such a path by itself.
     const passesOver = await ask(`/${longest}x/y`) !== '404'
     assert.deepEqual([
-      await ask(`/${longest}/admin/y`), await ask(`/${longest}x/admin/y`), await ask(`/${longest}x/internal/y`), await ask(`/${longest}%2e/admin/y`), await ask(`/${'%61'.repeat(limit)}/admin/y`),
+      await ask(`/${longest}/admin/y`), await ask(`/${longest}x/admin/y`), await ask(`/${longest}x/internal/y`),
+      await ask(`/${longest}%2e/admin/y`), await ask(`/${'%61'.repeat(limit)}/admin/y`),
       await ask(`/${longest}x/behind/y`), await ask(`/${longest}x/y`), await ask(`/y/${longest}x`)
     ], passesOver ? ['401', '400', '400', '400', '401', '200 A', '200 A', '200 A'] : ['401', '404', '404', '404', '401', '404', '404', '200 A'])
   })
@@ -265,16 +293,29 @@ for (const [limit, options] of [[100, {}], [10, { routerOptions: { maxParamLengt
 
 test('with useSemicolonDelimiter no path of another entry hides behind a semicolon', async (t) => {
   const proxy = await two(t, (A) => [{ path: '/internal/', upstream: false }, { path: '/', upstream: A.httpUrl }], { useSemicolonDelimiter: true })
-  assert.deepEqual([await get(t, proxy, '/internal;/s'), await get(t, proxy, '/internal;x=1/s?y'), await get(t, proxy, '/x;y=1?z=/internal/')], ['400', '400', '200 A /x;y=1?z=/internal/'])
+  assert.deepEqual(
+    [await get(t, proxy, '/internal;/s'), await get(t, proxy, '/internal;x=1/s?y'), await get(t, proxy, '/x;y=1?z=/internal/')],
+    ['400', '400', '200 A /x;y=1?z=/internal/']
+  )
 })
 
 for (const [what, fastify, options, rows] of [
   ['a prefix beyond ASCII', {}, { prefix: '/café' }, [['/caf%C3%A9/x%C3%A9', '/x%C3%A9'], ['/caf%c3%a9', '/']]],
   ['ignoreDuplicateSlashes', { routerOptions: { ignoreDuplicateSlashes: true } }, { path: '/t/' }, [['/t//x//y', '/x//y'], ['//t/x', '/x'], ['/t/x', '/x']]],
   ['ignoreTrailingSlash', { routerOptions: { ignoreTrailingSlash: true } }, { path: '/t/' }, [['/t/x/', '/x/'], ['/t/', '/'], ['/t', '/'], ['/t/x', '/x']]],
-  ['ignoreTrailingSlash and a path without one', { routerOptions: { ignoreTrailingSlash: true } }, { path: '/t' }, [['/t/x/', '/x/'], ['/t/', '/'], ['/t', '/']]],
+  [
+    'ignoreTrailingSlash and a path without one',
+    { routerOptions: { ignoreTrailingSlash: true } },
+    { path: '/t' },
+    [['/t/x/', '/x/'], ['/t/', '/'], ['/t', '/']]
+  ],
   ['caseSensitive: false', { routerOptions: { caseSensitive: false } }, { path: '/Tea/' }, [['/tEA/X', '/X'], ['/tea/x', '/x']]],
-  ['rewriteUrl that strips a prefix', { rewriteUrl: (request) => (request.url ?? '').replace('/outer', '') }, { path: '/t/' }, [['/outer/t/x%20y', '/x%20y'], ['/t/x', '/x']]],
+  [
+    'rewriteUrl that strips a prefix',
+    { rewriteUrl: (request) => (request.url ?? '').replace('/outer', '') },
+    { path: '/t/' },
+    [['/outer/t/x%20y', '/x%20y'], ['/t/x', '/x']]
+  ],
   ['a parameter', {}, { path: '/rooms/:room/' }, [['/rooms/a%2Fb/x', '/x'], ['/rooms//x', '/x']]],
   ['useSemicolonDelimiter', { routerOptions: { useSemicolonDelimiter: true } }, { path: '/t' }, [['/t;x=1', '/;x=1'], ['/t/a;x?y', '/a;x?y']]]
 ] as Array<[string, FastifyServerOptions, ProxyOptions, Array<[string, string]>]>) {
@@ -290,7 +331,11 @@ for (const [what, fastify, options, rows] of [
 
 test('with useSemicolonDelimiter no dot segment hides behind a semicolon', async (t) => {
   const A = await teller(t, 'A')
-  const proxy = await startProxy(t, { prefix: '/t', upstream: A.httpUrl }, { fastify: { routerOptions: { useSemicolonDelimiter: true } } as FastifyServerOptions })
+  const proxy = await startProxy(
+    t,
+    { prefix: '/t', upstream: A.httpUrl },
+    { fastify: { routerOptions: { useSemicolonDelimiter: true } } as FastifyServerOptions }
+  )
   assert.deepEqual([await get(t, proxy, '/t;/../x'), await get(t, proxy, '/t;%2f..%2fx')], ['400', '400'])
 })
 
@@ -299,10 +344,18 @@ test('X-Forwarded-* of any name passes only where the peer is trusted', async (t
     const upstream = await startRawUpstream(t)
     const proxy = await startProxy(t, { upstream: upstream.url }, { fastify: { trustProxy } })
     const client = await rawClient(t, proxy.port)
-    client.write(requestHead('GET', '/', { 'x-forwarded-for': '192.0.2.1', 'x-forwarded-prefix': '/evil', 'X-Forwarded-Ssl': 'on', 'x-forwarded-scheme': 'https', x_forwarded_prefix: '/evil' }))
+    client.write(requestHead('GET', '/', {
+      'x-forwarded-for': '192.0.2.1',
+      'x-forwarded-prefix': '/evil',
+      'X-Forwarded-Ssl': 'on',
+      'x-forwarded-scheme': 'https',
+      x_forwarded_prefix: '/evil'
+    }))
     const head = await (await upstream.next()).head()
-    assert.deepEqual([headerOf(head, 'x-forwarded-prefix'), headerOf(head, 'x-forwarded-ssl'), headerOf(head, 'x-forwarded-scheme'), headerOf(head, 'x_forwarded_prefix')],
-      passes ? ['/evil', 'on', 'https', '/evil'] : [undefined, undefined, undefined, undefined])
+    assert.deepEqual(
+      ['x-forwarded-prefix', 'x-forwarded-ssl', 'x-forwarded-scheme', 'x_forwarded_prefix'].map((name) => headerOf(head, name)),
+      passes ? ['/evil', 'on', 'https', '/evil'] : [undefined, undefined, undefined, undefined]
+    )
     client.destroy()
   }
 })
@@ -331,17 +384,24 @@ for (const order of ['before', 'after'] as const) {
       [order === 'before' ? 'setup' : 'after']: own,
       ...(order === 'before' ? { after: (app) => { app.register(wstunnel, { prefix: '/app', upstream: A.httpUrl, upgrade: 'websocket' }) } } : {})
     } as ProxySetup)
-    assert.deepEqual([await get(t, proxy, '/x'), await socket(t, proxy, '/x'), await get(t, proxy, '/x', 'h', 'POST'), await get(t, proxy, '/x', 'h', 'OPTIONS')],
-      ['200 page', '101 A /x', '200 A /x', '200 cors'])
+    assert.deepEqual(
+      [await get(t, proxy, '/x'), await socket(t, proxy, '/x'), await get(t, proxy, '/x', 'h', 'POST'), await get(t, proxy, '/x', 'h', 'OPTIONS')],
+      ['200 page', '101 A /x', '200 A /x', '200 cors']
+    )
     if (order === 'before') {
-      assert.deepEqual([await get(t, proxy, '/app'), await socket(t, proxy, '/app'), await get(t, proxy, '/app/x'), await get(t, proxy, '/app', 'h', 'PUT')], ['200 own', '101 A /', '200 A /x', '200 A /'])
+      assert.deepEqual(
+        [await get(t, proxy, '/app'), await socket(t, proxy, '/app'), await get(t, proxy, '/app/x'), await get(t, proxy, '/app', 'h', 'PUT')],
+        ['200 own', '101 A /', '200 A /x', '200 A /']
+      )
     }
   })
 }
 
 test('methods says which methods a route serves', async (t) => {
-  const proxy = await two(t, (A, B) => [{ path: '/a/', upstream: A.httpUrl, methods: ['GET', 'PROPFIND'] }, { path: '/', upstream: B.httpUrl, methods: ['POST'] }])
+  const proxy = await two(t, (A, B) =>
+    [{ path: '/a/', upstream: A.httpUrl, methods: ['GET', 'PROPFIND'] }, { path: '/', upstream: B.httpUrl, methods: ['POST'] }])
   assert.deepEqual([
-    await get(t, proxy, '/a/x'), await get(t, proxy, '/a/x', 'h', 'PROPFIND'), await get(t, proxy, '/a/x', 'h', 'POST'), await get(t, proxy, '/a/x', 'h', 'PUT'), await get(t, proxy, '/x')
+    await get(t, proxy, '/a/x'), await get(t, proxy, '/a/x', 'h', 'PROPFIND'),
+    await get(t, proxy, '/a/x', 'h', 'POST'), await get(t, proxy, '/a/x', 'h', 'PUT'), await get(t, proxy, '/x')
   ], ['200 A /x', '200 A /x', '200 B /a/x', '404', '404'])
 })

@@ -46,16 +46,22 @@ async function startLogin (t: TestContext, base: string): Promise<Login> {
   const visitors: string[] = []
   cleanup(t, 'servers', () => app.close())
   const elsewhere = (request: FastifyRequest, reply: FastifyReply, path: string): FastifyReply => reply.redirect(`http://${request.host}${base}${path}`, 303)
-  app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_, body, done) => done(null, Object.fromEntries(new URLSearchParams(String(body)))))
+  app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_, body, done) =>
+    done(null, Object.fromEntries(new URLSearchParams(String(body)))))
   app.register(fastifyCookie)
-  app.register(fastifySession, { secret: 'a secret of at least thirty-two letters', cookieName: 'sid', cookie: { path: base === '' ? '/' : base, secure: false, sameSite: 'lax' } })
+  app.register(fastifySession, {
+    secret: 'a secret of at least thirty-two letters',
+    cookieName: 'sid',
+    cookie: { path: base === '' ? '/' : base, secure: false, sameSite: 'lax' }
+  })
   app.register(fastifyWebSocket)
   app.register(async (scope) => {
     scope.get('/', (request, reply) => {
       if (request.session.user === undefined) return elsewhere(request, reply, '/login')
       return reply.type('text/html').send(page(request.session.user))
     })
-    scope.get('/login', (_, reply) => reply.type('text/html').send('<!doctype html><title>in</title><form method=post><input name=user aria-label=Name><button>In</button></form>'))
+    scope.get('/login', (_, reply) =>
+      reply.type('text/html').send('<!doctype html><title>in</title><form method=post><input name=user aria-label=Name><button>In</button></form>'))
     scope.post('/login', async (request, reply) => {
       request.session.user = (request.body as { user: string }).user
       return elsewhere(request, reply, '/')
@@ -155,7 +161,10 @@ test('an application that reads X-Forwarded-Prefix keeps what it makes of it, wi
   const upstream = await app.listen({ port: 0, host: '127.0.0.1' })
   // A prefix that is below the base: as a path alone, `/base/front/login` would be taken for one of the upstream's.
   const { url } = await startProxy(t, {
-    prefix: '/base/front', upstream: `${upstream}/base`, reverse: { location: 'absolute', cookiePath: false }, rewriteRequestHeaders: (_, headers) => ({ ...headers, 'x-forwarded-prefix': '/base/front' })
+    prefix: '/base/front',
+    upstream: `${upstream}/base`,
+    reverse: { location: 'absolute', cookiePath: false },
+    rewriteRequestHeaders: (_, headers) => ({ ...headers, 'x-forwarded-prefix': '/base/front' })
   })
   const { headers } = await fetch(`${url}/base/front/x`, { redirect: 'manual' })
   assert.deepEqual([headers.get('location'), headers.get('set-cookie')], ['/base/front/login', 'a=1; Path=/base/front'])
@@ -202,8 +211,10 @@ async function startHttpd (t: TestContext): Promise<string | undefined> {
   const user = ['www-data', 'apache', 'daemon'].find((name) => readFileSync('/etc/passwd', 'latin1').includes(`\n${name}:`)) ?? 'nobody'
   writeFileSync(join(path, 'httpd.conf'), [
     ...modules.map((name) => `LoadModule ${name}_module ${join(found.modules, `mod_${name}.so`)}`),
-    `ServerRoot "${path}"`, `DefaultRuntimeDir "${path}"`, `PidFile "${path}/httpd.pid"`, `ErrorLog "${path}/error.log"`, 'ServerName localhost', `User ${user}`,
-    `Listen 127.0.0.1:${port}`, `DocumentRoot "${path}"`, `DavLockDB "${path}/base/lock"`, '<Location "/base">', '  Dav On', '</Location>', 'DirectoryIndex index.html', ''
+    `ServerRoot "${path}"`, `DefaultRuntimeDir "${path}"`, `PidFile "${path}/httpd.pid"`,
+    `ErrorLog "${path}/error.log"`, 'ServerName localhost', `User ${user}`,
+    `Listen 127.0.0.1:${port}`, `DocumentRoot "${path}"`, `DavLockDB "${path}/base/lock"`,
+    '<Location "/base">', '  Dav On', '</Location>', 'DirectoryIndex index.html', ''
   ].join('\n'))
   const child = spawn(found.program, ['-f', join(path, 'httpd.conf'), '-DFOREGROUND'], { stdio: 'ignore' })
   stopping(t, child)

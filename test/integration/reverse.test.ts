@@ -74,11 +74,15 @@ for (const kind of kinds) {
     const upstream = await saying(t, own)
     const proxy = await proxied(t, `${upstream.url}/base`, { reverse: false })
     const { location, contentLocation, cookies } = await told(t, proxy, kind)
-    assert.deepEqual([location, contentLocation, cookies], [`${upstream.url}/base/login?next=${upstream.url}/base/`, '/base/index.html', own({} as IncomingMessage, upstream)['Set-Cookie']])
+    assert.deepEqual(
+      [location, contentLocation, cookies],
+      [`${upstream.url}/base/login?next=${upstream.url}/base/`, '/base/index.html', own({} as IncomingMessage, upstream)['Set-Cookie']]
+    )
   })
 
   test(`each part of reverse can be turned off for ${kind === 'request' ? 'a response' : 'a refused upgrade'}`, async (t) => {
-    const upstream = await saying(t, (_, { url }) => ({ Location: `${url}/base/x`, 'Content-Location': '/base/x', 'Set-Cookie': 'a=1; Path=/base; Domain=127.0.0.1' }))
+    const upstream = await saying(t, (_, { url }) =>
+      ({ Location: `${url}/base/x`, 'Content-Location': '/base/x', 'Set-Cookie': 'a=1; Path=/base; Domain=127.0.0.1' }))
     const results = []
     for (const reverse of [{ location: false }, { location: 'absolute' }, { cookiePath: false }, { cookieDomain: false }] as const) {
       results.push(await told(t, await proxied(t, `${upstream.url}/base`, { reverse }), kind))
@@ -144,7 +148,10 @@ for (const kind of kinds) {
     const fastify = { trustProxy: true }
     const proxy = await proxied(t, `${upstream.url}/base`, { preserveHost: true }, { fastify })
     const headers = { 'X-Forwarded-Proto': 'https' }
-    assert.deepEqual(await told(t, proxy, kind, { headers }), { status: 302, location: 'https://front.example/app/x', contentLocation: undefined, cookies: ['a=1; Domain=front.example'] })
+    assert.deepEqual(
+      await told(t, proxy, kind, { headers }),
+      { status: 302, location: 'https://front.example/app/x', contentLocation: undefined, cookies: ['a=1; Domain=front.example'] }
+    )
     const without = await proxied(t, `${upstream.url}/base`, { rewriteRequestHeaders: (_, fields) => ({ ...fields, host: 'front.example' }) }, { fastify })
     assert.equal((await told(t, without, kind, { headers })).location, 'http://front.example/base/x')
   })
@@ -159,9 +166,17 @@ for (const kind of kinds) {
 
   test(`a balancer's members are mapped each by its own base, for ${kind}s`, async (t) => {
     const upstream: HttpUpstream[] = []
-    for (const name of ['/one', '/two/']) upstream.push(await saying(t, () => ({ Location: `${upstream[1]?.url}/two/deep/x`, 'Content-Location': `${name.replace(/\/$/, '')}/deep/y`, 'Set-Cookie': 'a=1; Domain=127.0.0.1' })))
+    for (const name of ['/one', '/two/']) {
+      upstream.push(await saying(t, () => ({
+        Location: `${upstream[1]?.url}/two/deep/x`,
+        'Content-Location': `${name.replace(/\/$/, '')}/deep/y`,
+        'Set-Cookie': 'a=1; Domain=127.0.0.1'
+      })))
+    }
     const members = [`${upstream[0]?.url}/one`, `${upstream[1]?.url}/two/`]
-    const proxy = await proxied(t, 'balancer://app/deep', { balancers: { app: { members: members.map((url) => ({ url })), stickySession: 'S', stickyCookie: { path: '/deep' } } } })
+    const proxy = await proxied(t, 'balancer://app/deep', {
+      balancers: { app: { members: members.map((url) => ({ url })), stickySession: 'S', stickyCookie: { path: '/deep' } } }
+    })
     for (let i = 0; i < 4; i++) {
       const { location, contentLocation, cookies } = await told(t, proxy, kind)
       assert.deepEqual([location, contentLocation], ['http://front.example/app/x', '/app/y'])
@@ -176,7 +191,8 @@ for (const kind of kinds) {
       connection.socket.once('end', () => connection.end())
       for (;;) {
         await connection.head()
-        connection.write('HTTP/1.1 302 Found\r\nLocation: http://BACKEND.example:80/base/x\r\nSet-Cookie: a=1; Domain=.backend.example\r\nContent-Length: 0\r\n\r\n')
+        connection.write('HTTP/1.1 302 Found\r\nLocation: http://BACKEND.example:80/base/x\r\n' +
+          'Set-Cookie: a=1; Domain=.backend.example\r\nContent-Length: 0\r\n\r\n')
       }
     }, { path })
     const proxy = await proxied(t, `unix:${path}|ws://backend.example/base`)
@@ -186,7 +202,11 @@ for (const kind of kinds) {
 
   test(`over TLS on both sides the scheme is https, for ${kind}s`, async (t) => {
     const tls = selfSigned()
-    const upstream = await saying(t, (_, { port }) => ({ Location: `https://localhost:${port}/base/x`, 'Content-Location': `http://localhost:${port}/base/x` }), tls)
+    const upstream = await saying(
+      t,
+      (_, { port }) => ({ Location: `https://localhost:${port}/base/x`, 'Content-Location': `http://localhost:${port}/base/x` }),
+      tls
+    )
     const proxy = await proxied(t, `https://localhost:${upstream.port}/base`, { tls: { ca: tls.cert } }, { fastify: { https: tls } })
     const client = await rawClient(t, proxy.port, { tls: { ca: tls.cert } })
     client.write(kind === 'upgrade' ? upgradeHead('/app/x') : requestHead('GET', '/app/x'))
@@ -195,12 +215,18 @@ for (const kind of kinds) {
   })
 }
 
-for (const [method, path] of [['HEAD', '/app/302'], ['POST', '/app/201'], ['GET', '/app/300'], ['PUT', '/app/303'], ['GET', '/app/304'], ['DELETE', '/app/404'], ['GET', '/app/503'], ['PROPFIND', '/app/207']] as const) {
+for (const [method, path] of [
+  ['HEAD', '/app/302'], ['POST', '/app/201'], ['GET', '/app/300'], ['PUT', '/app/303'],
+  ['GET', '/app/304'], ['DELETE', '/app/404'], ['GET', '/app/503'], ['PROPFIND', '/app/207']
+] as const) {
   test(`${method} with a ${path.slice(-3)} is mapped as well`, async (t) => {
     const upstream = await saying(t, own)
     const proxy = await proxied(t, `${upstream.url}/base`)
     const { status, location, cookies } = await told(t, proxy, 'request', { path, method })
-    assert.deepEqual([status, location, cookies[0]], [Number(path.slice(-3)), `http://front.example/app/login?next=${upstream.url}/base/`, 'a=1; Path=/app; HttpOnly'])
+    assert.deepEqual(
+      [status, location, cookies[0]],
+      [Number(path.slice(-3)), `http://front.example/app/login?next=${upstream.url}/base/`, 'a=1; Path=/app; HttpOnly']
+    )
   })
 }
 
@@ -267,7 +293,14 @@ test('without fallbackToHttp the upstream\'s bytes are relayed as they are', asy
 })
 
 test('of several Location fields each is mapped, and fields with other names are not', async (t) => {
-  const upstream = await saying(t, () => ({ Location: ['/base/a', '/base/b'], Link: '</base/x>; rel=next', Refresh: '0; url=/base/x', 'X-Location-': '/base/x', 'X-LocatI': '/base', 'set-cookieX': 'a=1; Path=/base' }))
+  const upstream = await saying(t, () => ({
+    Location: ['/base/a', '/base/b'],
+    Link: '</base/x>; rel=next',
+    Refresh: '0; url=/base/x',
+    'X-Location-': '/base/x',
+    'X-LocatI': '/base',
+    'set-cookieX': 'a=1; Path=/base'
+  }))
   const proxy = await proxied(t, `${upstream.url}/base`)
   const { headers } = await ask(t, proxy, 'request', { path: '/app/x' })
   assert.deepEqual([headers['location'], headers['link'], headers['refresh'], headers['x-locati'], headers['set-cookiex']],

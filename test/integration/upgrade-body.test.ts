@@ -28,7 +28,11 @@ const attach = (length: number | string, more: Record<string, string> = {}): str
 async function begin (t: TestContext, options: Partial<ProxyOptions> = {}, setup: ProxySetup & { tls?: boolean } = {}): Promise<World> {
   const upstream = await startRawUpstream(t)
   const { tls = false, ...rest } = setup
-  const proxy = await startProxy(t, { upstream: upstream.httpUrl, upgrade: 'tcp', ...options }, { ...rest, fastify: { ...rest.fastify, ...tls ? { https: selfSigned() } : {} } })
+  const proxy = await startProxy(
+    t,
+    { upstream: upstream.httpUrl, upgrade: 'tcp', ...options },
+    { ...rest, fastify: { ...rest.fastify, ...tls ? { https: selfSigned() } : {} } }
+  )
   let accepted: Socket | undefined
   proxy.app.server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => { accepted = socket })
   const client = await rawClient(t, proxy.port, tls ? { tls: { rejectUnauthorized: false } } : {})
@@ -180,7 +184,9 @@ test('a client that waits for 100 Continue gets it', async (t) => {
 })
 
 test('a hook that refuses has the last word, and no byte of the body goes on', async (t) => {
-  const { upstream, client } = await begin(t, { preHandler: async (_: unknown, reply: { code: (status: number) => { send: (body: string) => void } }) => reply.code(401).send('no') } as Partial<ProxyOptions>)
+  const { upstream, client } = await begin(t, {
+    preHandler: async (_: unknown, reply: { code: (status: number) => { send: (body: string) => void } }) => reply.code(401).send('no')
+  } as Partial<ProxyOptions>)
   client.write(attach(2) + '{}')
   assert.equal((await client.response()).status, 401)
   await over(client)
@@ -244,7 +250,11 @@ for (const later of [false, true]) {
     const head = await connection.head()
     await connection.read(2)
     let left = -1
-    await until(() => { const same = left === client.socket.writableLength; left = client.socket.writableLength; return same && left > 0 }, 'the client to be held')
+    await until(() => {
+      const same = left === client.socket.writableLength
+      left = client.socket.writableLength
+      return same && left > 0
+    }, 'the client to be held')
     assert.ok(left > 4 * 1024 * 1024, `${left} bytes are left`)
     assert.equal(connection.unread.length, 0)
     connection.write(switching(head))
@@ -270,7 +280,12 @@ test("Node's own client speaks to an exec as dockerode does", async (t) => {
     socket.write('HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n')
   })
   const proxy = await startProxy(t, { upstream: upstream.url, upgrade: 'tcp' })
-  const request = ask({ port: proxy.port, method: 'POST', path: '/exec/1/start', headers: { Connection: 'Upgrade', Upgrade: 'tcp', 'Content-Type': 'application/json', 'Content-Length': 2 } })
+  const request = ask({
+    port: proxy.port,
+    method: 'POST',
+    path: '/exec/1/start',
+    headers: { Connection: 'Upgrade', Upgrade: 'tcp', 'Content-Type': 'application/json', 'Content-Length': 2 }
+  })
   request.end('{}')
   const [response, socket] = await event<[{ statusCode: number }, Socket]>(request, 'upgrade')
   assert.equal(response.statusCode, 101)

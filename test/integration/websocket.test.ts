@@ -21,7 +21,9 @@ interface Pair {
 }
 
 /** A `ws` client and a `ws` server with the proxy between them. */
-async function connect (t: TestContext, server: WsUpstreamOptions = {}, client: { protocols?: string[], perMessageDeflate?: boolean | object } = {}): Promise<Pair> {
+async function connect (
+  t: TestContext, server: WsUpstreamOptions = {}, client: { protocols?: string[], perMessageDeflate?: boolean | object } = {}
+): Promise<Pair> {
   const upstream = await startWsUpstream(t, server)
   const record = recordTunnels()
   const proxy = await startProxy(t, { path: '/chat/', upstream: `${upstream.url}/app/`, ...record.hooks })

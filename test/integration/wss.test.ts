@@ -27,7 +27,9 @@ async function secureUpstream (t: TestContext, credentials: object = server): Pr
 }
 
 /** What a raw client is answered, and that nothing of it came to the upstream. */
-async function answerOf (t: TestContext, upstream: WsUpstream & { upgrades: IncomingMessage[] }, options: ProxyOptions, head: string): Promise<{ response: RawResponse, seen: number }> {
+async function answerOf (
+  t: TestContext, upstream: WsUpstream & { upgrades: IncomingMessage[] }, options: ProxyOptions, head: string
+): Promise<{ response: RawResponse, seen: number }> {
   const proxy = await startProxy(t, options)
   const client = await rawClient(t, proxy.port)
   client.write(head)

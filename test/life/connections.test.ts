@@ -19,7 +19,9 @@ const kinds: Record<string, NonNullable<ProxySetup['fastify']>> = {
   'HTTP/2 over TLS, with HTTP/1.1': { http2: true, https: { ...selfSigned(), allowHTTP1: true } }
 }
 
-async function start (t: TestContext, fastify: NonNullable<ProxySetup['fastify']>): Promise<Proxy & { upstream: Awaited<ReturnType<typeof startRawUpstream>> }> {
+async function start (
+  t: TestContext, fastify: NonNullable<ProxySetup['fastify']>
+): Promise<Proxy & { upstream: Awaited<ReturnType<typeof startRawUpstream>> }> {
   const upstream = await startRawUpstream(t)
   const proxy = await startProxy(t, { upstream: upstream.httpUrl, drainTimeout }, {
     fastify, setup: (app) => { app.get('/slow', (_, reply) => { reply.hijack(); reply.raw.writeHead(200); reply.raw.write('begun') }) }

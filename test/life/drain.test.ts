@@ -85,7 +85,8 @@ test('a Close waits for the end of a big frame, and nothing follows it', async (
 })
 
 for (const closes of [true, false]) {
-  test(`where both Close frames have passed before the drain, nothing is added${closes ? '' : ', and who keeps the connection open is broken off'}`, async (t) => {
+  const more = closes ? '' : ', and who keeps the connection open is broken off'
+  test(`where both Close frames have passed before the drain, nothing is added${more}`, async (t) => {
     const { client, upstream, proxy, record } = await open(t, { drainTimeout: closes ? '60s' : '400ms' })
     const normal = Buffer.from([0x03, 0xe8])
     client.write(encodeFrame(8, normal, { masked: true }))

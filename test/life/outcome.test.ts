@@ -43,7 +43,11 @@ async function scene (t: TestContext, options: Partial<ProxyOptions> = {}, { sec
   const upstream = await startRawUpstream(t, undefined, secure ? { tls: credentials } : {})
   const transports: Socket[] = []
   upstream.server.on('connection', (socket: Socket) => transports.push(socket))
-  const { app, port } = await startProxy(t, { upstream: upstream.url, tls: { ca: credentials.cert }, ...record.hooks, ...options }, { fastify: { logger: log.logger } })
+  const { app, port } = await startProxy(
+    t,
+    { upstream: upstream.url, tls: { ca: credentials.cert }, ...record.hooks, ...options },
+    { fastify: { logger: log.logger } }
+  )
   return { app, record, log, channels, transports, ...await openTunnel(t, { port }, upstream) }
 }
 
@@ -167,7 +171,8 @@ test('a tunnel without a Close has no close code', async (t) => {
 test('a refusal is on its channel, and no tunnel on the others', async (t) => {
   const { app, channels } = await scene(t, { limits: { maxTunnels: 1 } })
   const second = await rawClient(t, (app.server.address() as AddressInfo).port)
-  second.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n')
+  second.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+    'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n')
   assert.equal((await second.response()).status, 503)
   assert.deepEqual([channels.open.length, channels.close.length, channels.refused.length], [1, 0, 1])
   const { stage, route } = channels.refused[0] as { stage: string, route: string }

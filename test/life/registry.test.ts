@@ -18,7 +18,14 @@ class End extends Duplex {
   override _write (_chunk: Buffer, _encoding: string, done: () => void): void { done() }
 }
 
-function harness (): { registry: Registry, upstream: Upstream, target: TunnelFacts['target'], facts: () => TunnelFacts, open: () => TunnelSession, ended: () => number } {
+function harness (): {
+  registry: Registry
+  upstream: Upstream
+  target: TunnelFacts['target']
+  facts: () => TunnelFacts
+  open: () => TunnelSession
+  ended: () => number
+} {
   const registry = new Registry()
   const tunnelLimits = new TunnelLimits()
   const target = resolveOptions({ upstream: 'ws://127.0.0.1:1/', limits: { maxTunnels: 2 * count } }, '').targets[0] as TunnelFacts['target']

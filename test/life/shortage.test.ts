@@ -15,7 +15,11 @@ const burst = 60
 
 async function start (t: TestContext, members: string[]): Promise<{ child: ChildProcess, port: number }> {
   const file = fileURLToPath(new URL('shortage.child.ts', import.meta.url))
-  const child = spawn('sh', ['-c', `ulimit -n ${descriptors}; exec "$0" "$@"`, process.execPath, '--import', 'tsx', file, String(left), ...members], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const child = spawn(
+    'sh',
+    ['-c', `ulimit -n ${descriptors}; exec "$0" "$@"`, process.execPath, '--import', 'tsx', file, String(left), ...members],
+    { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }
+  )
   t.after(() => child.kill())
   const [port] = await event<[number]>(child, 'message')
   return { child, port }

@@ -11,7 +11,10 @@ interface Moments {
 }
 
 /** What a drain of so many tunnels does, and when, in parts of its window, by a clock of its own. */
-function drain (t: TestContext, count: number, timeout: number, { tellFrom = 0.75, leave }: { tellFrom?: number, leave?: (tunnels: Set<Drainable>) => void } = {}): Moments & { over: number } {
+function drain (
+  t: TestContext, count: number, timeout: number,
+  { tellFrom = 0.75, leave }: { tellFrom?: number, leave?: (tunnels: Set<Drainable>) => void } = {}
+): Moments & { over: number } {
   let now = 0
   t.mock.method(performance, 'now', () => now)
   t.mock.timers.enable({ apis: ['setTimeout'] })

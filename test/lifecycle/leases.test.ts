@@ -114,7 +114,8 @@ test('a drain, and a reply by another, end the exchange at once while the store 
   }))
   await until(() => store.asked.length === 2, 'the store to be asked')
   const draining = drained.app.wstunnel.drain({ timeout: '60s' })
-  const codes = (await Promise.all(clients.map(async (client) => await client.response()))).map(({ status, body }) => [status, (JSON.parse(String(body)) as { code: string }).code])
+  const codes = (await Promise.all(clients.map(async (client) => await client.response()))).map(({ status, body }) =>
+    [status, (JSON.parse(String(body)) as { code: string }).code])
   assert.deepEqual(codes, [[503, 'FST_WSTUNNEL_DRAINING'], [503, 'FST_ERR_HANDLER_TIMEOUT']])
   await draining
   await until(() => answered.app.wstunnel.metrics().tunnels.refused.limit === 1, 'the exchange to end')
@@ -199,12 +200,19 @@ test('one renewal at a time is asked of a store that does not answer', async (t)
   await within(failed.promise, 'the failure to be told')
 })
 
-for (const [name, limits] of [['no store', { store: {} }], ['no ttl', { store: { ...fakeStore(async () => true), ttl: 0 } }], ['an endless ttl', { store: { ...fakeStore(async () => true), ttl: Infinity } }]] as const) {
+for (const [name, limits] of [
+  ['no store', { store: {} }],
+  ['no ttl', { store: { ...fakeStore(async () => true), ttl: 0 } }],
+  ['an endless ttl', { store: { ...fakeStore(async () => true), ttl: Infinity } }]
+] as const) {
   test(`limits.store with ${name} is an error that names it`, async (t) => {
     await assert.rejects(startProxy(t, { upstream: 'ws://127.0.0.1:9/', limits: limits as never }), /limits\.store: expected a lease store/)
   })
 }
 
 test('limits.store of a route is an unknown option', async (t) => {
-  await assert.rejects(startProxy(t, { routes: [{ upstream: 'ws://127.0.0.1:9/', limits: { store: fakeStore(async () => true) } as never }] }), /routes\[0\]\.limits\.store: unknown option/)
+  await assert.rejects(
+    startProxy(t, { routes: [{ upstream: 'ws://127.0.0.1:9/', limits: { store: fakeStore(async () => true) } as never }] }),
+    /routes\[0\]\.limits\.store: unknown option/
+  )
 })

@@ -2,7 +2,15 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { clientKey, TunnelLimits } from '../../lib/lifecycle/tunnel-limits.ts'
 
-const none = { maxTunnels: Infinity, maxTunnelsPerClient: Infinity, maxTunnelsPerUpstream: Infinity, maxForwards: Infinity, maxConnectionsPerUpstream: Infinity, earlyData: 0, maxResponseHead: 0 }
+const none = {
+  maxTunnels: Infinity,
+  maxTunnelsPerClient: Infinity,
+  maxTunnelsPerUpstream: Infinity,
+  maxForwards: Infinity,
+  maxConnectionsPerUpstream: Infinity,
+  earlyData: 0,
+  maxResponseHead: 0
+}
 const full = { code: 'FST_WSTUNNEL_LIMIT', statusCode: 503, source: 'internal', retryAfter: 5 }
 const clientFull = { code: 'FST_WSTUNNEL_CLIENT_LIMIT', statusCode: 429, source: 'client', retryAfter: 5 }
 

@@ -85,14 +85,19 @@ for (const instrumented of [false, true]) {
         const seen = { traceparent: headersOf(head, 'traceparent'), tracestate: headersOf(head, 'tracestate'), baggage: headersOf(head, 'baggage') }
         assert.deepEqual([seen, others], [expected(span), []])
         if (sent !== undefined) assert.deepEqual([span?.spanContext().traceId, span?.parentSpanContext?.spanId], [trace1, span1])
-        assert.deepEqual([span?.attributes['wstunnel.kind'], span?.attributes['http.response.status_code'], span?.status.code], ['upgrade', 101, SpanStatusCode.UNSET])
+        assert.deepEqual(
+          [span?.attributes['wstunnel.kind'], span?.attributes['http.response.status_code'], span?.status.code],
+          ['upgrade', 101, SpanStatusCode.UNSET]
+        )
       })
     }
 
     test('requests that are declined offers, of a client with two traceparents, or with a field of the rewrite function have one', async (t) => {
       const upstream = await tracedUpstream(t)
       const proxy = await startProxy(t, {
-        upstream: upstream.url, tracing: tracing(), rewriteRequestHeaders: (request, headers) => request.url === '/mine' ? { ...headers, traceparent: own.traceparent } : headers
+        upstream: upstream.url,
+        tracing: tracing(),
+        rewriteRequestHeaders: (request, headers) => request.url === '/mine' ? { ...headers, traceparent: own.traceparent } : headers
       })
       const heads = {
         '/declined': requestHead('GET', '/declined', { ...own, Connection: 'Upgrade, HTTP2-Settings', Upgrade: 'h2c', 'HTTP2-Settings': 'AAMAAABkAARAAAAA' }),
@@ -165,7 +170,12 @@ for (const instrumented of [false, true]) {
       await ended.promise
       assert.deepEqual(active, [trace1, undefined])
       const requests = [upstream.requests[0], (await upstream.next()).request]
-      for (const request of requests) assert.deepEqual([traceFields(request?.rawHeaders ?? []).traceparent.length, request?.headers.tracestate, request?.headers.baggage], [1, own.tracestate, own.baggage])
+      for (const request of requests) {
+        assert.deepEqual(
+          [traceFields(request?.rawHeaders ?? []).traceparent.length, request?.headers.tracestate, request?.headers.baggage],
+          [1, own.tracestate, own.baggage]
+        )
+      }
     })
   })
 }
@@ -186,7 +196,10 @@ test('a refused and a failed handshake end their spans with it', async (t) => {
     await connection.head()
     connection.write('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n')
   })
-  const proxy = await startProxy(t, { tracing: tracing(), routes: [{ path: '/dead/', upstream: `ws://127.0.0.1:${await closedPort()}/` }, { path: '/', upstream: `${upstream.url}/` }] })
+  const proxy = await startProxy(t, {
+    tracing: tracing(),
+    routes: [{ path: '/dead/', upstream: `ws://127.0.0.1:${await closedPort()}/` }, { path: '/', upstream: `${upstream.url}/` }]
+  })
   for (const path of ['/', '/dead/']) await statusOf(t, proxy.port, upgradeHead(path))
   assert.deepEqual(clientSpans().map(({ attributes, status }) => [attributes['http.response.status_code'], attributes['error.type'], status.code]), [
     [403, '403', SpanStatusCode.ERROR], [undefined, 'FST_WSTUNNEL_UPSTREAM_UNAVAILABLE', SpanStatusCode.ERROR]
@@ -251,8 +264,13 @@ test('attributes are those of the semantic conventions, without the query', asyn
   const upstream = await startRawUpstream(t, answer)
   const path = await socketPath(t)
   await startRawUpstream(t, answer, { path })
-  const proxy = await startProxy(t, { tracing: tracing(), routes: [{ path: '/socket/', upstream: `unix:${path}|http://backend.example/` }, { path: '/up/', upstream: `${upstream.url}/base/` }] })
-  for (const head of [requestHead('PROPFIND', '/up/a%20b?token=secret'), upgradeHead('/up/x?token=secret'), requestHead('GET', '/socket/y')]) await statusOf(t, proxy.port, head)
+  const proxy = await startProxy(t, {
+    tracing: tracing(),
+    routes: [{ path: '/socket/', upstream: `unix:${path}|http://backend.example/` }, { path: '/up/', upstream: `${upstream.url}/base/` }]
+  })
+  for (const head of [requestHead('PROPFIND', '/up/a%20b?token=secret'), upgradeHead('/up/x?token=secret'), requestHead('GET', '/socket/y')]) {
+    await statusOf(t, proxy.port, head)
+  }
   const common = { 'http.response.status_code': 207 }
   assert.deepEqual(clientSpans().map(({ name, attributes }) => [name, { ...attributes }]), [
     ['HTTP', {
@@ -304,7 +322,10 @@ describe('the end of a tunnel', () => {
     const outcome = await nextOutcome()
     const [handshake] = clientSpans()
     const [end, ...others] = spans(SpanKind.INTERNAL)
-    assert.deepEqual([end?.name, others, end?.links.map((link) => link.context.spanId), end?.spanContext().traceId], ['tunnel closed', [], [handshake?.spanContext().spanId], trace1])
+    assert.deepEqual(
+      [end?.name, others, end?.links.map((link) => link.context.spanId), end?.spanContext().traceId],
+      ['tunnel closed', [], [handshake?.spanContext().spanId], trace1]
+    )
     assert.ok((end?.duration[0] ?? 1) === 0 && (end?.duration[1] ?? Infinity) < 1e8, 'it is no span of a tunnel\'s life')
     const { 'wstunnel.tunnel.duration': duration, 'wstunnel.tunnel.id': id, ...attributes } = end?.attributes ?? {}
     assert.ok(typeof duration === 'number' && Math.abs(duration * 1000 - outcome.duration) < 1 && typeof id === 'string')
@@ -330,7 +351,9 @@ describe('the end of a tunnel', () => {
     await openTunnel(t, proxy, upstream)
     for (const tunnel of proxy.app.wstunnel.tunnels()) tunnel.close('for a test')
     await nextOutcome()
-    assert.deepEqual(spans(SpanKind.INTERNAL).map(({ attributes, status }) => [attributes['wstunnel.tunnel.reason'], attributes['wstunnel.tunnel.detail'], attributes['error.type'], status.code]), [
+    const ends = spans(SpanKind.INTERNAL).map(({ attributes, status }) =>
+      [attributes['wstunnel.tunnel.reason'], attributes['wstunnel.tunnel.detail'], attributes['error.type'], status.code])
+    assert.deepEqual(ends, [
       ['upstream_reset', undefined, 'upstream_reset', SpanStatusCode.ERROR], ['killed', 'for a test', undefined, SpanStatusCode.UNSET]
     ])
   })
@@ -338,9 +361,14 @@ describe('the end of a tunnel', () => {
   test('has no span where the handshake was not sampled, nor where the route has no tracing', async (t) => {
     const upstream = await startRawUpstream(t)
     const { hooks, nextOutcome } = recordTunnels()
-    const proxy = await startProxy(t, { ...hooks, routes: [{ path: '/plain/', upstream: `${upstream.url}/` }, { path: '/', upstream: `${upstream.url}/`, tracing: tracing() }] })
+    const proxy = await startProxy(t, {
+      ...hooks,
+      routes: [{ path: '/plain/', upstream: `${upstream.url}/` }, { path: '/', upstream: `${upstream.url}/`, tracing: tracing() }]
+    })
     for (const path of ['/', '/plain/']) {
-      const { client, upstream: connection, head } = await openTunnel(t, proxy, upstream, path, { headers: { traceparent: own.traceparent.replace(/1$/, '0') } })
+      const { client, upstream: connection, head } = await openTunnel(
+        t, proxy, upstream, path, { headers: { traceparent: own.traceparent.replace(/1$/, '0') } }
+      )
       assert.match(headersOf(head, 'traceparent').join(), /^00-0af7651916cd43dd8448eb211c80319c-[0-9a-f]{16}-00$/)
       client.destroy()
       connection.destroy()
@@ -363,8 +391,14 @@ const broken: Record<string, (sound: NonNullable<ProxyOptions['tracing']>) => Pr
   'field that delimits the message': (sound) => injecting(sound, 'Content-Length', '5'),
   'second Host': (sound) => injecting(sound, 'Host', 'other.example'),
   within: (sound) => ({ ...sound, start: (...args) => Object.assign(sound.start(...args), { within: fail }) }),
-  'within, after the dial': (sound) => ({ ...sound, start: (...args) => Object.assign(sound.start(...args), { within: (dial: () => unknown) => fail(dial() as never) }) }),
-  'within, twice': (sound) => ({ ...sound, start: (...args) => Object.assign(sound.start(...args), { within: (dial: () => unknown) => fail([dial(), dial()] as never) }) }),
+  'within, after the dial': (sound) => ({
+    ...sound,
+    start: (...args) => Object.assign(sound.start(...args), { within: (dial: () => unknown) => fail(dial() as never) })
+  }),
+  'within, twice': (sound) => ({
+    ...sound,
+    start: (...args) => Object.assign(sound.start(...args), { within: (dial: () => unknown) => fail([dial(), dial()] as never) })
+  }),
   end: (sound) => ({ ...sound, start: (...args) => Object.assign(sound.start(...args), { end: fail }) })
 }
 for (const [what, make] of Object.entries(broken)) {

@@ -44,7 +44,9 @@ function warned (title: string, options: unknown, ...parts: string[]): void {
 
 describe('an upstream that is none', () => {
   const unset = 'is an environment variable unset?'
-  for (const value of [null, '', ' ', 'undefined', Number.NaN]) refused(`${JSON.stringify(value) ?? String(value)} is unset`, { upstream: value }, 'upstream: ', unset)
+  for (const value of [null, '', ' ', 'undefined', Number.NaN]) {
+    refused(`${JSON.stringify(value) ?? String(value)} is unset`, { upstream: value }, 'upstream: ', unset)
+  }
   refused('a list is a balancer', { upstream: [upstream] }, 'for several upstreams, use a balancer')
   refused('a port', { upstream: 4000 }, "did you mean 'ws://127.0.0.1:4000/'?")
   refused('a port as text', { upstream: ':4000' }, "did you mean 'ws://127.0.0.1:4000'")
@@ -66,7 +68,9 @@ describe('nothing to register', () => {
   warned('a table without entries', { routes: [] }, 'routes has no entries')
   warned('a table without entries beside an upstream', { routes: [], upstream }, 'routes has no entries', 'upstream')
   refused('routes that are undefined', { routes: undefined }, 'routes: expected an array of routes, got undefined')
-  for (const options of [undefined, {}, { drainTimeout: '1s' }, { healthPath: '/health' }, { balancers: {} }]) warned(`none is meant by ${JSON.stringify(options)}`, options)
+  for (const options of [undefined, {}, { drainTimeout: '1s' }, { healthPath: '/health' }, { balancers: {} }]) {
+    warned(`none is meant by ${JSON.stringify(options)}`, options)
+  }
 })
 
 describe('a name that is another here, or elsewhere', () => {
@@ -83,8 +87,15 @@ describe('a name that is another here, or elsewhere', () => {
     [{ balancers: { a: { member: [{ url }] } } }, 'balancers.a.member: unknown option, did you mean members?'],
     [{ balancers: { a: { members: [{ url }], sticky: true } } }, 'sticky: unknown option, did you mean stickySession?'],
     [{ balancers: { a: { members: [{ url }], healthcheck: {} } } }, 'did you mean healthCheck?'],
-    [{ balancers: { a: { members: [{ url }], healthCheck: { path: '/h', intervall: '5s' } } } }, 'path: unknown option, did you mean uri?', 'did you mean interval?'],
-    [{ balancers: { a: { members: [{ url }], healthCheck: '/h' } } }, "healthCheck: expected a health check such as { method: 'GET', uri: '/health' }, got '/h'"],
+    [
+      { balancers: { a: { members: [{ url }], healthCheck: { path: '/h', intervall: '5s' } } } },
+      'path: unknown option, did you mean uri?',
+      'did you mean interval?'
+    ],
+    [
+      { balancers: { a: { members: [{ url }], healthCheck: '/h' } } },
+      "healthCheck: expected a health check such as { method: 'GET', uri: '/health' }, got '/h'"
+    ],
     [{ balancers: { a: { members: [{ url }], lbMethod: 'roundrobin' } } }, "did you mean 'byrequests'?"],
     [{ balancers: { a: { members: [{ url }], healthCheck: { method: 'get' } } } }, "did you mean 'GET'?"],
     [{ upstream, via: 'On' }, "did you mean 'on'?"],
@@ -107,7 +118,10 @@ describe('a value of the wrong type', () => {
     [{ upstream, methods: 'GET' }, "did you mean ['GET']?"],
     [{ upstream, methods: ['GTE'] }, 'did you mean GET?'],
     [{ upstream, allowedOrigins: 'https://app.example' }, "did you mean ['https://app.example']?"],
-    [{ upstream, allowedOrigins: ['app.example'] }, "allowedOrigins[0]: expected an origin such as 'https://app.example', got 'app.example', did you mean 'https://app.example'?"],
+    [
+      { upstream, allowedOrigins: ['app.example'] },
+      "allowedOrigins[0]: expected an origin such as 'https://app.example', got 'app.example', did you mean 'https://app.example'?"
+    ],
     [{ upstream, allowedOrigins: ['*'] }, 'leave allowedOrigins out to take any'],
     [{ upstream, allowedOrigins: [/a/] }, "allowedOrigins[0]: expected an origin such as 'https://app.example', got an object"],
     [{ upstream, limits: { maxTunnels: '100' } }, 'did you mean 100?'],
@@ -133,16 +147,30 @@ describe('a value of the wrong type', () => {
 describe('a duration in the wrong unit', () => {
   for (const [value, meant] of [
     ['30', "did you mean '30s', or '30ms'?"], ['30 s', "did you mean '30s'?"], ['30sec', "did you mean '30s'?"], ['30S', "did you mean '30s'?"],
-    ['1 minute', "did you mean '1m'?"], ['5min', "did you mean '5m'?"], ['2 hrs', "did you mean '2h'?"], ['100 msec', "did you mean '100ms'?"], ['1d', "did you mean '24h'?"],
+    ['1 minute', "did you mean '1m'?"], ['5min', "did you mean '5m'?"],
+    ['2 hrs', "did you mean '2h'?"], ['100 msec', "did you mean '100ms'?"], ['1d', "did you mean '24h'?"],
     ['999h', 'at most 596h'], [1e12, 'at most 596h'], [-1, ''], ['soon', '']
   ] as Array<[unknown, string]>) {
-    refused(`${String(value)}: ${meant}`, { upstream, idleTimeout: value }, `idleTimeout: expected a duration such as '30s', got ${typeof value === 'number' ? value : `'${String(value)}'`}`, meant)
+    refused(
+      `${String(value)}: ${meant}`,
+      { upstream, idleTimeout: value },
+      `idleTimeout: expected a duration such as '30s', got ${typeof value === 'number' ? value : `'${String(value)}'`}`,
+      meant
+    )
   }
   refused('of a health check', { balancers: { a: { members: [{ url }], healthCheck: { interval: '5' } } } }, "did you mean '5s'")
-  warned('a small number is most likely seconds', { upstream, timeout: 60, connectTimeout: '60ms', asyncDelay: 5 }, "timeout is 60 ms: a number is milliseconds, 60 seconds are '60s'")
+  warned(
+    'a small number is most likely seconds',
+    { upstream, timeout: 60, connectTimeout: '60ms', asyncDelay: 5 },
+    "timeout is 60 ms: a number is milliseconds, 60 seconds are '60s'"
+  )
   warned('of an entry', { routes: [{ path: '/', upstream, idleTimeout: 30 }] }, 'routes[0].idleTimeout is 30 ms')
   warned('of the drain', { upstream, drainTimeout: 10 }, 'drainTimeout is 10 ms')
-  warned('of a balancer', { balancers: { a: { members: [{ url }], healthCheck: { interval: 5 } } }, upstream: 'balancer://a/' }, 'balancers.a.healthCheck.interval is 5 ms')
+  warned(
+    'of a balancer',
+    { balancers: { a: { members: [{ url }], healthCheck: { interval: 5 } } }, upstream: 'balancer://a/' },
+    'balancers.a.healthCheck.interval is 5 ms'
+  )
   warned('none, and what says its unit, are meant', { upstream, timeout: '60ms', idleTimeout: 0, connectTimeout: 100 })
   test('a default is told once', async () => {
     const { warned } = await outcomeOf([{ timeout: 60, routes: [{ path: '/a', upstream }, { path: '/b', upstream }] }])
@@ -151,13 +179,17 @@ describe('a duration in the wrong unit', () => {
 })
 
 describe('a token that is not that of WebSocket', () => {
-  for (const token of ['ws', 'WSS', 'websockets', 'web-socket']) warned(token, { upstream: 'http://a/', upgrade: token }, `'${token.toLowerCase()}'`, "'websocket'")
+  for (const token of ['ws', 'WSS', 'websockets', 'web-socket']) {
+    warned(token, { upstream: 'http://a/', upgrade: token }, `'${token.toLowerCase()}'`, "'websocket'")
+  }
   warned('others are', { upstream: 'http://a/', upgrade: ['websocket', 'tcp'] })
 })
 
 describe('the same prefix twice', () => {
   const twice = async (register: (app: FastifyInstance) => void): Promise<{ message: string, warned: string }> => await outcomeOf([], register)
-  const scoped = (app: FastifyInstance, prefix: string, options: WstunnelOptions): void => { app.register(async (scope) => { scope.register(wstunnel, options) }, { prefix }) }
+  const scoped = (app: FastifyInstance, prefix: string, options: WstunnelOptions): void => {
+    app.register(async (scope) => { scope.register(wstunnel, options) }, { prefix })
+  }
   for (const [first, second] of [['/ws', '/ws/'], ['/ws/', '/ws'], ['ws', '/ws']] as const) {
     test(`${first} and ${second}`, async () => {
       assert.match((await outcomeOf([{ prefix: first, upstream }, { prefix: second, upstream }])).message, /registered twice/)

@@ -66,10 +66,15 @@ describe('reverse', () => {
 
   test('names what is wrong within it', () => {
     assert.deepEqual(findings({ routes: [{ upstream, reverse: { location: 'relative', cookiePath: 1, path: '/x' } }] }), [
-      'routes[0].reverse.path: unknown option', "routes[0].reverse.location: expected true, false or 'absolute', got 'relative'", 'routes[0].reverse.cookiePath: expected true or false, got 1'
+      'routes[0].reverse.path: unknown option',
+      "routes[0].reverse.location: expected true, false or 'absolute', got 'relative'",
+      'routes[0].reverse.cookiePath: expected true or false, got 1'
     ])
     assert.deepEqual(findings({ upstream, reverse: 'on' }), ["reverse: expected true, false or an object of location, cookiePath and cookieDomain, got 'on'"])
-    assert.deepEqual(findings({ upstream, reverse: [] }), ['reverse: expected true, false or an object of location, cookiePath and cookieDomain, got an empty array'])
+    assert.deepEqual(
+      findings({ upstream, reverse: [] }),
+      ['reverse: expected true, false or an object of location, cookiePath and cookieDomain, got an empty array']
+    )
   })
 })
 
@@ -190,7 +195,15 @@ describe('every option arrives', () => {
       via: 'full',
       tls: { rejectUnauthorized: false, servername: 'x' },
       allowedOrigins: ['https://A.example:443/', 'http://b.example:81'],
-      limits: { maxTunnels: 1, maxTunnelsPerClient: 2, maxTunnelsPerUpstream: 3, maxForwards: 6, maxConnectionsPerUpstream: 7, earlyData: 0, maxResponseHead: 5 }
+      limits: {
+        maxTunnels: 1,
+        maxTunnelsPerClient: 2,
+        maxTunnelsPerUpstream: 3,
+        maxForwards: 6,
+        maxConnectionsPerUpstream: 7,
+        earlyData: 0,
+        maxResponseHead: 5
+      }
     }, '/app')
     const { prefix, path, upstream: address, rules, ...rest } = found
     assert.deepEqual([path.text, rules], ['/a', defaultRules])
@@ -222,7 +235,15 @@ describe('every option arrives', () => {
       via: 'full',
       tls: { rejectUnauthorized: false, servername: 'x' },
       allowedOrigins: ['https://a.example', 'http://b.example:81'],
-      limits: { maxTunnels: 1, maxTunnelsPerClient: 2, maxTunnelsPerUpstream: 3, maxForwards: 6, maxConnectionsPerUpstream: 7, earlyData: 0, maxResponseHead: 5 },
+      limits: {
+        maxTunnels: 1,
+        maxTunnelsPerClient: 2,
+        maxTunnelsPerUpstream: 3,
+        maxForwards: 6,
+        maxConnectionsPerUpstream: 7,
+        earlyData: 0,
+        maxResponseHead: 5
+      },
       timers: { idle: 2, halfClose: 6.5, lifetime: 7500, stall: 0 }
     })
   })
@@ -279,7 +300,10 @@ describe('paths', () => {
   ] as const) {
     test(`${path} below '${base}'`, () => {
       const { targets: [found], placements } = resolve({ path, upstream }, base)
-      assert.deepEqual([found?.route, placements.map(({ pattern }) => patternText(pattern)), found?.prefix.text, found?.atRoot], [route, texts, text, path === '/'])
+      assert.deepEqual(
+        [found?.route, placements.map(({ pattern }) => patternText(pattern)), found?.prefix.text, found?.atRoot],
+        [route, texts, text, path === '/']
+      )
     })
   }
   for (const path of ['', 'ws', 'ws/', '*', '/*', '/a/*', '/a?b', '/a#b', '/a\\b', '/a b', '/\x7f', '/a%20b', '/a//b', '//', '/./a', '/a/.',
@@ -334,7 +358,10 @@ describe('durations', () => {
 describe('other values', () => {
   const upgrade = "a protocol token, a list of them, 'ANY' or 'NONE'"
   const notTunnelled = `${upgrade} (HTTP in any version, h2c, h2, h3 and TLS are never tunnelled)`
-  for (const value of ['', ' ', 'web socket', 'websocket,tcp', '"websocket"', 'a/b/c', 'a/', '/a', 'h2c', 'H2C', 'h2', 'TLS/1.2', 'tls', 'any', 'none', 'Any', '\r\n']) {
+  for (const value of [
+    '', ' ', 'web socket', 'websocket,tcp', '"websocket"', 'a/b/c', 'a/',
+    '/a', 'h2c', 'H2C', 'h2', 'TLS/1.2', 'tls', 'any', 'none', 'Any', '\r\n'
+  ]) {
     bad('upgrade', value, notTunnelled, `'${value}'`)
   }
   bad('upgrade', [], notTunnelled, 'an empty array')
@@ -360,14 +387,23 @@ describe('other values', () => {
   bad('logSerializers', 1, 'an object of serializers', '1')
   bad('path', 1, "a path prefix such as '/ws/'", '1')
   bad('allowedOrigins', 'https://a.example', "an array of origins such as 'https://app.example'", "'https://a.example'")
-  for (const origin of ['a.example', 'null', '*', '', 'https://*.a.example/x', 'https://a.example/x', 'https://a.example?x', 'https://u@a.example', 'file:///']) {
+  for (const origin of [
+    'a.example', 'null', '*', '', 'https://*.a.example/x', 'https://a.example/x', 'https://a.example?x', 'https://u@a.example', 'file:///'
+  ]) {
     test(`allowedOrigins: '${origin}'`, () => {
-      begin(findings({ upstream, allowedOrigins: ['https://a.example', origin] }), [`allowedOrigins[1]: expected an origin such as 'https://app.example', got '${origin.replace('u@', '***@')}'`])
+      begin(
+        findings({ upstream, allowedOrigins: ['https://a.example', origin] }),
+        [`allowedOrigins[1]: expected an origin such as 'https://app.example', got '${origin.replace('u@', '***@')}'`]
+      )
     })
   }
-  for (const name of ['maxTunnels', 'maxTunnelsPerClient', 'maxTunnelsPerUpstream', 'maxForwards', 'maxConnectionsPerUpstream', 'earlyData', 'maxResponseHead']) {
+  for (const name of [
+    'maxTunnels', 'maxTunnelsPerClient', 'maxTunnelsPerUpstream', 'maxForwards', 'maxConnectionsPerUpstream', 'earlyData', 'maxResponseHead'
+  ]) {
     const least = name === 'maxResponseHead' ? 1 : 0 // with 0, undici would throw at the first forward
-    for (const [value, got] of [[least - 1, String(least - 1)], [-1, '-1'], [1.5, '1.5'], ['10', "'10'"], [null, 'null'], [NaN, 'NaN'], [Infinity, 'Infinity']] as const) {
+    for (const [value, got] of [
+      [least - 1, String(least - 1)], [-1, '-1'], [1.5, '1.5'], ['10', "'10'"], [null, 'null'], [NaN, 'NaN'], [Infinity, 'Infinity']
+    ] as const) {
       const hint = value === '10' ? ', did you mean 10?' : ''
       test(`limits.${name}: ${got}`, () => {
         assert.deepEqual(findings({ upstream, limits: { [name]: value } }), [`limits.${name}: expected a whole number of at least ${least}, got ${got}${hint}`])
@@ -395,7 +431,8 @@ describe('several bad values are named in one error', () => {
     assert.deepEqual(findings({ upstream: 1, via: 'yes', routes: [{ async: 'no' }, { idleTimeuot: 1 }] }).sort(), [
       "routes[0].async: expected true or false, got 'no'",
       'routes[1].idleTimeuot: unknown option, did you mean idleTimeout?',
-      "upstream: expected a ws:, wss:, http: or https: URL without credentials, query and fragment, or unix:/path|URL, or balancer://name/path, a function, or false, got 1, did you mean 'ws://127.0.0.1:1/'?",
+      'upstream: expected a ws:, wss:, http: or https: URL without credentials, query and fragment, ' +
+        "or unix:/path|URL, or balancer://name/path, a function, or false, got 1, did you mean 'ws://127.0.0.1:1/'?",
       "via: expected one of 'off', 'on', 'full', 'block', got 'yes'"
     ])
   })
@@ -435,7 +472,10 @@ describe('all bad values are named in one error', () => {
     ])
   })
   test('what every route overrides is looked at, too', () => {
-    assert.deepEqual(findings({ idleTimeout: '30', routes: [{ upstream, idleTimeout: '30s' }] }), ["idleTimeout: expected a duration such as '30s', got '30', did you mean '30s', or '30ms'?"])
+    assert.deepEqual(
+      findings({ idleTimeout: '30', routes: [{ upstream, idleTimeout: '30s' }] }),
+      ["idleTimeout: expected a duration such as '30s', got '30', did you mean '30s', or '30ms'?"]
+    )
   })
   test('what is wrong once is named once', () => {
     assert.deepEqual(findings({ upstream: 'localhost', routes: [{ path: '/a' }, { path: '/b' }] }).map((finding) => finding.split(': ')[0]),
@@ -445,7 +485,10 @@ describe('all bad values are named in one error', () => {
 })
 
 describe('an upstream that is missing', () => {
-  for (const options of [{ upstream: undefined }, { prefix: '/ws', upstream: undefined }, { upstream: undefined, routes: undefined }, { path: '/ws' }, { prefix: '/ws' }, { idleTimeout: '5m', limits: {} }]) {
+  for (const options of [
+    { upstream: undefined }, { prefix: '/ws', upstream: undefined }, { upstream: undefined, routes: undefined },
+    { path: '/ws' }, { prefix: '/ws' }, { idleTimeout: '5m', limits: {} }
+  ]) {
     test(`${Object.keys(options).join(', ')}: said, with a thought of the environment`, () => {
       const [finding = '', ...others] = findings(options)
       assert.deepEqual(others, [])
@@ -453,10 +496,16 @@ describe('an upstream that is missing', () => {
     })
   }
   test('of one route', () => {
-    assert.match(findings({ upstream, routes: [{ path: '/a' }, { path: '/b', upstream: undefined }] }).join(), /^routes\[1\]\.upstream: .*got undefined \(is an environment variable unset\?\)$/)
+    assert.match(
+      findings({ upstream, routes: [{ path: '/a' }, { path: '/b', upstream: undefined }] }).join(),
+      /^routes\[1\]\.upstream: .*got undefined \(is an environment variable unset\?\)$/
+    )
     assert.match(findings({ routes: [{ path: '/a' }] }).join(), /^routes\[0\]\.upstream: .*unset/)
   })
-  for (const options of [{}, { drainTimeout: '5s' }, { healthPath: '/health' }, { prefix: '/p', healthPath: '/health' }, { balancers: { app: { members: [{ url: 'ws://a/' }] } } }, { idleTimeout: undefined }, { upstream, routes: undefined }]) {
+  for (const options of [
+    {}, { drainTimeout: '5s' }, { healthPath: '/health' }, { prefix: '/p', healthPath: '/health' },
+    { balancers: { app: { members: [{ url: 'ws://a/' }] } } }, { idleTimeout: undefined }, { upstream, routes: undefined }
+  ]) {
     test(`is none of: ${Object.keys(options).join(', ') || 'nothing'}`, () => { resolve(options) })
   }
 })
@@ -469,7 +518,10 @@ test('a URL object is taken as its text', () => {
 
 test('a prefix that the path repeats is an error, which says what was meant', () => {
   assert.match(findings({ upstream, prefix: '/ws', path: '/ws' }, '/ws').join(), /^path: .*served at \/ws\/ws, did you mean '\/'\?$/)
-  assert.match(findings({ upstream, prefix: '/ws/', routes: [{ path: '/ws/a/' }] }, '/ws').join(), /^routes\[0\]\.path: .*served at \/ws\/ws\/a\/, did you mean '\/a\/'\?$/)
+  assert.match(
+    findings({ upstream, prefix: '/ws/', routes: [{ path: '/ws/a/' }] }, '/ws').join(),
+    /^routes\[0\]\.path: .*served at \/ws\/ws\/a\/, did you mean '\/a\/'\?$/
+  )
   for (const [prefix, path] of [['/ws', '/wsx'], ['/ws/a', '/ws'], ['/', '/ws'], ['/ws', '/']]) resolve({ upstream, prefix, path }, prefix)
 })
 
@@ -481,7 +533,8 @@ describe('unknown options', () => {
       ['routes[0].prefix: unknown option, did you mean path?', 'routes[1].routes: unknown option, it belongs at the top'])
   })
   test('of limits', () => assert.deepEqual(findings({ upstream, limits: { maxTunnel: 1 } }), ['limits.maxTunnel: unknown option, did you mean maxTunnels?']))
-  test('of tls', () => assert.deepEqual(findings({ upstream, tls: { rejectUnauthorised: false } }), ['tls.rejectUnauthorised: unknown option, did you mean rejectUnauthorized?']))
+  test('of tls', () =>
+    assert.deepEqual(findings({ upstream, tls: { rejectUnauthorised: false } }), ['tls.rejectUnauthorised: unknown option, did you mean rejectUnauthorized?']))
   test('but config, constraints and serializers are the user\'s own', () => {
     assert.deepEqual(target({ upstream, config: { anything: { at: 'all' } } }).settings, { config: { anything: { at: 'all' } } })
   })
@@ -550,7 +603,8 @@ describe('entries that share a path', () => {
 describe('methods', () => {
   const expected = 'methods that Node parses, in upper case, but not CONNECT and TRACE'
   for (const value of ['get', 'CONNECT', 'TRACE', 'FROB', '']) {
-    test(`${JSON.stringify(value)} is none`, () => begin(findings({ upstream, methods: ['GET', value] }), [`methods: expected ${expected}, got 'GET, ${value}'`]))
+    test(`${JSON.stringify(value)} is none`, () =>
+      begin(findings({ upstream, methods: ['GET', value] }), [`methods: expected ${expected}, got 'GET, ${value}'`]))
   }
   test('none at all is an error', () => assert.deepEqual(findings({ upstream, methods: [] }), [`methods: expected ${expected}, got an empty array`]))
   test('of an entry for WebSockets only are GET, which alone can ask for one', () => {
@@ -602,7 +656,10 @@ describe('warnings', () => {
 })
 
 describe('an error shows no credentials of a URL', () => {
-  for (const options of [{ 'http://u:secret@up.example/': 1 }, { upstream: 'balancer://b/', balancers: { 'http://u:secret@up.example/': { members: [{ url: 'http://a/' }] } } }]) {
+  for (const options of [
+    { 'http://u:secret@up.example/': 1 },
+    { upstream: 'balancer://b/', balancers: { 'http://u:secret@up.example/': { members: [{ url: 'http://a/' }] } } }
+  ]) {
     test(`that stands in the place of a name: ${Object.keys(options).join()}`, () => {
       const found = findings(options as never)
       assert.ok(found.length > 0)
@@ -611,7 +668,8 @@ describe('an error shows no credentials of a URL', () => {
   }
   for (const url of [
     'http://user:secret@up.example/', 'ws://user:sec/ret@up.example', 'http:user:secret@up.example', 'http://user:sec@ret@up.example/', 'ftp://u:secret@h/',
-    `http://user:${'secret'.repeat(40)}@up.example/`, 'unix:/run/a.sock|http://user:secret@up.example/', 'user:secret@up.example', 'http://secret@up.example/?q#h'
+    `http://user:${'secret'.repeat(40)}@up.example/`, 'unix:/run/a.sock|http://user:secret@up.example/',
+    'user:secret@up.example', 'http://secret@up.example/?q#h'
   ]) {
     test(url.slice(0, 60), () => {
       const found = [

@@ -60,7 +60,11 @@ for (const [name, { Registry }] of libraries) {
       assert.equal(samples.get('wstunnel_forwards_total{route="/direct/",status="2xx"}'), 1)
       assert.equal(samples.get('wstunnel_forward_bytes_total{route="/direct/",from="upstream"}'), 5)
       assert.equal(samples.get('wstunnel_handshake_duration_seconds_count{route="/app/"}'), 1)
-      assert.equal(samples.get('wstunnel_handshake_duration_seconds_bucket{route="/app/",le="+Inf"}') ?? samples.get('wstunnel_handshake_duration_seconds_bucket{le="+Inf",route="/app/"}'), 1)
+      assert.equal(
+        samples.get('wstunnel_handshake_duration_seconds_bucket{route="/app/",le="+Inf"}') ??
+          samples.get('wstunnel_handshake_duration_seconds_bucket{le="+Inf",route="/app/"}'),
+        1
+      )
       assert.equal(samples.get(`wstunnel_member_state{balancer="app",member="${member!.url}",state="up"}`), 1)
       assert.equal(samples.get('wstunnel_member_state{balancer="app",member="ws://127.0.0.1:9/",state="disabled"}'), 1)
       assert.equal(samples.get('wstunnel_member_state{balancer="app",member="ws://127.0.0.1:9/",state="up"}'), 0)
@@ -107,7 +111,10 @@ test('the registry of fastify-metrics shows them on its own route', async (t) =>
   const app = Fastify()
   cleanup(t, 'proxies', () => app.close())
   const register = new promClient.Registry()
-  await app.register(fastifyMetrics as unknown as FastifyPluginAsync<Partial<IMetricsPluginOptions>>, { endpoint: '/metrics', promClient, defaultMetrics: { enabled: false, register } })
+  await app.register(
+    fastifyMetrics as unknown as FastifyPluginAsync<Partial<IMetricsPluginOptions>>,
+    { endpoint: '/metrics', promClient, defaultMetrics: { enabled: false, register } }
+  )
   await app.register(wstunnel, { prefix: '/app', upstream: 'ws://127.0.0.1:9/' })
   collect(app, app.metrics.client.register)
   const { body } = await app.inject('/metrics')

@@ -30,7 +30,14 @@ test('Vite: its page, its client, and a hot update of a file', async (t) => {
   writeFileSync(main, 'document.title = "one"; if (import.meta.hot) import.meta.hot.accept()\n')
   const name: string = 'vite' // its types want newer settings than ours
   const { createServer } = await import(name) as { createServer: (options: object) => Promise<Vite> }
-  const vite = await createServer({ root: folder, base: '/app/', configFile: false, logLevel: 'silent', cacheDir: join(folder, '.vite'), server: { port: 0, host: '127.0.0.1', watch: { usePolling: true, interval: 50 } } })
+  const vite = await createServer({
+    root: folder,
+    base: '/app/',
+    configFile: false,
+    logLevel: 'silent',
+    cacheDir: join(folder, '.vite'),
+    server: { port: 0, host: '127.0.0.1', watch: { usePolling: true, interval: 50 } }
+  })
   cleanup(t, 'servers', () => vite.close())
   await vite.listen()
   const url = await listen(t, buildVite(`http://127.0.0.1:${vite.httpServer?.address().port}`))
@@ -57,7 +64,10 @@ test('Vite: its page, its client, and a hot update of a file', async (t) => {
   let title = ''
   for (let i = 3; i < 60 && title === ''; i++) {
     writeFileSync(main, `document.title = "update ${i}"; if (import.meta.hot) import.meta.hot.accept()\n`)
-    title = await tab.waitForFunction('document.title.startsWith("update") ? document.title : false', undefined, { timeout: 1000 }).then(async (handle) => String(await handle.jsonValue()), () => '')
+    title = await tab.waitForFunction('document.title.startsWith("update") ? document.title : false', undefined, { timeout: 1000 }).then(
+      async (handle) => String(await handle.jsonValue()),
+      () => ''
+    )
   }
   assert.match(title, /^update/)
   assert.deepEqual(complaints, [])

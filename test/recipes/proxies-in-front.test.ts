@@ -30,7 +30,9 @@ async function listen (t: TestContext, app: FastifyInstance, port: number): Prom
 }
 
 /** Its file with the ports that are free; a server that runs with it. */
-async function front (t: TestContext, program: string, file: string, ports: Readonly<Record<string, number>>, args: (folder: string, file: string) => string[]): Promise<Program> {
+async function front (
+  t: TestContext, program: string, file: string, ports: Readonly<Record<string, number>>, args: (folder: string, file: string) => string[]
+): Promise<Program> {
   const folder = mkdtempSync(join(tmpdir(), 'wstunnel-front-'))
   cleanup(t, 'servers', () => rmSync(folder, { recursive: true, force: true }))
   const text = Object.entries(ports).reduce((rest, [port, free]) => rest.replaceAll(`127.0.0.1:${port}`, `127.0.0.1:${free}`), read(file))
@@ -63,7 +65,8 @@ test('nginx in front: requests, tunnels, and who the client is', async (t) => {
   const [port, own] = await freePorts(2) as [number, number]
   const app = buildBehind(await telling(t))
   await listen(t, app, own)
-  const program = await front(t, nginx, 'examples/recipes/behind-nginx.conf', { 8080: port, 3000: own }, (folder, file) => ['-p', folder, '-e', 'stderr', '-c', file])
+  const args = (folder: string, file: string): string[] => ['-p', folder, '-e', 'stderr', '-c', file]
+  const program = await front(t, nginx, 'examples/recipes/behind-nginx.conf', { 8080: port, 3000: own }, args)
   const url = `http://127.0.0.1:${port}`
   await answers(url, program)
   await checkForward(url, `127.0.0.1:${port}`)
@@ -78,7 +81,8 @@ test('HAProxy in front: by HTTP, by the PROXY protocol, and away from a server t
   const [app, behindTcp] = [buildBehind(upstream), buildProxyProtocol(upstream)]
   await listen(t, app, own)
   await listen(t, behindTcp, ownTcp)
-  const program = await front(t, haproxy, 'examples/recipes/behind-haproxy.cfg', { 8080: http, 8081: tcp, 3000: own, 3001: ownTcp }, (_folder, file) => ['-db', '-q', '-f', file])
+  const args = (_folder: string, file: string): string[] => ['-db', '-q', '-f', file]
+  const program = await front(t, haproxy, 'examples/recipes/behind-haproxy.cfg', { 8080: http, 8081: tcp, 3000: own, 3001: ownTcp }, args)
   const url = `http://127.0.0.1:${http}`
   await answers(url, program)
   await checkForward(url, `127.0.0.1:${http}`)

@@ -147,7 +147,12 @@ test('TLS on both legs: certificates are shown and asked for, both ways', async 
   const [front, back, clients] = [authority(), authority(), authority()]
   const [server, own, backend, client] = [front.issue(), back.issue({ commonName: 'the proxy' }), back.issue(), clients.issue({ commonName: 'ann' })]
   const files = {
-    'server.pem': server.cert, 'server-key.pem': server.key, 'clients-ca.pem': clients.cert, 'client.pem': own.cert, 'client-key.pem': own.key, 'upstreams-ca.pem': back.cert
+    'server.pem': server.cert,
+    'server-key.pem': server.key,
+    'clients-ca.pem': clients.cert,
+    'client.pem': own.cert,
+    'client-key.pem': own.key,
+    'upstreams-ca.pem': back.cert
   }
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
   const upstream = await startWsUpstream(t, { tls: { key: backend.key, cert: backend.cert, ca: back.cert, requestCert: true, rejectUnauthorized: true } })
@@ -192,7 +197,8 @@ test('request ids: one that is given is kept, and both sides get it', async (t) 
 
 test('bodies: a hook reads one and passes it on, another changes the response', async (t) => {
   const url = await listen(t, buildBodies(await telling(t)))
-  const post = async (body: string, type = 'application/json'): Promise<Response> => await fetch(`${url}/app/x`, { method: 'POST', headers: { 'content-type': type }, body })
+  const post = async (body: string, type = 'application/json'): Promise<Response> =>
+    await fetch(`${url}/app/x`, { method: 'POST', headers: { 'content-type': type }, body })
   const { from, answer } = await (await post('{"user":"ann"}')).json() as { from: string, answer: Told }
   assert.deepEqual([from, answer.body], ['the upstream', '{"user":"ann"}'])
   assert.equal((await post('{}')).status, 400)

@@ -119,7 +119,11 @@ test('a Redis that does not answer, or is gone, holds no upgrade up for long, is
   const { client, server } = await redis(t, program)
   const upstream = await startWsUpstream(t)
   const log = recordLog()
-  const proxy = await startProxy(t, { upstream: upstream.url, limits: { maxTunnelsPerClient: 4, store: redisLeases(client, { ttl: 900 }) } }, { fastify: { logger: log.logger } })
+  const proxy = await startProxy(
+    t,
+    { upstream: upstream.url, limits: { maxTunnelsPerClient: 4, store: redisLeases(client, { ttl: 900 }) } },
+    { fastify: { logger: log.logger } }
+  )
   assert.deepEqual(await statuses(t, [proxy.port]), [101])
   server.kill('SIGSTOP')
   const startedAt = performance.now()
@@ -144,7 +148,11 @@ test('a Redis that has become a replica is warned of once, and heals when it is 
   const { client } = await redis(t, program)
   const upstream = await startWsUpstream(t)
   const log = recordLog()
-  const proxy = await startProxy(t, { upstream: upstream.url, limits: { maxTunnelsPerClient: 3, store: redisLeases(client, { ttl: 600 }) } }, { fastify: { logger: log.logger } })
+  const proxy = await startProxy(
+    t,
+    { upstream: upstream.url, limits: { maxTunnelsPerClient: 3, store: redisLeases(client, { ttl: 600 }) } },
+    { fastify: { logger: log.logger } }
+  )
   const first = await upgradeTo(t, proxy.port)
   await client.replicaof('127.0.0.1', await closedPort())
   assert.deepEqual(await statuses(t, [proxy.port, proxy.port, proxy.port]), [101, 101, 429])

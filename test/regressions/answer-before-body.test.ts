@@ -45,7 +45,11 @@ const answers: Record<string, Answer> = {
   'a 502': { status: 502, options: (url) => ({ upstream: url }), upstream: 'nonsense\r\n\r\n' },
   'a 503 of an upstream that is down': { status: 503, options: () => ({ upstream: 'http://127.0.0.1:9' }) },
   'a 413 of the upstream': { status: 413, options: (url) => ({ upstream: url }), upstream: 'HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nmuch' },
-  'a 413 of the upstream, in chunks': { status: 413, options: (url) => ({ upstream: url }), upstream: 'HTTP/1.1 413 Too Large\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nmuch\r\n0\r\n\r\n' }
+  'a 413 of the upstream, in chunks': {
+    status: 413,
+    options: (url) => ({ upstream: url }),
+    upstream: 'HTTP/1.1 413 Too Large\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nmuch\r\n0\r\n\r\n'
+  }
 }
 
 async function start (t: TestContext, { options, upstream: says }: Answer, tls = false): Promise<Proxy> {
@@ -79,7 +83,8 @@ describe('a client that writes its request first and reads then', () => {
         }
       })
 
-      for (const [version, asked] of (name.includes('hook') ? [['1.1', 'close'], ['1.0', undefined]] : [['1.1', 'close']]) as Array<[string, string | undefined]>) {
+      const requests: Array<[string, string | undefined]> = name.includes('hook') ? [['1.1', 'close'], ['1.0', undefined]] : [['1.1', 'close']]
+      for (const [version, asked] of requests) {
         test(`gets ${name}, on a connection of HTTP/${version} that closes${over}`, async (t) => {
           const proxy = await start(t, answer, tls)
           const client = await connect(t, proxy.port)
@@ -102,7 +107,8 @@ describe('a client that writes its request first and reads then', () => {
 
   test('may be python', { skip: process.platform === 'win32' }, async (t) => {
     const proxy = await start(t, answers['a 503 of an upstream that is down'] as Answer)
-    const script = `import http.client as h; c=h.HTTPConnection('127.0.0.1',${proxy.port}); c.request('POST','/u',body=b'x'*20000000); print(c.getresponse().status)`
+    const script = `import http.client as h; c=h.HTTPConnection('127.0.0.1',${proxy.port}); ` +
+      "c.request('POST','/u',body=b'x'*20000000); print(c.getresponse().status)"
     const { stdout } = await promisify(execFile)('python3', ['-c', script])
     assert.equal(stdout.trim(), '503')
   })

@@ -105,9 +105,14 @@ for (const [request, head] of Object.entries(requests)) {
   test(`a logger that throws does not keep ${request} from its answer`, async (t) => {
     let begun = false
     const write = (): void => { if (begun) fail() }
-    const logger: Record<string, unknown> = { level: 'info', child: () => logger, fatal: write, error: write, warn: write, info: write, debug: write, trace: write }
+    const logger: Record<string, unknown> = {
+      level: 'info', child: () => logger, fatal: write, error: write, warn: write, info: write, debug: write, trace: write
+    }
     const balancers = { b: { members: [{ url: `ws://127.0.0.1:${await closedPort()}/` }] } }
-    const response = await answer(t, head, { upstream: 'balancer://b/', balancers }, { fastify: { loggerInstance: logger as never, disableRequestLogging: true }, after: (app) => app.addHook('onListen', async () => { begun = true }) })
+    const response = await answer(t, head, { upstream: 'balancer://b/', balancers }, {
+      fastify: { loggerInstance: logger as never, disableRequestLogging: true },
+      after: (app) => app.addHook('onListen', async () => { begun = true })
+    })
     assert.ok(response.status === 503 || response.status === 500, String(response.status))
   })
 

@@ -34,7 +34,8 @@ async function linesOf (t: TestContext, { options, down, bytes, said = ok }: Ask
   client.destroy()
   await over(client)
   await until(() => log.lines.some(({ msg }) => msg === 'request completed'), 'the request to be complete')
-  return log.lines.filter(({ msg, level }) => level > 20 && !['incoming request', 'request completed'].includes(msg ?? '') && !(msg ?? '').startsWith('Server listening'))
+  return log.lines.filter(({ msg, level }) =>
+    level > 20 && !['incoming request', 'request completed'].includes(msg ?? '') && !(msg ?? '').startsWith('Server listening'))
 }
 
 const sizeOf = (line: LogLine): number => Buffer.byteLength(JSON.stringify({ ...line, pid: undefined, hostname: undefined }))
@@ -65,7 +66,10 @@ for (const [what, asked] of Object.entries({
   'a head that is too long': { bytes: requestHead('GET', '/'), said: `HTTP/1.1 200 OK\r\nX: ${letters}${letters}\r\n\r\n` },
   'a 403 to an upgrade': { bytes: requestHead('GET', '/', { ...handshake, Origin: quotes }), said: 'HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n' },
   'a 200 to an upgrade': { bytes: requestHead('GET', `/${quotes}`, handshake) },
-  'a body that breaks off': { bytes: requestHead('GET', '/'), said: `HTTP/1.1 200 ${letters.slice(0, 5000)}\r\nContent-Length: 4\r\nX: ${letters.slice(0, 5000)}\r\n\r\nokok` },
+  'a body that breaks off': {
+    bytes: requestHead('GET', '/'),
+    said: `HTTP/1.1 200 ${letters.slice(0, 5000)}\r\nContent-Length: 4\r\nX: ${letters.slice(0, 5000)}\r\n\r\nokok`
+  },
   'a WebSocket that is forwarded': { options: { upgrade: 'tcp' }, bytes: requestHead('GET', `/${quotes}`, handshake) },
   'a body of an upgrade': { bytes: requestHead('POST', '/', { ...handshake, 'Content-Length': '3' }) }
 } as Record<string, Asked>)) {
@@ -73,7 +77,10 @@ for (const [what, asked] of Object.entries({
     const lines = await linesOf(t, asked)
     const request = Buffer.byteLength(JSON.stringify(asked.bytes))
     for (const line of lines) {
-      assert.ok(sizeOf(line) <= (line.level <= 30 ? 800 : 2000) + (line['req'] === undefined ? 0 : request), `${sizeOf(line)} bytes: ${JSON.stringify(line).slice(0, 3000)}`)
+      assert.ok(
+        sizeOf(line) <= (line.level <= 30 ? 800 : 2000) + (line['req'] === undefined ? 0 : request),
+        `${sizeOf(line)} bytes: ${JSON.stringify(line).slice(0, 3000)}`
+      )
       if (line.level <= 30) assert.doesNotMatch(JSON.stringify(line), /\\n {4}at /)
       assert.ok(!JSON.stringify({ ...line, req: undefined }).includes('""""'.slice(0, 2).repeat(20)), 'a header field, or a path')
     }
@@ -85,8 +92,12 @@ const long = (request: { raw: { url?: string | undefined } }): string => `no ups
 for (const [what, options] of Object.entries({
   'an error that a function throws': { upstream: (request) => { throw new TypeError(long(request)) } },
   'a cause of an error that a function throws': { upstream: (request) => { throw new Error('outer', { cause: new TypeError(long(request)) }) } },
-  'what a function throws that is no error': { upstream: (request) => { throw { statusCode: 503, big: long(request) } } }, // eslint-disable-line no-throw-literal
-  'an error with properties': { upstream: (request) => { throw Object.assign(new Error('short'), { config: { url: long(request) }, response: [long(request)] }) } },
+  'what a function throws that is no error': {
+    upstream: (request) => { throw { statusCode: 503, big: long(request) } } // eslint-disable-line no-throw-literal
+  },
+  'an error with properties': {
+    upstream: (request) => { throw Object.assign(new Error('short'), { config: { url: long(request) }, response: [long(request)] }) }
+  },
   'an upstream that is none': { upstream: long },
   'a field that cannot be written': { rewriteRequestHeaders: (request, headers) => ({ ...headers, 'x-url': `a\r\n${long(request)}`, [long(request)]: 'x' }) }
 } as Record<string, Partial<ProxyOptions>>)) {
@@ -108,7 +119,17 @@ test('a logger that throws at the hint for a 403 changes nothing', async (t) => 
   })
   const log = recordLog()
   const proxy = await startProxy(t, { upstream: upstream.url }, {
-    fastify: { logger: { level: 'info', stream: { write: (text: string) => { if (text.includes('preserveHost')) throw new Error('full'); log.logger.stream.write(text) } } } } as never
+    fastify: {
+      logger: {
+        level: 'info',
+        stream: {
+          write: (text: string) => {
+            if (text.includes('preserveHost')) throw new Error('full')
+            log.logger.stream.write(text)
+          }
+        }
+      }
+    } as never
   })
   const client = await rawClient(t, proxy.port)
   client.write(requestHead('GET', '/', { ...handshake, Origin: 'https://a.example' }))

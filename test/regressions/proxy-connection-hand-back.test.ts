@@ -58,7 +58,9 @@ test('a ws target takes no upgrade from Proxy-Connection, and the connection goe
   for (const round of [1, 2]) {
     client.write(requestHead('GET', `/${round}`, fields))
     const response = client.response()
-    const connection = round === 1 ? await Promise.race([upstream.next(), response.then(() => assert.fail('answered without the upstream'))]) : upstream.connections[0]
+    const connection = round === 1
+      ? await Promise.race([upstream.next(), response.then(() => assert.fail('answered without the upstream'))])
+      : upstream.connections[0]
     assert.ok(connection !== undefined)
     assert.match(await connection.head(), new RegExp(`^GET /${round} `))
     connection.write(ok)
@@ -84,7 +86,10 @@ test('an upgrade that only Proxy-Connection names waits for the request before i
   first.write(ok)
   assert.equal((await client.response()).status, 200)
   // Newer Nodes take it for the plain request that it is, and so do not wait: it may come by another connection.
-  const second = await Promise.race([first.head().then((head) => ({ head, connection: first })), upstream.next().then(async (connection) => ({ head: await connection.head(), connection }))])
+  const second = await Promise.race([
+    first.head().then((head) => ({ head, connection: first })),
+    upstream.next().then(async (connection) => ({ head: await connection.head(), connection }))
+  ])
   assert.match(second.head, /^GET \/second /)
   second.connection.write(ok)
   assert.equal((await client.response()).status, 200)

@@ -8,7 +8,9 @@ import wstunnel from '../../lib/index.ts'
 test('registrations of one path whose hosts are different expressions stand beside each other, and beside one for all hosts', async () => {
   const app = Fastify()
   try {
-    for (const constraints of [{ host: /^a\./ }, { host: /^b\./ }, undefined]) await app.register(wstunnel, { upstream: 'http://127.0.0.1:9/', ...constraints === undefined ? {} : { constraints } })
+    for (const constraints of [{ host: /^a\./ }, { host: /^b\./ }, undefined]) {
+      await app.register(wstunnel, { upstream: 'http://127.0.0.1:9/', ...constraints === undefined ? {} : { constraints } })
+    }
     await app.ready()
     await assert.rejects(async () => app.register(wstunnel, { upstream: 'http://127.0.0.1:9/', constraints: { host: /^a\./ } }), /paths of its own|already/)
   } finally {

@@ -49,7 +49,14 @@ test('timeout ends what a client takes nothing of over HTTP/2', async (t) => {
 for (const kind of ['forward', 'refused WebSocket'] as const) {
   test(`a ${kind} that its client resets with NO_ERROR over HTTP/2, while bytes wait, keeps neither its place nor its connection`, async (t) => {
     const { proxy, session, sockets } = await http2Scene(t)
-    const upgrade = { ':method': 'CONNECT', ':protocol': 'websocket', ':path': '/', ':scheme': 'http', ':authority': 'front.example', 'sec-websocket-version': '13' }
+    const upgrade = {
+      ':method': 'CONNECT',
+      ':protocol': 'websocket',
+      ':path': '/',
+      ':scheme': 'http',
+      ':authority': 'front.example',
+      'sec-websocket-version': '13'
+    }
     const stream = kind === 'forward' ? session.request({ ':path': '/' }) : session.request(upgrade, { endStream: false })
     if (kind !== 'forward') stream.write('early')
     await event(stream, 'response')
@@ -62,7 +69,11 @@ for (const kind of ['forward', 'refused WebSocket'] as const) {
 
 async function http2Scene (t: TestContext): Promise<{ proxy: Proxy, session: ClientHttp2Session, sockets: Socket[] }> {
   const upstream = await startHttpUpstream(t, (_, response) => response.end(whole))
-  const proxy = await startProxy(t, { upstream: upstream.url, upgrade: 'websocket', timeout: '300ms', http2: { webSockets: true } }, { fastify: { http2: true } })
+  const proxy = await startProxy(
+    t,
+    { upstream: upstream.url, upgrade: 'websocket', timeout: '300ms', http2: { webSockets: true } },
+    { fastify: { http2: true } }
+  )
   const sockets: Socket[] = []
   proxy.app.server.on('connection', (socket) => sockets.push(socket))
   const session = connectHttp2(proxy.url, { settings: { initialWindowSize: 0 } })

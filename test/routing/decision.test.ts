@@ -460,9 +460,12 @@ describe('400 before anything is dialled', () => {
     test('with both', () => badRequest(withFields(['Content-Length', '0'], ['Transfer-Encoding', 'chunked'])))
     test('of another protocol passes with one length of at most earlyData', () => {
       const targets = targetsOf({ upstream: 'ws://up.example/', upgrade: 'tcp', limits: { earlyData: 10 } })
-      const asked = (...fields: Array<readonly [string, string]>): string => inAWord(targets, request({ method: 'POST', fields: [host, ['Connection', 'upgrade'], ['Upgrade', 'tcp'], ...fields] }))
+      const asked = (...fields: Array<readonly [string, string]>): string =>
+        inAWord(targets, request({ method: 'POST', fields: [host, ['Connection', 'upgrade'], ['Upgrade', 'tcp'], ...fields] }))
       for (const length of ['1', '2', '10']) assert.equal(asked(['Content-Length', length]), 'upgrade tcp', length)
-      for (const length of ['11', '00', '01', '+1', '-1', '1, 1', '0x1', '1e0', '', '9'.repeat(20)]) assert.equal(asked(['Content-Length', length]), '400', length)
+      for (const length of ['11', '00', '01', '+1', '-1', '1, 1', '0x1', '1e0', '', '9'.repeat(20)]) {
+        assert.equal(asked(['Content-Length', length]), '400', length)
+      }
       assert.equal(asked(['Transfer-Encoding', 'chunked']), '400')
       assert.equal(asked(['Content-Length', '1'], ['Transfer-Encoding', 'chunked']), '400')
       assert.equal(asked(['Content-Length', '1'], ['content-length', '1']), '400')
@@ -478,7 +481,10 @@ describe('400 before anything is dialled', () => {
     const versionField = 'sec-websocket-version'
     test('without a key', () => badRequest(handshake({}, { [keyField]: [] })))
     test('with two keys', () => badRequest(handshake({}, { [keyField]: [key, key] })))
-    for (const value of ['', 'AAAA', key.slice(0, -1), `${key}=`, ` ${key}`, `${key}, ${key}`, 'dGhlIHNhbXBsZSBub25j-Q==', `A${key}`, key.slice(1), 'dGhlIHNhbXBsZSBub25jZQAA']) {
+    for (const value of [
+      '', 'AAAA', key.slice(0, -1), `${key}=`, ` ${key}`, `${key}, ${key}`,
+      'dGhlIHNhbXBsZSBub25j-Q==', `A${key}`, key.slice(1), 'dGhlIHNhbXBsZSBub25jZQAA'
+    ]) {
       test(`with the key '${value}'`, () => badRequest(handshake({}, { [keyField]: [value] })))
     }
     for (const odd of ['AQIDBAUGBwgJCgsMDQ4PEC==', 'dGhlIHNhbXBsZSBub25jZR==', 'zzzzzzzzzzzzzzzzzzzzzz==', '//////////////////////==']) {
@@ -489,7 +495,9 @@ describe('400 before anything is dialled', () => {
     test('with two versions', () => badRequest(handshake({}, { [versionField]: ['13', '8'] })))
     test('with a version that the upstream may refuse', () => passes(handshake({}, { [versionField]: ['1337'] })))
     test('fields in any case', () => {
-      passes(request({ fields: [['HOST', 'a'], ['CONNECTION', 'UPGRADE'], ['UPGRADE', 'WEBSOCKET'], ['SEC-WEBSOCKET-KEY', key], ['sec-websocket-version', '13']] }))
+      passes(request({
+        fields: [['HOST', 'a'], ['CONNECTION', 'UPGRADE'], ['UPGRADE', 'WEBSOCKET'], ['SEC-WEBSOCKET-KEY', key], ['sec-websocket-version', '13']]
+      }))
     })
     test('is asked of NONE, whatever the client offered', () => {
       const targets = both[2] as readonly Target[]
@@ -597,7 +605,9 @@ describe('the facts', () => {
     assert.deepEqual(decide(targets, facts), decide(targets, facts))
   })
   test('of fields whose names are like others\'', () => {
-    const facts = readFacts(request({ fields: [...webSocketFields, ['Hose', 'x'], ['Orbits', 'x'], ['Xonnection', 'x'], ['Sec-WebSocket-Kez', 'x'], ['Sec-WebSocket-Versiom', 'x']] }))
+    const facts = readFacts(request({
+      fields: [...webSocketFields, ['Hose', 'x'], ['Orbits', 'x'], ['Xonnection', 'x'], ['Sec-WebSocket-Kez', 'x'], ['Sec-WebSocket-Versiom', 'x']]
+    }))
     assert.deepEqual([facts.hosts, facts.keys, facts.versions, facts.origins], [['front.example'], [key], ['13'], []])
   })
 })

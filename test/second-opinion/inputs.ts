@@ -134,16 +134,24 @@ const lines = named('request line', {
 
 const paths = named('path', Object.fromEntries([
   '/app/../x', '/app/%2e%2e/x', '/app/%2E%2E%2Fx', '/app/..%2fx', '/app/..%5cx', '/app/%5c..%5cx', '/app\\..\\x', '/app/..;/x', '/app/..;a=b/x', '/app/.%2e/x',
-  '/app/./x', '/app/x/..', '/app/x/../y', '/app//x', '/app//..//x', '//app/x', '//evil/app/x', '/app/%252e%252e/x', '/app/%00', '/app/x%00.txt', '/app/%', '/app/%zz', '/app/%c0%ae%c0%ae/x',
-  '/app/x#f', '/app/x?a=/../b', '/app/x?#', '/app/x;a=b', '/%61pp/x', '/APP/x', '/app', '/app%2fx', '/app/%2fx', '/app/x%2f..%2fy', '/app/...', '/app/\xe9', '/app/x%20HTTP/1.1', '/app/x%0d%0aX:y',
+  '/app/./x', '/app/x/..', '/app/x/../y', '/app//x', '/app//..//x', '//app/x', '//evil/app/x',
+  '/app/%252e%252e/x', '/app/%00', '/app/x%00.txt', '/app/%', '/app/%zz', '/app/%c0%ae%c0%ae/x',
+  '/app/x#f', '/app/x?a=/../b', '/app/x?#', '/app/x;a=b', '/%61pp/x', '/APP/x', '/app', '/app%2fx',
+  '/app/%2fx', '/app/x%2f..%2fy', '/app/...', '/app/\xe9', '/app/x%20HTTP/1.1', '/app/x%0d%0aX:y',
   'http://h/app/x', 'http://evil/app/x', 'http://u:p@evil/app/x', 'ftp://h/app/x', 'app/x', '*', '?', 'http://h\\app/x', 'http://h/app/../x'
 ].map((target) => [JSON.stringify(target), get(target)])))
 
 const upgrades = named('upgrade', {
   'a WebSocket': upgrade() + 'data',
   'refused with 200': { bytes: upgrade() + smuggled, handshake: refused('200 OK') },
-  'refused with 426': { bytes: get('/app/ws', ...webSocket.slice(0, 3), 'Sec-WebSocket-Version: 1337') + smuggled, handshake: refused('426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: Upgrade') },
-  'a 101 with a wrong accept': { bytes: upgrade() + smuggled, handshake: 'HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n' },
+  'refused with 426': {
+    bytes: get('/app/ws', ...webSocket.slice(0, 3), 'Sec-WebSocket-Version: 1337') + smuggled,
+    handshake: refused('426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: Upgrade')
+  },
+  'a 101 with a wrong accept': {
+    bytes: upgrade() + smuggled,
+    handshake: 'HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n'
+  },
   'a 101 to another protocol': { bytes: upgrade() + smuggled, handshake: 'HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n' },
   'a 101 without Upgrade': { bytes: upgrade() + smuggled, handshake: 'HTTP/1.1 101 X\r\n\r\n' },
   'a 200 with Upgrade': { bytes: upgrade() + smuggled, handshake: 'HTTP/1.1 200 OK\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n' },
@@ -158,8 +166,17 @@ const upgrades = named('upgrade', {
   'out of its prefix': head('GET /app/../ws HTTP/1.1', 'Host: h', ...webSocket) + smuggled,
   'out of its prefix, encoded': head('GET /app/%2e%2e/ws HTTP/1.1', 'Host: h', ...webSocket) + smuggled,
   'without a key': get('/app/ws', 'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13') + smuggled,
-  'to h2c': { bytes: get('/app/ws', 'Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAAP__') + smuggled, row: 'declined-offers' },
-  'to h2c or WebSocket': get('/app/ws', 'Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c, websocket', ...webSocket.slice(2), 'HTTP2-Settings: AAMAAABkAAQAAP__') + smuggled,
+  'to h2c': {
+    bytes: get('/app/ws', 'Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAAP__') + smuggled,
+    row: 'declined-offers'
+  },
+  'to h2c or WebSocket': get(
+    '/app/ws',
+    'Connection: Upgrade, HTTP2-Settings',
+    'Upgrade: h2c, websocket',
+    ...webSocket.slice(2),
+    'HTTP2-Settings: AAMAAABkAAQAAP__'
+  ) + smuggled,
   'to TLS': { bytes: get('/app/ws', 'Connection: Upgrade', 'Upgrade: TLS/1.0') + smuggled, row: 'declined-offers' },
   'to a protocol of high bytes': { bytes: get('/app/ws', 'Connection: Upgrade', 'Upgrade: \x80\xff') + smuggled, row: 'declined-offers' },
   'without Upgrade': get('/app/ws', 'Connection: Upgrade') + smuggled,

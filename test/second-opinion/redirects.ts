@@ -22,8 +22,10 @@ const end = '<!-- end -->'
 /** `{up}` is the upstream's authority. */
 const inputs: ReadonlyArray<readonly [name: 'Location' | 'Content-Location' | 'Set-Cookie', value: string]> = [
   ...[
-    'http://{up}/base/login', 'HTTP://{up}/base/login', 'http://{up}/base/', 'http://{up}/base', 'http://{up}/basement', 'http://{up}1/base/x', 'https://{up}/base/x', 'http://other.example/base/x',
-    '/base/login', '/base/?next=/base/x', '/basement', '/login', '/app/login', '/base//other.example', '//{up}/base/login', '//other.example/base/login', 'login', '../login', '?x'
+    'http://{up}/base/login', 'HTTP://{up}/base/login', 'http://{up}/base/', 'http://{up}/base',
+    'http://{up}/basement', 'http://{up}1/base/x', 'https://{up}/base/x', 'http://other.example/base/x',
+    '/base/login', '/base/?next=/base/x', '/basement', '/login', '/app/login',
+    '/base//other.example', '//{up}/base/login', '//other.example/base/login', 'login', '../login', '?x'
   ].map((value) => ['Location', value] as const),
   ['Content-Location', 'http://{up}/base/x'],
   ['Content-Location', '/base/x'],
@@ -69,14 +71,16 @@ async function main (): Promise<number> {
   try {
     const rows: string[] = []
     for (const [name, value] of inputs) {
-      const shown = (text: string): string => `\`${text.replaceAll(`127.0.0.1:${up}`, 'up:9080').replaceAll('127.0.0.1', 'up').replaceAll(`:${ports[0]}`, ':{port}')}\``
+      const shown = (text: string): string =>
+        `\`${text.replaceAll(`127.0.0.1:${up}`, 'up:9080').replaceAll('127.0.0.1', 'up').replaceAll(`:${ports[0]}`, ':{port}')}\``
       const sent = value.replace('{up}', `127.0.0.1:${up}`)
       const results = []
       for (const port of ports) results.push(await ask(port, name, sent))
       rows.push(`| \`${name}\` | ${shown(sent)} | ${results.map((text) => text === sent ? 'the same' : shown(text)).join(' | ')} |`)
     }
     const [, version = ''] = /nginx\/(\S+)/.exec(spawnSync(nginx, ['-v'], { encoding: 'utf8' }).stderr) ?? []
-    const table = `| field | of the upstream | nginx ${version} | @fastify/http-proxy ${versionOf('@fastify/http-proxy')} | fastify-wstunnel |\n|---|---|---|---|---|\n${rows.join('\n')}\n`
+    const table = `| field | of the upstream | nginx ${version} | @fastify/http-proxy ${versionOf('@fastify/http-proxy')} | fastify-wstunnel |\n` +
+      `|---|---|---|---|---|\n${rows.join('\n')}\n`
     return compare(table, process.argv.includes('--write'))
   } finally {
     await server.stop()

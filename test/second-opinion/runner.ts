@@ -71,7 +71,11 @@ async function warm (upstream: Upstream, port: number): Promise<void> {
 function describe ({ request, handshake, before, after }: Seen): string[] {
   const line = `${request.method} ${request.target}`
   if (handshake) {
-    return [`${line} as an upgrade`, ...before === '' ? [] : [`before its answer ${JSON.stringify(before)}`], ...after === '' ? [] : [`through the tunnel ${JSON.stringify(after)}`]]
+    return [
+      `${line} as an upgrade`,
+      ...before === '' ? [] : [`before its answer ${JSON.stringify(before)}`],
+      ...after === '' ? [] : [`through the tunnel ${JSON.stringify(after)}`]
+    ]
   }
   return [`${line}${request.body === '' ? '' : ` with ${JSON.stringify(request.body)}`}${request.complete ? '' : ', cut short'}`]
 }
@@ -142,13 +146,16 @@ function report (results: readonly Row[], show: boolean, rows: ReadonlySet<strin
   const failed = results.filter(({ problem }) => problem !== undefined)
   for (const { input, outcomes, problem } of show ? results : failed) {
     console.log(`${problem === undefined ? 'ok  ' : 'FAIL'} ${input.name}${problem === undefined ? '' : `: ${problem}`}`)
-    for (const [server, { client, upstream }] of Object.entries(outcomes)) console.log(`       ${server.padEnd(8)} ${client.padEnd(12)} ${upstream.join('; ') || '-'}`)
+    for (const [server, { client, upstream }] of Object.entries(outcomes)) {
+      console.log(`       ${server.padEnd(8)} ${client.padEnd(12)} ${upstream.join('; ') || '-'}`)
+    }
   }
   const count = (server: string): number => results.filter(({ outcomes }) => (outcomes[server]?.upstream.length ?? 0) > 0).length
   const unused = show ? [] : [...rows].filter((row) => !inputs.some((input) => input.row === row))
   for (const row of unused) console.log(`FAIL docs/second-opinion.md has a row '${row}' that no input proves`)
   console.log(`${results.length} inputs, of which something reached the upstream: ours ${count('ours')}, nginx ${count('nginx')}, haproxy ${count('haproxy')}`)
-  console.log(`${results.length - failed.length} passed (${results.filter(({ input, problem }) => input.row !== undefined && problem === undefined).length} by a row), ${failed.length + unused.length} failed`)
+  const byRow = results.filter(({ input, problem }) => input.row !== undefined && problem === undefined)
+  console.log(`${results.length - failed.length} passed (${byRow.length} by a row), ${failed.length + unused.length} failed`)
   return failed.length + unused.length > 0 ? 1 : 0
 }
 

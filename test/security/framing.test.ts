@@ -81,7 +81,9 @@ describe('framing', () => {
       'a TLS hello': '\x16\x03\x01\x02\x00\x01\x00'
     }, async (t, listener, bytes) => {
       await unparsed(t, listener, bytes)
-      if (bytes.startsWith('GET /http/ HTTP/1.1')) await unparsed(t, listener, bytes.replace('GET /http/', 'GET /ws/').replace('\r\n\r\n', `\r\n${handshake.join('\r\n')}\r\n\r\n`))
+      if (bytes.startsWith('GET /http/ HTTP/1.1')) {
+        await unparsed(t, listener, bytes.replace('GET /http/', 'GET /ws/').replace('\r\n\r\n', `\r\n${handshake.join('\r\n')}\r\n\r\n`))
+      }
     })
   })
 
@@ -136,7 +138,10 @@ describe('framing', () => {
       })
       assert.deepEqual(seen, [])
     })
-    await everywhere(t, scene, { 'the upstream answers early': 'HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno', 'the upstream breaks': '' }, async (t, listener, answer) => {
+    await everywhere(t, scene, {
+      'the upstream answers early': 'HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno',
+      'the upstream breaks': ''
+    }, async (t, listener, answer) => {
       const client = await listener.connect(t)
       const seen = await scene.seen(t, async () => {
         scene.upstream.script = (connection) => { answer === '' ? connection.destroy() : connection.write(answer) }
@@ -183,7 +188,11 @@ describe('framing', () => {
       assert.equal(seen.length, 1)
       assert.deepEqual(headersOf(seen[0] as string, 'expect'), [])
     })
-    await everywhere(t, scene, { 'something before it': 'Expect: y 100-continue', 'something else': 'Expect: 200-ok', 'a list': 'Expect: 100-continue, 100-continue' }, async (t, listener, field) => {
+    await everywhere(t, scene, {
+      'something before it': 'Expect: y 100-continue',
+      'something else': 'Expect: 200-ok',
+      'a list': 'Expect: 100-continue, 100-continue'
+    }, async (t, listener, field) => {
       const client = await listener.connect(t)
       const seen = await scene.seen(t, async () => {
         client.write(post([field, 'Content-Length: 4'], 'some'))
@@ -217,7 +226,10 @@ describe('framing', () => {
   test('M8 a body of any method arrives in exactly one framing', async (t) => {
     for (const listener of scene.listeners) {
       for (const method of ['GET', 'DELETE', 'OPTIONS', 'POST']) {
-        for (const [fields, body] of [[['Content-Length: 5'], 'hello'], [['Transfer-Encoding: chunked'], '5\r\nhello\r\n0\r\n\r\n'], [['Content-Length: 0'], ''], [[], '']] as const) {
+        for (const [fields, body] of [
+          [['Content-Length: 5'], 'hello'], [['Transfer-Encoding: chunked'], '5\r\nhello\r\n0\r\n\r\n'],
+          [['Content-Length: 0'], ''], [[], '']
+        ] as const) {
           const client = await listener.connect(t)
           const seen = await scene.seen(t, async () => {
             client.write(head(`${method} /http/ HTTP/1.1`, 'Host: h', ...fields) + body)
@@ -239,7 +251,10 @@ describe('framing', () => {
       'gzip, chunked': [post(['Transfer-Encoding: gzip, chunked'], '0\r\n\r\n'), 501],
       'gzip on a line of its own': [post(['Transfer-Encoding: gzip', 'Transfer-Encoding: chunked'], '0\r\n\r\n'), 501],
       'chunked of HTTP/1.0': [post(['Transfer-Encoding: chunked'], '0\r\n\r\n').replace('HTTP/1.1', 'HTTP/1.0'), 400],
-      'chunked of HTTP/1.0 that would be kept': [post(['Transfer-Encoding: chunked', 'Connection: keep-alive'], '0\r\n\r\n').replace('HTTP/1.1', 'HTTP/1.0'), 400]
+      'chunked of HTTP/1.0 that would be kept': [
+        post(['Transfer-Encoding: chunked', 'Connection: keep-alive'], '0\r\n\r\n').replace('HTTP/1.1', 'HTTP/1.0'),
+        400
+      ]
     } as Record<string, [string, number]>, async (t, listener, [bytes, status]) => {
       let answers: { responses: RawResponse[] } = { responses: [] }
       const seen = await scene.seen(t, async () => { answers = await answersTo(t, listener, bytes) })
@@ -301,7 +316,10 @@ describe('framing', () => {
   })
 
   test('M12 as many requests arrive as were sent, in order, also where they come in one piece or byte by byte', async (t) => {
-    const bytes = post(['Content-Length: 5'], 'hello', '/http/1') + get('/http/2') + post(['Transfer-Encoding: chunked'], '5\r\nhello\r\n0\r\n\r\n', '/http/3') + get('/http/4')
+    const bytes = post(['Content-Length: 5'], 'hello', '/http/1') +
+      get('/http/2') +
+      post(['Transfer-Encoding: chunked'], '5\r\nhello\r\n0\r\n\r\n', '/http/3') +
+      get('/http/4')
     await everywhere(t, scene, { 'in one piece': false, 'byte by byte': true }, async (t, listener, slowly) => {
       const client = await listener.connect(t)
       scene.upstream.script = async (connection, head) => {
@@ -315,7 +333,10 @@ describe('framing', () => {
       })
       scene.upstream.script = undefined
       const all = seen.join('')
-      assert.deepEqual([...all.matchAll(/(GET|POST) \/http\/(\d) HTTP\/1\.1\r\n/g)].map(([, method, n]) => `${method as string} ${n as string}`).sort(), ['GET 2', 'GET 4', 'POST 1', 'POST 3'])
+      assert.deepEqual(
+        [...all.matchAll(/(GET|POST) \/http\/(\d) HTTP\/1\.1\r\n/g)].map(([, method, n]) => `${method as string} ${n as string}`).sort(),
+        ['GET 2', 'GET 4', 'POST 1', 'POST 3']
+      )
     })
   })
 

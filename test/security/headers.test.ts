@@ -27,16 +27,26 @@ describe('headers', () => {
           { path: '/http/', upstream: `${http}/http/` },
           { path: '/both/', upstream: `${ws}/both/`, forwarded: 'both' },
           { path: '/host/', upstream: `${ws}/host/`, preserveHost: true },
-          { path: '/rewritten/', upstream: `${ws}/rewritten/`, rewriteRequestHeaders: (request, headers) => functions.request(request, headers), rewriteHeaders: (headers, request) => functions.response(headers, request) }
+          {
+            path: '/rewritten/',
+            upstream: `${ws}/rewritten/`,
+            rewriteRequestHeaders: (request, headers) => functions.request(request, headers),
+            rewriteHeaders: (headers, request) => functions.response(headers, request)
+          }
         ]
       }),
       setup: (app) => {
         app.addHook('onRequest', async (request, reply) => {
-          if (request.headers['x-hooked'] === 'framing') reply.headers({ 'content-length': '7', 'transfer-encoding': 'chunked', upgrade: 'evil', connection: 'keep-alive', 'x-hook': 'kept' })
+          if (request.headers['x-hooked'] === 'framing') {
+            reply.headers({ 'content-length': '7', 'transfer-encoding': 'chunked', upgrade: 'evil', connection: 'keep-alive', 'x-hook': 'kept' })
+          }
         })
       }
     })
-    trusting = await openScene(suite, { fastify: { trustProxy: '127.0.0.1' }, options: ({ ws }) => ({ routes: [{ path: '/ws/', upstream: `${ws}/`, forwarded: 'both' }] }) })
+    trusting = await openScene(suite, {
+      fastify: { trustProxy: '127.0.0.1' },
+      options: ({ ws }) => ({ routes: [{ path: '/ws/', upstream: `${ws}/`, forwarded: 'both' }] })
+    })
   })
 
   const both = { forward: [] as string[], upgrade: handshake }
@@ -55,10 +65,14 @@ describe('headers', () => {
   }
 
   test('H1 Connection cannot name away what we add, what hooks rely on, or what makes up the handshake', async (t) => {
-    const named = ['Connection: Upgrade, X-Forwarded-For, X-Forwarded-Host, x-forwarded-proto, X-Real-IP, Sec-WebSocket-Key, Cookie, Authorization, Host, Origin, Via, Forwarded, Traceparent, Content-Length, close-not']
+    const named = [
+      'Connection: Upgrade, X-Forwarded-For, X-Forwarded-Host, x-forwarded-proto, X-Real-IP, Sec-WebSocket-Key, ' +
+        'Cookie, Authorization, Host, Origin, Via, Forwarded, Traceparent, Content-Length, close-not'
+    ]
     await everywhere(t, scene, both, async (t, listener, offer) => {
       const fields = offer.length === 0 ? [(named[0] as string).replace('Upgrade, ', '')] : [...named, ...offer.slice(1)]
-      const { seen } = await sent(t, scene, listener, get('/ws/', ...fields, 'Cookie: a=1', 'Authorization: Bearer x', 'Origin: https://o.example', 'X-Real-IP: 6.6.6.6', 'Traceparent: 00-1'))
+      const more = ['Cookie: a=1', 'Authorization: Bearer x', 'Origin: https://o.example', 'X-Real-IP: 6.6.6.6', 'Traceparent: 00-1']
+      const { seen } = await sent(t, scene, listener, get('/ws/', ...fields, ...more))
       assert.deepEqual(
         ['x-forwarded-for', 'x-forwarded-host', 'cookie', 'authorization', 'origin', 'traceparent', 'x-real-ip', 'host'].map((name) => headersOf(seen, name)),
         [['127.0.0.1'], ['front.example'], ['a=1'], ['Bearer x'], ['https://o.example'], ['00-1'], [], [`127.0.0.1:${scene.upstream.port}`]]
@@ -68,7 +82,10 @@ describe('headers', () => {
   })
 
   test('H2 hop-by-hop fields pass neither way', async (t) => {
-    const hops = ['Keep-Alive: timeout=9', 'Proxy-Connection: keep-alive', 'TE: trailers, deflate', 'Trailer: X', 'HTTP2-Settings: AAMA', 'Proxy-Authorization: Basic eDp5', 'Proxy-Authenticate: Basic', 'X-Mine: 1']
+    const hops = [
+      'Keep-Alive: timeout=9', 'Proxy-Connection: keep-alive', 'TE: trailers, deflate', 'Trailer: X',
+      'HTTP2-Settings: AAMA', 'Proxy-Authorization: Basic eDp5', 'Proxy-Authenticate: Basic', 'X-Mine: 1'
+    ]
     await everywhere(t, scene, both, async (t, listener, offer) => {
       const connection = offer.length === 0 ? 'Connection: X-Mine' : 'Connection: Upgrade, X-Mine'
       const { seen } = await sent(t, scene, listener, get('/ws/', connection, ...offer.slice(1), ...hops))
@@ -91,7 +108,8 @@ describe('headers', () => {
   })
 
   const spoofed = [
-    'X-Forwarded-For: 6.6.6.6', 'x-FORWARDED-for: 6.6.6.7', 'X_Forwarded_For: 6.6.6.8', 'X-Forwarded_For: 6.6.6.9', 'X-Forwarded-Host: evil.example', 'X-Forwarded-Proto: evil', 'X-Forwarded-Port: 666',
+    'X-Forwarded-For: 6.6.6.6', 'x-FORWARDED-for: 6.6.6.7', 'X_Forwarded_For: 6.6.6.8',
+    'X-Forwarded_For: 6.6.6.9', 'X-Forwarded-Host: evil.example', 'X-Forwarded-Proto: evil', 'X-Forwarded-Port: 666',
     'X-Forwarded-Server: evil', 'X_Forwarded_Host: evil', 'Forwarded: for=6.6.6.6;host=evil'
   ]
 
@@ -99,7 +117,10 @@ describe('headers', () => {
     await everywhere(t, scene, both, async (t, listener, offer) => {
       for (const path of ['/ws/', '/both/']) {
         const { seen } = await sent(t, scene, listener, get(path, ...spoofed, ...offer))
-        assert.deepEqual([headersOf(seen, 'x-forwarded-for'), headersOf(seen, 'x-forwarded-host'), headersOf(seen, 'x-forwarded-proto')], [['127.0.0.1'], ['front.example'], [listener.name === 'TLS' ? 'https' : 'http']])
+        assert.deepEqual(
+          [headersOf(seen, 'x-forwarded-for'), headersOf(seen, 'x-forwarded-host'), headersOf(seen, 'x-forwarded-proto')],
+          [['127.0.0.1'], ['front.example'], [listener.name === 'TLS' ? 'https' : 'http']]
+        )
         assert.doesNotMatch(seen, /6\.6\.6|evil|666/)
         assert.deepEqual(headersOf(seen, 'forwarded').length, path === '/both/' ? 1 : 0)
       }
@@ -108,7 +129,8 @@ describe('headers', () => {
 
   test('H4 of a trusted proxy the chain is continued, and nothing in it can begin a field or a parameter', async (t) => {
     await everywhere(t, trusting, both, async (t, listener, offer) => {
-      const { seen } = await sent(t, trusting, listener, get('/ws/', 'X-Forwarded-For: 192.0.2.1', 'X-Forwarded-Proto: https', 'X-Forwarded-Host: a.example', 'X_Forwarded_For: 6.6.6.6', ...offer))
+      const fields = ['X-Forwarded-For: 192.0.2.1', 'X-Forwarded-Proto: https', 'X-Forwarded-Host: a.example', 'X_Forwarded_For: 6.6.6.6']
+      const { seen } = await sent(t, trusting, listener, get('/ws/', ...fields, ...offer))
       assert.deepEqual(headersOf(seen, 'x-forwarded-for'), ['192.0.2.1, 127.0.0.1'])
       assert.deepEqual(headersOf(seen, 'forwarded'), ['for=192.0.2.1;host=a.example;proto=https, for=127.0.0.1'])
       assert.doesNotMatch(seen, /6\.6\.6/)
@@ -146,7 +168,13 @@ describe('headers', () => {
         assert.ok(!('y' in back.response.headers) && !('x-evil' in back.response.headers))
       }
     })
-    await everywhere(t, scene, { 'a name with a line': 'x\r\ny', 'a name with a colon': 'x:y', 'an empty name': '', 'a name with a space': 'x y', 'a name beyond latin1': 'x\u010a' }, async (t, listener, name) => {
+    await everywhere(t, scene, {
+      'a name with a line': 'x\r\ny',
+      'a name with a colon': 'x:y',
+      'an empty name': '',
+      'a name with a space': 'x y',
+      'a name beyond latin1': 'x\u010a'
+    }, async (t, listener, name) => {
       for (const offer of [[], handshake]) {
         functions.request = (_request, headers) => ({ ...headers, [name]: 'a' })
         const { seen, response } = await sent(t, scene, listener, get('/rewritten/', ...offer))
@@ -158,19 +186,39 @@ describe('headers', () => {
   })
 
   test('H6 framing is ours: what a function of the options says of it does not count', async (t) => {
-    const framing = { 'Content-Length': '3', 'content-length': '4', 'Transfer-Encoding': 'chunked', 'transfer-encoding': 'identity', Connection: 'close, x-kept', upgrade: 'evil', Trailer: 'x', expect: '100-continue', 'x-kept': '1' }
-    await everywhere(t, scene, { forward: [get('/rewritten/')], body: [head('POST /rewritten/ HTTP/1.1', 'Host: h', 'Content-Length: 5') + 'hello'], upgrade: [get('/rewritten/', ...handshake)] }, async (t, listener, [bytes], name) => {
+    const framing = {
+      'Content-Length': '3',
+      'content-length': '4',
+      'Transfer-Encoding': 'chunked',
+      'transfer-encoding': 'identity',
+      Connection: 'close, x-kept',
+      upgrade: 'evil',
+      Trailer: 'x',
+      expect: '100-continue',
+      'x-kept': '1'
+    }
+    await everywhere(t, scene, {
+      forward: [get('/rewritten/')],
+      body: [head('POST /rewritten/ HTTP/1.1', 'Host: h', 'Content-Length: 5') + 'hello'],
+      upgrade: [get('/rewritten/', ...handshake)]
+    }, async (t, listener, [bytes], name) => {
       functions.request = (_request, headers) => ({ ...headers, ...framing })
       functions.response = (headers) => ({ ...headers, ...framing })
       const { seen, response } = await sent(t, scene, listener, bytes as string)
       functions.request = identity
       functions.response = (headers) => headers
       assert.deepEqual(headersOf(seen, 'content-length'), name === 'body' ? ['5'] : [])
-      assert.deepEqual([headersOf(seen, 'transfer-encoding'), headersOf(seen, 'trailer'), headersOf(seen, 'expect'), headersOf(seen, 'x-kept')], [[], [], [], ['1']])
+      assert.deepEqual(
+        [headersOf(seen, 'transfer-encoding'), headersOf(seen, 'trailer'), headersOf(seen, 'expect'), headersOf(seen, 'x-kept')],
+        [[], [], [], ['1']]
+      )
       assert.deepEqual(headersOf(seen, 'connection'), [name === 'upgrade' ? 'Upgrade' : 'keep-alive'])
       assert.deepEqual(headersOf(seen, 'upgrade'), name === 'upgrade' ? ['websocket'] : [])
       assert.equal(response.status, name === 'upgrade' ? 101 : 200)
-      assert.deepEqual([response.headers['content-length'], response.headers['transfer-encoding'], response.headers['x-kept']], [name === 'upgrade' ? undefined : ['2'], undefined, ['1']])
+      assert.deepEqual(
+        [response.headers['content-length'], response.headers['transfer-encoding'], response.headers['x-kept']],
+        [name === 'upgrade' ? undefined : ['2'], undefined, ['1']]
+      )
       if (name === 'upgrade') assert.deepEqual([response.headers['upgrade'], response.headers['connection']], [['websocket'], ['Upgrade']])
     })
   })
@@ -208,7 +256,10 @@ describe('headers', () => {
       client.write(get('/ws/', ...handshake, 'X-Hooked: framing'))
       const { status, headers } = await client.response()
       scene.upstream.script = undefined
-      assert.deepEqual([status, headers['content-length'], headers['transfer-encoding'], headers['upgrade'], headers['connection'], headers['x-hook']], [101, undefined, undefined, ['websocket'], ['Upgrade'], ['kept']])
+      assert.deepEqual(
+        [status, headers['content-length'], headers['transfer-encoding'], headers['upgrade'], headers['connection'], headers['x-hook']],
+        [101, undefined, undefined, ['websocket'], ['Upgrade'], ['kept']]
+      )
       assert.equal(String(await client.read(6)), 'frames')
     }
   })
@@ -241,7 +292,10 @@ describe('headers', () => {
 
   test('H11 a response whose lines end with bare line feeds is a 502', async (t) => {
     await everywhere(t, scene, { forward: [], upgrade: handshake }, async (t, listener, offer) => {
-      scene.upstream.script = (connection, request) => { connection.write((offer.length > 0 ? switching(request) : 'HTTP/1.1 200 OK\r\nX: a\r\nContent-Length: 2\r\n\r\nok').replaceAll('\r\n', '\n')) }
+      scene.upstream.script = (connection, request) => {
+        const answer = offer.length > 0 ? switching(request) : 'HTTP/1.1 200 OK\r\nX: a\r\nContent-Length: 2\r\n\r\nok'
+        connection.write(answer.replaceAll('\r\n', '\n'))
+      }
       const { response } = await sent(t, scene, listener, get('/ws/', ...offer))
       scene.upstream.script = undefined
       assertOurs(response, 502, scene)
@@ -267,7 +321,13 @@ describe('headers', () => {
         for (const path of ['/http/', '/host/']) await refused(t, scene, listener, head(`GET ${path} HTTP/1.1`, ...lines, ...offer), 400)
       }
     })
-    await everywhere(t, scene, { 'a port out of range in the target': 'http://front.example:99999/host/', 'userinfo in the target': 'http://a@front.example/host/', 'no host in the target': 'http:///host/', 'two hosts in the target': 'http://a,b c/host/', 'another host in the target': 'http://other.example/host/' }, async (t, listener, target) => {
+    await everywhere(t, scene, {
+      'a port out of range in the target': 'http://front.example:99999/host/',
+      'userinfo in the target': 'http://a@front.example/host/',
+      'no host in the target': 'http:///host/',
+      'two hosts in the target': 'http://a,b c/host/',
+      'another host in the target': 'http://other.example/host/'
+    }, async (t, listener, target) => {
       const seen = await scene.seen(t, async () => {
         const { responses } = await answersTo(t, listener, get(target, 'Connection: close'))
         assert.deepEqual(responses.map(({ status }) => status), [400])
@@ -277,12 +337,22 @@ describe('headers', () => {
   })
 
   test('H13 a redirect is the client\'s business: it is relayed, with its Location as it came', async (t) => {
-    await everywhere(t, scene, { elsewhere: 'http://169.254.169.254/latest', 'a scheme-relative one': '//evil.example/', cookies: '/next' }, async (t, listener, location) => {
+    await everywhere(t, scene, {
+      elsewhere: 'http://169.254.169.254/latest',
+      'a scheme-relative one': '//evil.example/',
+      cookies: '/next'
+    }, async (t, listener, location) => {
       for (const offer of [[], handshake]) {
-        scene.upstream.script = (connection) => { connection.write(`HTTP/1.1 302 Found\r\nLocation: ${location}\r\nSet-Cookie: __Host-a=1; Secure; Path=/\r\nSet-Cookie: b=2; Domain=up.example\r\nContent-Length: 0\r\n\r\n`) }
+        scene.upstream.script = (connection) => {
+          connection.write(`HTTP/1.1 302 Found\r\nLocation: ${location}\r\nSet-Cookie: __Host-a=1; Secure; Path=/\r\n` +
+            'Set-Cookie: b=2; Domain=up.example\r\nContent-Length: 0\r\n\r\n')
+        }
         const { seen, response } = await sent(t, scene, listener, get('/ws/', 'Proxy-Authorization: Basic eDp5', ...offer))
         scene.upstream.script = undefined
-        assert.deepEqual([response.status, response.headers['location'], response.headers['set-cookie']], [302, [location], ['__Host-a=1; Secure; Path=/', 'b=2; Domain=up.example']])
+        assert.deepEqual(
+          [response.status, response.headers['location'], response.headers['set-cookie']],
+          [302, [location], ['__Host-a=1; Secure; Path=/', 'b=2; Domain=up.example']]
+        )
         assert.doesNotMatch(seen, /proxy-authorization|eDp5/i)
       }
     })
@@ -324,13 +394,17 @@ describe('headers', () => {
     await everywhere(t, scene, both, async (t, listener, offer) => {
       for (const path of ['/ws/', '/rewritten/']) {
         scene.upstream.script = (connection, request) => {
-          connection.write((offer.length > 0 ? switching(request) : 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok').replace('\r\n', `\r\n${names.join('\r\n')}\r\n`))
+          const answer = offer.length > 0 ? switching(request) : 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
+          connection.write(answer.replace('\r\n', `\r\n${names.join('\r\n')}\r\n`))
         }
         const { seen, response } = await sent(t, scene, listener, get(`${path}?__proto__[polluted]=1&constructor.prototype.polluted=1`, ...names, ...offer))
         scene.upstream.script = undefined
         assert.equal(response.status, offer.length > 0 ? 101 : 200)
         for (const text of [seen, response.rawHead]) {
-          assert.deepEqual([headersOf(text, 'constructor'), headersOf(text, 'prototype'), headersOf(text, 'hasownproperty'), headersOf(text, 'tostring')], [['c'], ['d'], ['e'], ['f']])
+          assert.deepEqual(
+            [headersOf(text, 'constructor'), headersOf(text, 'prototype'), headersOf(text, 'hasownproperty'), headersOf(text, 'tostring')],
+            [['c'], ['d'], ['e'], ['f']]
+          )
         }
         assert.deepEqual(headersOf(seen, '__proto__'), ['a', 'b'])
       }
@@ -340,7 +414,13 @@ describe('headers', () => {
   })
 
   test('H17 an option named __proto__ or constructor is an unknown option', async (t) => {
-    for (const json of ['{"upstream":"ws://127.0.0.1:9/","__proto__":{"allowedOrigins":[]}}', '{"upstream":"ws://127.0.0.1:9/","constructor":{}}', '{"upstream":"ws://127.0.0.1:9/","limits":{"__proto__":{"maxTunnels":1}}}', '{"routes":[{"upstream":"ws://127.0.0.1:9/","__proto__":{}}]}', '{"upstream":"ws://127.0.0.1:9/","tls":{"__proto__":{"rejectUnauthorized":false}}}']) {
+    for (const json of [
+      '{"upstream":"ws://127.0.0.1:9/","__proto__":{"allowedOrigins":[]}}',
+      '{"upstream":"ws://127.0.0.1:9/","constructor":{}}',
+      '{"upstream":"ws://127.0.0.1:9/","limits":{"__proto__":{"maxTunnels":1}}}',
+      '{"routes":[{"upstream":"ws://127.0.0.1:9/","__proto__":{}}]}',
+      '{"upstream":"ws://127.0.0.1:9/","tls":{"__proto__":{"rejectUnauthorized":false}}}'
+    ]) {
       await t.test(json, async (t) => {
         await assert.rejects(openScene(t, { options: () => JSON.parse(json) as ProxyOptions }), { code: 'FST_WSTUNNEL_INVALID_OPTIONS' })
       })
@@ -349,7 +429,8 @@ describe('headers', () => {
 
   test('H18 names that differ only by an underscore from those that frame a message do not pass', async (t) => {
     await everywhere(t, scene, both, async (t, listener, offer) => {
-      const { seen } = await sent(t, scene, listener, get('/ws/', 'Content_Length: 99', 'Transfer_Encoding: chunked', 'Proxy_Authorization: Basic eDp5', 'X_Mine: 1', ...offer))
+      const fields = ['Content_Length: 99', 'Transfer_Encoding: chunked', 'Proxy_Authorization: Basic eDp5', 'X_Mine: 1']
+      const { seen } = await sent(t, scene, listener, get('/ws/', ...fields, ...offer))
       assert.doesNotMatch(seen, /content.length|transfer.encoding|proxy.auth/i)
       assert.deepEqual(headersOf(seen, 'x_mine'), ['1'])
     })

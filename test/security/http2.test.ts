@@ -70,7 +70,8 @@ test('Y2 what is no extended CONNECT by its pseudo-fields is reset before any ho
   const without = (name: string): Array<[string, string]> => good.filter(([key]) => key !== name)
   const bad: Array<Array<[string, string]>> = [
     [[':method', 'GET'], ...without(':method')], [[':protocol', 'websocket'], ...good], without(':path'), without(':scheme'),
-    [...without(':path').slice(0, 3), [':path', 'relative'], ...without(':path').slice(3)], [...without(':path').slice(0, 3), [':path', '*'], ...without(':path').slice(3)],
+    [...without(':path').slice(0, 3), [':path', 'relative'], ...without(':path').slice(3)],
+    [...without(':path').slice(0, 3), [':path', '*'], ...without(':path').slice(3)],
     [...good, ['connection', 'upgrade']], [...good, ['transfer-encoding', 'chunked']], [...without(':protocol')]
   ]
   for (const fields of bad) {
@@ -114,7 +115,10 @@ test('Y5 thousands of streams that are reset at once leave no dial and no tunnel
         ? client.frame(frameTypes.rstStream, stream, 0, client.word(8))
         : client.frame(frameTypes.windowUpdate, stream, 0, client.word(0)))
     }
-    await until(() => client.socket.destroyed || client.frames.some(({ type }) => type === frameTypes.goaway) || all.routed.length >= 3000, 'the flood to be over')
+    await until(
+      () => client.socket.destroyed || client.frames.some(({ type }) => type === frameTypes.goaway) || all.routed.length >= 3000,
+      'the flood to be over'
+    )
     client.socket.destroy()
     await nothingLeft(all)
   }
@@ -156,7 +160,10 @@ test('Y8 a window that shrinks below nothing while a tunnel lives stops it, and 
   upstream.write(Buffer.alloc(1000))
   await client.waitFor(frameTypes.data, 1)
   client.write(client.frame(frameTypes.settings, 0, 0, Buffer.from([0, 4, 0, 0, 0, 0])))
-  await until(() => client.frames.filter(({ type, flags: flag }) => type === frameTypes.settings && flag === flags.ack).length === 2, 'the settings to be taken')
+  await until(
+    () => client.frames.filter(({ type, flags: flag }) => type === frameTypes.settings && flag === flags.ack).length === 2,
+    'the settings to be taken'
+  )
   upstream.write(Buffer.alloc(1000))
   await works(t, all)
   client.write(client.frame(frameTypes.windowUpdate, 1, 0, client.word(100_000)))
@@ -204,7 +211,11 @@ test('Y10 SETTINGS and PING that never end leave tunnels of other clients as the
 })
 
 test('Y11 a CONNECT of HTTP/1.1 beside HTTP/2 is closed without an answer', async (t) => {
-  const proxy = await startProxy(t, { upstream: 'ws://127.0.0.1:1/', http2: { webSockets: true } }, { fastify: { http2: true, https: { ...selfSigned(), allowHTTP1: true } } })
+  const proxy = await startProxy(
+    t,
+    { upstream: 'ws://127.0.0.1:1/', http2: { webSockets: true } },
+    { fastify: { http2: true, https: { ...selfSigned(), allowHTTP1: true } } }
+  )
   const { rawClient } = await import('../fixtures/client.ts')
   const client = await rawClient(t, (proxy.app.server.address() as AddressInfo).port, { tls: { rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] } })
   client.write('CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n')

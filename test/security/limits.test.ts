@@ -100,7 +100,11 @@ describe('limits', () => {
   }
 
   test('L1 one tunnel too many is refused with Retry-After before anybody is dialled, and there is room again when one ends', async (t) => {
-    await everywhere(t, scene, { 'of the server': ['/all/', 503], 'of a client': ['/client/', 429], 'of an upstream': ['/upstream/', 503] } as Record<string, [string, number]>, async (t, listener, [path, status]) => {
+    await everywhere(t, scene, {
+      'of the server': ['/all/', 503],
+      'of a client': ['/client/', 429],
+      'of an upstream': ['/upstream/', 503]
+    } as Record<string, [string, number]>, async (t, listener, [path, status]) => {
       await empty(scene)
       const first = await ask(t, listener, path)
       const second = await ask(t, listener, path)
@@ -254,7 +258,10 @@ describe('limits', () => {
 
   test('L7 maxResponseHead bounds what an upstream may say before its body', async (t) => {
     await everywhere(t, scene, { upgrade: handshake, forward: [] }, async (t, listener, offer) => {
-      scene.upstream.script = (connection, request) => { connection.write((offer.length > 0 ? switching(request) : 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n').replace('\r\n', `\r\nX: ${'x'.repeat(500)}\r\n`)) }
+      scene.upstream.script = (connection, request) => {
+        const answer = offer.length > 0 ? switching(request) : 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'
+        connection.write(answer.replace('\r\n', `\r\nX: ${'x'.repeat(500)}\r\n`))
+      }
       const client = await listener.connect(t)
       client.write(get('/head/', ...offer))
       assertOurs(await client.response(), 502, scene)
@@ -264,7 +271,8 @@ describe('limits', () => {
 
   test('L8 an upstream that is silent, or that trickles, is a 504 in time, and is left', async (t) => {
     await Promise.all(scene.listeners.flatMap((listener) => [
-      ['/shake/', handshake, ''], ['/rawshake/', handshake, ''], ['/shake/', handshake, 'HTTP/1.1 101 Sw'], ['/answer/', [], ''], ['/answer/', [], 'HTTP/1.1 200 OK\r\nX: '], ['/connect/', handshake, ''], ['/connect/', [], '']
+      ['/shake/', handshake, ''], ['/rawshake/', handshake, ''], ['/shake/', handshake, 'HTTP/1.1 101 Sw'],
+      ['/answer/', [], ''], ['/answer/', [], 'HTTP/1.1 200 OK\r\nX: '], ['/connect/', handshake, ''], ['/connect/', [], '']
     ].map(async ([path, offer, said]) => {
       scene.upstream.script = async (connection, request) => {
         const word = headerOf(request, 'x-said') === undefined ? '' : Buffer.from(headerOf(request, 'x-said') as string, 'hex').toString()
@@ -304,7 +312,9 @@ describe('limits', () => {
       }
     }
     await empty(scene)
-    assert.deepEqual(record.closed.slice(seen).map(({ reason }) => reason).sort(), ['half_close_timeout', 'half_close_timeout', 'idle_timeout', 'idle_timeout', 'max_lifetime', 'max_lifetime'])
+    assert.deepEqual(record.closed.slice(seen).map(({ reason }) => reason).sort(), [
+      'half_close_timeout', 'half_close_timeout', 'idle_timeout', 'idle_timeout', 'max_lifetime', 'max_lifetime'
+    ])
   })
 
   test('L11 a side that does not read is not read for, and is left after stallTimeout, though the other side goes on talking', async (t) => {
@@ -359,7 +369,11 @@ describe('limits', () => {
   })
 
   test('L14 a limit that is no whole number, and a duration that is none, are no options', async (t) => {
-    for (const options of [{ limits: { maxTunnels: -1 } }, { limits: { maxTunnels: '5' } }, { limits: { earlyData: 1.5 } }, { limits: { maxTunnel: 5 } }, { limits: { maxResponseHead: Infinity } }, { handshakeTimeout: '10' }, { handshakeTimeout: -1 }, { idleTimeout: '1y' }, { connectTimeout: 1e12 }]) {
+    for (const options of [
+      { limits: { maxTunnels: -1 } }, { limits: { maxTunnels: '5' } }, { limits: { earlyData: 1.5 } },
+      { limits: { maxTunnel: 5 } }, { limits: { maxResponseHead: Infinity } }, { handshakeTimeout: '10' },
+      { handshakeTimeout: -1 }, { idleTimeout: '1y' }, { connectTimeout: 1e12 }
+    ]) {
       await t.test(JSON.stringify(options), async (t) => {
         await assert.rejects(openScene(t, { options: ({ ws }) => ({ upstream: ws, ...options } as ProxyOptions) }), { code: 'FST_WSTUNNEL_INVALID_OPTIONS' })
       })

@@ -40,8 +40,22 @@ describe('operation', () => {
           { path: '/throws/', upstream: () => { throw Object.assign(new Error('no'), { statusCode: 503 }) } },
           ...['onRequest', 'preValidation', 'preHandler'].flatMap((hook) => [
             { path: `/${hook}/`, upstream: `${ws}/`, [hook]: (_request: FastifyRequest, reply: FastifyReply) => { reply.code(401).send({ statusCode: 401 }) } },
-            { path: `/${hook}-async/`, upstream: `${ws}/`, [hook]: async (_request: FastifyRequest, reply: FastifyReply) => { await later(); return reply.code(401).send({ statusCode: 401 }) } },
-            { path: `/${hook}-raw/`, upstream: `${ws}/`, fallbackToHttp: false, [hook]: async () => { throw Object.assign(new Error('no'), { statusCode: 401 }) } }
+            {
+              path: `/${hook}-async/`,
+              upstream: `${ws}/`,
+              [hook]: async (_request: FastifyRequest, reply: FastifyReply) => {
+                await later()
+                return reply.code(401).send({ statusCode: 401 })
+              }
+            },
+            {
+              path: `/${hook}-raw/`,
+              upstream: `${ws}/`,
+              fallbackToHttp: false,
+              [hook]: async () => {
+                throw Object.assign(new Error('no'), { statusCode: 401 })
+              }
+            }
           ])
         ] as NonNullable<ProxyOptions['routes']>
       }
@@ -59,7 +73,10 @@ describe('operation', () => {
   })
 
   test('O1 a hook that refuses, refuses an upgrade as it does a request, and nobody is dialled', async (t) => {
-    const paths = [...['onRequest', 'preValidation', 'preHandler'].flatMap((hook) => [`/${hook}/`, `/${hook}-async/`, `/${hook}-raw/`]), '/scoped/', '/%73coped/', '/scoped']
+    const paths = [
+      ...['onRequest', 'preValidation', 'preHandler'].flatMap((hook) => [`/${hook}/`, `/${hook}-async/`, `/${hook}-raw/`]),
+      '/scoped/', '/%73coped/', '/scoped'
+    ]
     await everywhere(t, scene, Object.fromEntries(paths.map((path) => [path, path])), async (t, listener, path) => {
       for (const offer of [handshake, ['Connection: Upgrade', 'Upgrade: foo'], []]) {
         if (path.includes('raw') && offer !== handshake) continue
@@ -97,8 +114,19 @@ describe('operation', () => {
     for (const listener of scene.listeners) {
       for (const path of ['/ws/', '/raw/', '/http/', '/closed/', '/tls/', '/ws/../']) {
         const client = await listener.connect(t)
-        scene.upstream.script = path === '/http/' ? (connection) => { connection.write('HTTP/1.1 200 OK\r\nSet-Cookie: s3cret-answer\r\nX: a\0b\r\n\r\n') } : undefined
-        client.write(get(`${path}?token=s3cret-query","level":60,"x":"`, ...(path === '/http/' ? [] : handshake), 'User-Agent: x","level":60,"msg":"forged', 'Authorization: Bearer s3cret-authorization', 'Cookie: a=s3cret-cookie', 'Sec-WebSocket-Protocol: s3cret-protocol', 'Proxy-Authorization: Basic s3cret-proxy', 'X-Forwarded-For: ","level":60'))
+        scene.upstream.script = path === '/http/'
+          ? (connection) => { connection.write('HTTP/1.1 200 OK\r\nSet-Cookie: s3cret-answer\r\nX: a\0b\r\n\r\n') }
+          : undefined
+        client.write(get(
+          `${path}?token=s3cret-query","level":60,"x":"`,
+          ...(path === '/http/' ? [] : handshake),
+          'User-Agent: x","level":60,"msg":"forged',
+          'Authorization: Bearer s3cret-authorization',
+          'Cookie: a=s3cret-cookie',
+          'Sec-WebSocket-Protocol: s3cret-protocol',
+          'Proxy-Authorization: Basic s3cret-proxy',
+          'X-Forwarded-For: ","level":60'
+        ))
         await client.response()
         client.destroy()
       }
@@ -122,7 +150,8 @@ describe('operation', () => {
     const shape = (): string => JSON.stringify(listener.proxy.app.wstunnel.metrics(), (_key, value: unknown) => typeof value === 'number' ? 0 : value)
     const before = shape()
     const client = await listener.connect(t)
-    const paths = Array.from({ length: 100 }, (_, i) => get(`/ws/path-${i}?q=${i}`, `Host-${i}: x`, ...(i % 3 === 0 ? ['Connection: Upgrade', `Upgrade: token-${i}`] : [])))
+    const paths = Array.from({ length: 100 }, (_, i) =>
+      get(`/ws/path-${i}?q=${i}`, `Host-${i}: x`, ...(i % 3 === 0 ? ['Connection: Upgrade', `Upgrade: token-${i}`] : [])))
     for (const path of paths) {
       client.write(path)
       await client.response()
@@ -132,7 +161,10 @@ describe('operation', () => {
   })
 
   test("O5 what Node's parser refuses is answered by Fastify, complete, and the connection is closed", async (t) => {
-    await everywhere(t, scene, { malformed: ['GET /ws/ HTTP/1.1\r\nHost : h\r\n\r\n', 400], 'too large': [get('/ws/', `X: ${'x'.repeat(20_000)}`), 431] } as Record<string, [string, number]>, async (t, listener, [bytes, status]) => {
+    await everywhere(t, scene, {
+      malformed: ['GET /ws/ HTTP/1.1\r\nHost : h\r\n\r\n', 400],
+      'too large': [get('/ws/', `X: ${'x'.repeat(20_000)}`), 431]
+    } as Record<string, [string, number]>, async (t, listener, [bytes, status]) => {
       const { client, responses } = await answersTo(t, listener, bytes)
       assert.deepEqual(responses.map((response) => [response.status, response.headers['content-length']?.length]), [[status, 1]])
       assert.equal(client.unread.length, 0)
@@ -144,9 +176,13 @@ describe('operation', () => {
     const source = /^ {2}(clientErrorHandler \(error, socket\) \{[^]*?^ {2}\})/m.exec(text)?.[1]
     assert.ok(source !== undefined, 'SECURITY.md has no clientErrorHandler')
     // eslint-disable-next-line no-new-func
-    const handler = (new Function('STATUS_CODES', `return { ${source} }.clientErrorHandler`) as (codes: object) => () => void)((await import('node:http')).STATUS_CODES)
+    const handlerFor = new Function('STATUS_CODES', `return { ${source} }.clientErrorHandler`) as (codes: object) => () => void
+    const handler = handlerFor((await import('node:http')).STATUS_CODES)
     const own = await openScene(t, { fastify: { clientErrorHandler: handler } as object })
-    await everywhere(t, own, { malformed: ['GET /ws/ HTTP/1.1\r\nHost : h\r\n\r\n', 400], 'too large': [get('/ws/', `X: ${'x'.repeat(20_000)}`), 431] } as Record<string, [string, number]>, async (t, listener, [bytes, status]) => {
+    await everywhere(t, own, {
+      malformed: ['GET /ws/ HTTP/1.1\r\nHost : h\r\n\r\n', 400],
+      'too large': [get('/ws/', `X: ${'x'.repeat(20_000)}`), 431]
+    } as Record<string, [string, number]>, async (t, listener, [bytes, status]) => {
       let responses: RawResponse[] = []
       const seen = await own.seen(t, async () => { ({ responses } = await answersTo(t, listener, bytes)) })
       assert.deepEqual([responses.map((response) => [response.status, response.headers['connection']]), seen], [[[status, ['close']]], []])

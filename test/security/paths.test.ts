@@ -48,8 +48,10 @@ describe('paths and targets', () => {
   }
 
   const escapes = [
-    '/ws/../admin', '/ws/%2e%2e/admin', '/ws/%2E%2E%2Fadmin', '/ws/..%2fadmin', '/ws/..%5cadmin', '/ws/..;/admin', '/ws/..;x=1/admin', '/ws/.%2e/admin', '/ws/%2e./admin', '/ws//..//admin', '/ws/a/../../admin',
-    '/ws/./admin', '/ws/%2e/admin', '/ws/..', '/ws/%2e%2e', '/ws/a/..', '/ws\\..\\admin', '/ws/..\\admin', '/ws/%5c..%5cadmin', '/ws/%5C%2e%2e%5Cadmin', '/ws/%00', '/ws/a%00/../b', '/ws/%zz', '/ws/%', '/ws/%2', '/ws/#x', '/ws/a#/../x'
+    '/ws/../admin', '/ws/%2e%2e/admin', '/ws/%2E%2E%2Fadmin', '/ws/..%2fadmin', '/ws/..%5cadmin',
+    '/ws/..;/admin', '/ws/..;x=1/admin', '/ws/.%2e/admin', '/ws/%2e./admin', '/ws//..//admin', '/ws/a/../../admin',
+    '/ws/./admin', '/ws/%2e/admin', '/ws/..', '/ws/%2e%2e', '/ws/a/..', '/ws\\..\\admin', '/ws/..\\admin',
+    '/ws/%5c..%5cadmin', '/ws/%5C%2e%2e%5Cadmin', '/ws/%00', '/ws/a%00/../b', '/ws/%zz', '/ws/%', '/ws/%2', '/ws/#x', '/ws/a#/../x'
   ]
 
   test('P1 a path that could leave its prefix is a 400, forward and upgrade alike, and the connection ends', async (t) => {
@@ -64,7 +66,11 @@ describe('paths and targets', () => {
           continue
         }
         const seen = await scene.seen(t, async () => {
-          const { responses } = await answersTo(t, listener, get(target, offer.length === 0 ? 'Connection: close' : 'Connection: close, Upgrade', ...offer.slice(1)))
+          const { responses } = await answersTo(
+            t,
+            listener,
+            get(target, offer.length === 0 ? 'Connection: close' : 'Connection: close, Upgrade', ...offer.slice(1))
+          )
           assert.deepEqual(responses.map(({ status }) => status), [byRouter ?? 400])
         })
         assert.deepEqual(seen, [])
@@ -106,18 +112,26 @@ describe('paths and targets', () => {
         const got = await mapped(t, listener, target, offer)
         assert.ok(got === 400 || got === 404, `${target}: ${got}`)
       }
-      for (const [target, expected] of [['/bare//evil.example/x', '/evil.example/x'], ['/bare/@evil.example', '/@evil.example'], ['/bare/http://evil.example/', '/http://evil.example/'], ['/ws//evil.example/', '/app//evil.example/'], ['/bare?@evil', '/?@evil']] as const) {
+      for (const [target, expected] of [
+        ['/bare//evil.example/x', '/evil.example/x'], ['/bare/@evil.example', '/@evil.example'],
+        ['/bare/http://evil.example/', '/http://evil.example/'], ['/ws//evil.example/', '/app//evil.example/'], ['/bare?@evil', '/?@evil']
+      ] as const) {
         assert.equal(await mapped(t, listener, target, offer), `GET ${expected} HTTP/1.1`)
       }
     })
-    await everywhere(t, scene, { 'absolute-form': 'http://169.254.169.254/ws/latest', 'absolute-form of https': 'https://evil.example:8443/ws/latest' }, async (t, listener, target) => {
+    await everywhere(t, scene, {
+      'absolute-form': 'http://169.254.169.254/ws/latest',
+      'absolute-form of https': 'https://evil.example:8443/ws/latest'
+    }, async (t, listener, target) => {
       const client = await listener.connect(t)
       const seen = await scene.seen(t, async () => {
         client.write(get(target))
         await client.response()
       })
       // Node's router has no absolute form; where it is ours, its authority is dropped.
-      for (const bytes of seen) assert.deepEqual([bytes.split('\r\n')[0], headerOf(bytes, 'host')], ['GET /app/latest HTTP/1.1', `127.0.0.1:${scene.upstream.port}`])
+      for (const bytes of seen) {
+        assert.deepEqual([bytes.split('\r\n')[0], headerOf(bytes, 'host')], ['GET /app/latest HTTP/1.1', `127.0.0.1:${scene.upstream.port}`])
+      }
     })
   })
 
@@ -134,7 +148,10 @@ describe('paths and targets', () => {
   })
 
   test('P6 CONNECT opens nothing, and TRACE shows nothing', async (t) => {
-    await everywhere(t, scene, { CONNECT: head('CONNECT evil.example:443 HTTP/1.1', 'Host: evil.example:443'), 'CONNECT to a route': head('CONNECT /ws/ HTTP/1.1', 'Host: h', ...handshake) }, async (t, listener, bytes) => {
+    await everywhere(t, scene, {
+      CONNECT: head('CONNECT evil.example:443 HTTP/1.1', 'Host: evil.example:443'),
+      'CONNECT to a route': head('CONNECT /ws/ HTTP/1.1', 'Host: h', ...handshake)
+    }, async (t, listener, bytes) => {
       const seen = await scene.seen(t, async () => {
         const { responses } = await answersTo(t, listener, bytes)
         assert.ok(responses.every(({ status }) => status >= 400))
@@ -230,8 +247,15 @@ describe('paths and targets', () => {
 
   test('P10 where the root is proxied, a target that begins with two slashes is a 400', async (t) => {
     const rooted = await openScene(t, { options: ({ ws }) => ({ upstream: ws }) })
-    await everywhere(t, rooted, { 'an authority': '//evil.example/x', 'two slashes alone': '//', 'an escape behind them': '//%2e%2e/x', 'a backslash': '/\\evil.example/x' }, async (t, listener, target) => {
-      for (const offer of [[], handshake]) await refused(t, rooted, listener, get(target, ...(offer.length === 0 ? [] : ['Connection: close, Upgrade', ...offer.slice(1)])), 400)
+    await everywhere(t, rooted, {
+      'an authority': '//evil.example/x',
+      'two slashes alone': '//',
+      'an escape behind them': '//%2e%2e/x',
+      'a backslash': '/\\evil.example/x'
+    }, async (t, listener, target) => {
+      for (const offer of [[], handshake]) {
+        await refused(t, rooted, listener, get(target, ...(offer.length === 0 ? [] : ['Connection: close, Upgrade', ...offer.slice(1)])), 400)
+      }
     })
   })
 })

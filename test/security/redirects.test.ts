@@ -10,7 +10,10 @@ import type { ProxyOptions, ProxySetup } from '../fixtures/proxy.ts'
 import { startRawUpstream } from '../fixtures/upstream.ts'
 
 /** What clients are told of a field, for each of these values of it, in answers to requests and to upgrades; `{up}` is the upstream's authority. */
-async function told (t: TestContext, field: string, values: readonly string[], options: Omit<ProxyOptions, 'upstream'>, { path = '/x', ...request }: AskOptions = {}, setup: ProxySetup = {}): Promise<string[]> {
+async function told (
+  t: TestContext, field: string, values: readonly string[], options: Omit<ProxyOptions, 'upstream'>,
+  { path = '/x', ...request }: AskOptions = {}, setup: ProxySetup = {}
+): Promise<string[]> {
   let value = ''
   const upstream = await startRawUpstream(t, async (connection) => {
     connection.socket.once('end', () => connection.end())
@@ -38,7 +41,10 @@ test('R1 a path that would name an authority without the base stays below the ba
 })
 
 test('R2 a URL that only looks like the upstream\'s is no URL of the upstream', async (t) => {
-  const values = ['http://{up}@evil.example/base/x', 'http://{up}\\@evil.example/base/x', 'http://evil.example\\@{up}/base/x', 'http://{up}.evil.example/base/x', 'http://{up}1/base/x', 'http://evil.example/?http://{up}/base/x', '//{up}@evil.example/base/x']
+  const values = [
+    'http://{up}@evil.example/base/x', 'http://{up}\\@evil.example/base/x', 'http://evil.example\\@{up}/base/x',
+    'http://{up}.evil.example/base/x', 'http://{up}1/base/x', 'http://evil.example/?http://{up}/base/x', '//{up}@evil.example/base/x'
+  ]
   assert.deepEqual(await told(t, 'Location', values, { prefix: '/app' }, { path: '/app/x' }), values)
 })
 
@@ -54,13 +60,19 @@ test('R4 a Location names the host that the client asked, and no other that it s
 
 test('R5 what a trusted proxy calls host or scheme is written only if it is one', async (t) => {
   const trusting = { fastify: { trustProxy: true } }
-  for (const [host, protocol] of [['front.example/@evil.example', 'https'], ['a b', 'https'], ['front.example:99999', 'https'], ['front.example', 'javascript'], ['"><script>', 'https']] as const) {
+  for (const [host, protocol] of [
+    ['front.example/@evil.example', 'https'], ['a b', 'https'],
+    ['front.example:99999', 'https'], ['front.example', 'javascript'], ['"><script>', 'https']
+  ] as const) {
     const headers = { 'X-Forwarded-Host': host, 'X-Forwarded-Proto': protocol }
     assert.deepEqual(await told(t, 'Location', ['http://{up}/base/x'], { prefix: '/app' }, { path: '/app/x', headers }, trusting), ['/app/x'])
   }
 })
 
 test('R6 a redirect that leaves the base by its dot segments does not come below the prefix', async (t) => {
-  const values = ['/base/../admin', '/base/%2e%2e/admin', '/base/x/../../admin', '/base/.%2E\\admin', 'http://{up}/base/../admin', 'http://{up}/base/%2E./admin']
+  const values = [
+    '/base/../admin', '/base/%2e%2e/admin', '/base/x/../../admin',
+    '/base/.%2E\\admin', 'http://{up}/base/../admin', 'http://{up}/base/%2E./admin'
+  ]
   assert.deepEqual(await told(t, 'Location', values, { prefix: '/app' }, { path: '/app/x' }), values)
 })

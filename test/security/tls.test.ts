@@ -136,13 +136,18 @@ describe('TLS', () => {
     cleanup(t, 'servers', () => { tls.DEFAULT_MIN_VERSION = before })
     tls.DEFAULT_MIN_VERSION = 'TLSv1'
     await assertNotTrusted(t, ancient, routes(url, { tls: { ca: ca.cert, ciphers: old.ciphers } }))
-    assert.deepEqual((await answers(t, routes(url, { tls: { ca: ca.cert, ciphers: old.ciphers, minVersion: 'TLSv1' } }))).map(({ status }) => status), [101, 101, 200])
+    assert.deepEqual(
+      (await answers(t, routes(url, { tls: { ca: ca.cert, ciphers: old.ciphers, minVersion: 'TLSv1' } }))).map(({ status }) => status),
+      [101, 101, 200]
+    )
   })
 
   test('T6 each target shows its own client certificate, and no session of another', async (t) => {
     const seen: Array<[name: string, reused: boolean]> = []
     const strict = await startRecorder(t, { tls: { ...good, ca: ca.cert, requestCert: true, rejectUnauthorized: true } })
-    strict.server.on('secureConnection', (socket: tls.TLSSocket) => { seen.push([socket.getPeerCertificate().subject?.CN as string, socket.isSessionReused()]) })
+    strict.server.on('secureConnection', (socket: tls.TLSSocket) => {
+      seen.push([socket.getPeerCertificate().subject?.CN as string, socket.isSessionReused()])
+    })
     const url = `wss://127.0.0.1:${strict.port}`
     for (const name of ['first', 'second', 'first']) {
       const own = ca.issue({ commonName: name, names: [] })
@@ -158,7 +163,8 @@ describe('TLS', () => {
   })
 
   test('T7 what comes in clear on a port for TLS is no answer, and hears no request', async (t) => {
-    const lie = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen'
+    const lie = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+      'Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen'
     for (const when of ['at once', 'after the hello']) {
       await t.test(when, async (t) => {
         const liar = await startRecorder(t)

@@ -34,7 +34,9 @@ describe('the upgrade', () => {
   })
 
   /** One upgrade whose upstream answers by a script, to its end: every response, and every byte that the upstream saw. */
-  async function scripted (t: Parameters<typeof scene.seen>[0], listener: Listener, request: string, answer: (connection: RawConnection, head: string) => unknown): Promise<{ responses: RawResponse[], seen: string[], upstream: RawConnection }> {
+  async function scripted (
+    t: Parameters<typeof scene.seen>[0], listener: Listener, request: string, answer: (connection: RawConnection, head: string) => unknown
+  ): Promise<{ responses: RawResponse[], seen: string[], upstream: RawConnection }> {
     let responses: RawResponse[] = []
     let upstream: RawConnection | undefined
     scene.upstream.script = async (connection, head) => {
@@ -86,12 +88,16 @@ describe('the upgrade', () => {
       let upstream: RawConnection | undefined
       scene.upstream.script = (connection) => {
         upstream = connection
-        connection.write('HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nContent-Length: 3\r\n\r\nno!')
+        connection.write('HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+          'Sec-WebSocket-Version: 13\r\nContent-Length: 3\r\n\r\nno!')
       }
       const seen = await scene.seen(t, async () => {
         client.write(get(path, ...handshake.slice(0, 3), 'Sec-WebSocket-Version: 1337'))
         const response = await client.response()
-        assert.deepEqual([response.status, response.headers['upgrade'], response.headers['sec-websocket-version'], String(response.body)], [426, ['websocket'], ['13'], 'no!'])
+        assert.deepEqual(
+          [response.status, response.headers['upgrade'], response.headers['sec-websocket-version'], String(response.body)],
+          [426, ['websocket'], ['13'], 'no!']
+        )
         await over(upstream as RawConnection)
         client.write(get('/alive'))
         await over(client)
@@ -152,7 +158,9 @@ describe('the upgrade', () => {
   test('U5 a 101 that is not the one asked for is a 502: no byte of the client goes on, and the upstream is left', async (t) => {
     await everywhere(t, scene, wrong, async (t, listener, answer) => {
       for (const path of ['/ws/', '/raw/']) {
-        const { responses, seen, upstream } = await scripted(t, listener, get(path, ...handshake) + 'EARLY', (connection, head) => { connection.write(answer(head) + 'bytes') })
+        const { responses, seen, upstream } = await scripted(t, listener, get(path, ...handshake) + 'EARLY', (connection, head) => {
+          connection.write(answer(head) + 'bytes')
+        })
         await over(upstream)
         assert.equal(responses.length, 1)
         assertOurs(responses[0] as RawResponse, 502, scene)
@@ -176,7 +184,8 @@ describe('the upgrade', () => {
 
   test('U7 a 101 to a plain request is a 502, and its connection is not used again', async (t) => {
     await everywhere(t, scene, {
-      'with the fields of a switch': 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen',
+      'with the fields of a switch': 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n' +
+        'Upgrade: websocket\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen',
       'a bare one': 'HTTP/1.1 101 Switching Protocols\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen',
       'with a length': 'HTTP/1.1 101 Switching Protocols\r\nContent-Length: 0\r\n\r\n'
     }, async (t, listener, answer) => {
@@ -213,7 +222,10 @@ describe('the upgrade', () => {
           client.write(get(path, ...fields, 'X-Last: 1'))
           assert.deepEqual([(await client.response()).status, client.unread.length], [200, 0])
         })
-        assert.deepEqual(seen.map((bytes) => [headerOf(bytes, 'upgrade'), headerOf(bytes, 'http2-settings'), headerOf(bytes, 'x-last')]), [[undefined, undefined, '1']])
+        assert.deepEqual(
+          seen.map((bytes) => [headerOf(bytes, 'upgrade'), headerOf(bytes, 'http2-settings'), headerOf(bytes, 'x-last')]),
+          [[undefined, undefined, '1']]
+        )
         assert.doesNotMatch(seen.join(''), /upgrade|http2-settings/i)
       }
     })
@@ -388,7 +400,14 @@ describe('the upgrade', () => {
       assert.deepEqual(seen.flatMap((bytes) => [headersOf(bytes, 'upgrade'), headersOf(bytes, 'connection')]), [['websocket'], ['Upgrade']])
     })
     const refusedTokens = {
-      'a version': 'websocket/13', 'a suffix': 'websocketEVIL', 'a prefix': 'xwebsocket', bytes: '\x80\xff', 'a space': 'web socket', quotes: '"websocket"', nothing: '', commas: ',,'
+      'a version': 'websocket/13',
+      'a suffix': 'websocketEVIL',
+      'a prefix': 'xwebsocket',
+      bytes: '\x80\xff',
+      'a space': 'web socket',
+      quotes: '"websocket"',
+      nothing: '',
+      commas: ',,'
     }
     await everywhere(t, scene, refusedTokens, async (t, listener, token) => {
       const client = await listener.connect(t)
@@ -398,19 +417,30 @@ describe('the upgrade', () => {
         client.write(get('/raw/', 'Connection: Upgrade', `Upgrade: ${token}`, ...handshake.slice(2)))
         const response = await client.response()
         assertOurs(response, token === '' && response.status === 404 ? 404 : 426, scene)
-        assert.deepEqual([response.headers['upgrade'], response.headers['connection']], response.status === 404 ? [undefined, ['keep-alive']] : [['websocket'], ['Upgrade']])
+        assert.deepEqual(
+          [response.headers['upgrade'], response.headers['connection']],
+          response.status === 404 ? [undefined, ['keep-alive']] : [['websocket'], ['Upgrade']]
+        )
       })
       assert.equal(seen.length, 1)
       assert.doesNotMatch(seen.join(''), /upgrade:|^connection: upgrade/im)
     })
     await everywhere(t, scene, { '200 protocols': 200, '33 protocols': 33 }, async (t, listener, count) => {
-      await refused(t, scene, listener, get('/ws/', 'Connection: Upgrade', `Upgrade: ${Array.from({ length: count }, (_, i) => `p${i}`).join(', ')}, websocket`, ...handshake.slice(2)), 400)
+      await refused(t, scene, listener, get(
+        '/ws/',
+        'Connection: Upgrade',
+        `Upgrade: ${Array.from({ length: count }, (_, i) => `p${i}`).join(', ')}, websocket`,
+        ...handshake.slice(2)
+      ), 400)
     })
   })
 
   test('U17 interim responses before the 101 are swallowed, eight at most', async (t) => {
     const hint = 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n'
-    await everywhere(t, scene, { 'one of each': `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n${hint}`, eight: hint.repeat(8) }, async (t, listener, interim) => {
+    await everywhere(t, scene, {
+      'one of each': `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n${hint}`,
+      eight: hint.repeat(8)
+    }, async (t, listener, interim) => {
       const client = await listener.connect(t)
       scene.upstream.script = (connection, head) => { connection.write(interim + switching(head) + 'first') }
       client.write(get('/ws/', ...handshake))
@@ -450,7 +480,9 @@ describe('the upgrade', () => {
         'a reason without end': `HTTP/1.1 101 ${'x'.repeat(17_000)}`
       }
       for (const [what, answer] of Object.entries(large)) {
-        const { responses, upstream } = await scripted(t, listener, get(path, 'X-Case: ' + what, ...handshake) + 'EARLY', (connection) => { connection.write(answer) })
+        const { responses, upstream } = await scripted(t, listener, get(path, 'X-Case: ' + what, ...handshake) + 'EARLY', (connection) => {
+          connection.write(answer)
+        })
         await over(upstream)
         assert.equal(responses.length, 1, what)
         assertOurs(responses[0] as RawResponse, 502, scene)
@@ -462,7 +494,9 @@ describe('the upgrade', () => {
     for (const listener of scene.listeners) {
       const client = await listener.connect(t)
       scene.upstream.script = (connection, head) => {
-        connection.write(switching(head, { 'Content-Length': '5', 'Transfer-Encoding': 'chunked', 'Keep-Alive': 'timeout=5', Trailer: 'x', 'X-Kept': '1' }) + 'frame')
+        connection.write(
+          switching(head, { 'Content-Length': '5', 'Transfer-Encoding': 'chunked', 'Keep-Alive': 'timeout=5', Trailer: 'x', 'X-Kept': '1' }) + 'frame'
+        )
       }
       client.write(get('/ws/', ...handshake))
       const { status, headers } = await client.response()
@@ -481,9 +515,14 @@ describe('the upgrade', () => {
       'no body': ['HTTP/1.1 204 No Content\r\n\r\nEXTRA', '']
     }
     await everywhere(t, scene, whole, async (t, listener, [answer, body, last]) => {
-      const { responses, upstream, seen } = await scripted(t, listener, get('/ws/', ...handshake) + 'EARLY', (connection) => { last === true ? connection.end(answer) : connection.write(answer) })
+      const { responses, upstream, seen } = await scripted(t, listener, get('/ws/', ...handshake) + 'EARLY', (connection) => {
+        last === true ? connection.end(answer) : connection.write(answer)
+      })
       await over(upstream)
-      assert.deepEqual(responses.map((response) => [response.status, String(response.body), response.headers['upgrade'], response.headers['set-cookie']]), [[Number(answer.slice(9, 12)), body, undefined, undefined]])
+      assert.deepEqual(
+        responses.map((response) => [response.status, String(response.body), response.headers['upgrade'], response.headers['set-cookie']]),
+        [[Number(answer.slice(9, 12)), body, undefined, undefined]]
+      )
       assert.ok(!seen.join('').includes('EARLY'))
     })
     await everywhere(t, scene, {
@@ -518,7 +557,12 @@ describe('the upgrade', () => {
   })
 
   test('U21 whoever leaves in the middle of a handshake: a complete answer, and nothing is left', async (t) => {
-    await everywhere(t, scene, { 'the client, by a reset': 'client', 'the upstream, by a reset': 'reset', 'the upstream, by its end': 'end', 'the upstream, within its head': 'head' }, async (t, listener, who) => {
+    await everywhere(t, scene, {
+      'the client, by a reset': 'client',
+      'the upstream, by a reset': 'reset',
+      'the upstream, by its end': 'end',
+      'the upstream, within its head': 'head'
+    }, async (t, listener, who) => {
       const client = await listener.connect(t)
       const asked = deferred<RawConnection>()
       scene.upstream.script = (connection) => asked.resolve(connection)
@@ -559,7 +603,9 @@ describe('the upgrade', () => {
 
   test('U23 close beside upgrade does not keep the connection; Expect does not go on', async (t) => {
     for (const listener of scene.listeners) {
-      const { responses, seen } = await scripted(t, listener, get('/ws/', 'Connection: close, Upgrade', ...handshake.slice(1)), (connection) => { connection.write('HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno') })
+      const { responses, seen } = await scripted(t, listener, get('/ws/', 'Connection: close, Upgrade', ...handshake.slice(1)), (connection) => {
+        connection.write('HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno')
+      })
       assert.deepEqual(responses.map(({ status }) => status), [403])
       assert.deepEqual(headersOf(seen[0] as string, 'connection'), ['Upgrade'])
 
@@ -597,7 +643,10 @@ describe('the upgrade', () => {
   })
 
   test('U25 a hook may answer a handshake with a body: the body, when it comes, is no request', async (t) => {
-    await everywhere(t, scene, { 'of a length': [`Content-Length: ${smuggled.length}`], 'in chunks': ['Transfer-Encoding: chunked'] }, async (t, listener, fields) => {
+    await everywhere(t, scene, {
+      'of a length': [`Content-Length: ${smuggled.length}`],
+      'in chunks': ['Transfer-Encoding: chunked']
+    }, async (t, listener, fields) => {
       const client = await listener.connect(t)
       const before = listener.routed.length
       const seen = await scene.seen(t, async () => {
@@ -640,33 +689,36 @@ describe('the upgrade', () => {
     })
   })
 
-  test('U28 a small body of an upgrade to another protocol goes behind its head, what comes behind it waits for the 101, and no byte of either is a request', async (t) => {
-    const bodies: Record<string, [string, string]> = {
-      'a body': ['{}', ''],
-      'a request for a body': [smuggled, ''],
-      'a request behind it': ['hello', smuggled]
-    }
-    for (const later of [false, true]) {
-      await everywhere(t, scene, bodies, async (t, listener, [body, behind]) => {
-        const before = listener.routed.length
-        const client = await listener.connect(t)
-        const seen = await scene.seen(t, async () => {
-          const lines = head('POST /any/ HTTP/1.1', 'Host: h', 'Connection: Upgrade', 'Upgrade: foo', `Content-Length: ${body.length}`)
-          if (later) {
-            client.write(lines)
-            await until(() => listener.routed.length > before, 'the head to be routed')
-          }
-          client.write((later ? '' : lines) + body + behind)
-          assert.equal((await client.response()).status, 101)
-          client.end()
-          await over(client)
+  test(
+    'U28 a small body of an upgrade to another protocol goes behind its head, what comes behind it waits for the 101, and no byte of either is a request',
+    async (t) => {
+      const bodies: Record<string, [string, string]> = {
+        'a body': ['{}', ''],
+        'a request for a body': [smuggled, ''],
+        'a request behind it': ['hello', smuggled]
+      }
+      for (const later of [false, true]) {
+        await everywhere(t, scene, bodies, async (t, listener, [body, behind]) => {
+          const before = listener.routed.length
+          const client = await listener.connect(t)
+          const seen = await scene.seen(t, async () => {
+            const lines = head('POST /any/ HTTP/1.1', 'Host: h', 'Connection: Upgrade', 'Upgrade: foo', `Content-Length: ${body.length}`)
+            if (later) {
+              client.write(lines)
+              await until(() => listener.routed.length > before, 'the head to be routed')
+            }
+            client.write((later ? '' : lines) + body + behind)
+            assert.equal((await client.response()).status, 101)
+            client.end()
+            await over(client)
+          })
+          assert.equal(seen.length, 1)
+          const [upstreamHead = '', ...rest] = (seen[0] as string).split('\r\n\r\n')
+          assert.equal(rest.join('\r\n\r\n'), body + behind)
+          assert.deepEqual(headersOf(`${upstreamHead}\r\n`, 'content-length'), [String(body.length)])
+          assert.deepEqual(listener.routed.slice(before), ['/any/'])
         })
-        assert.equal(seen.length, 1)
-        const [upstreamHead = '', ...rest] = (seen[0] as string).split('\r\n\r\n')
-        assert.equal(rest.join('\r\n\r\n'), body + behind)
-        assert.deepEqual(headersOf(`${upstreamHead}\r\n`, 'content-length'), [String(body.length)])
-        assert.deepEqual(listener.routed.slice(before), ['/any/'])
-      })
+      }
     }
-  })
+  )
 })

@@ -69,7 +69,12 @@ describe('WebSocket', () => {
   })
 
   test('W2 an Origin of the list may, in whatever case; without a list any may', async (t) => {
-    await everywhere(t, scene, { exact: ['/guarded/', 'https://good.example'], 'upper case': ['/guarded/', 'HTTPS://GOOD.example'], 'IPv6 with a port': ['/guarded/', 'http://[::1]:8080'], 'without a list': ['/ws/', 'null'] } as Record<string, [string, string]>, async (t, listener, [path, origin]) => {
+    await everywhere(t, scene, {
+      exact: ['/guarded/', 'https://good.example'],
+      'upper case': ['/guarded/', 'HTTPS://GOOD.example'],
+      'IPv6 with a port': ['/guarded/', 'http://[::1]:8080'],
+      'without a list': ['/ws/', 'null']
+    } as Record<string, [string, string]>, async (t, listener, [path, origin]) => {
       const client = await listener.connect(t)
       const seen = await scene.seen(t, async () => {
         client.write(get(path, ...handshake, `Origin: ${origin}`))
@@ -126,7 +131,10 @@ describe('WebSocket', () => {
     good.client.write(half.subarray(7))
     const rest = await good.upstream.waitFor((bytes) => bytes.indexOf('\r\n\r\n') + 4 + half.length + 8 <= bytes.length)
     const frames = decodeFrames(rest.subarray(rest.indexOf('\r\n\r\n') + 4))
-    assert.deepEqual(frames.map(({ opcode, masked, payload }) => [opcode, masked, opcode === 8 ? payload.readUInt16BE(0) : String(payload)]), [[2, true, 'whole frame'], [8, true, 1001]])
+    assert.deepEqual(
+      frames.map(({ opcode, masked, payload }) => [opcode, masked, opcode === 8 ? payload.readUInt16BE(0) : String(payload)]),
+      [[2, true, 'whole frame'], [8, true, 1001]]
+    )
     await draining
     assert.deepEqual([broken.upstream.unread.length, broken.client.unread.length], [0, 0])
   })
@@ -134,14 +142,25 @@ describe('WebSocket', () => {
   test('W6 subprotocols and extensions pass as they were offered and chosen', async (t) => {
     for (const listener of scene.listeners) {
       const client = await listener.connect(t)
-      scene.upstream.script = (connection, request) => { connection.write(switching(request, { 'Sec-WebSocket-Protocol': 'v2', 'Sec-WebSocket-Extensions': 'permessage-deflate; x="y"' })) }
+      scene.upstream.script = (connection, request) => {
+        connection.write(switching(request, { 'Sec-WebSocket-Protocol': 'v2', 'Sec-WebSocket-Extensions': 'permessage-deflate; x="y"' }))
+      }
       let response
       const seen = await scene.seen(t, async () => {
-        client.write(get('/ws/', ...handshake, 'Sec-WebSocket-Protocol: v1, token.abc', 'Sec-WebSocket-Protocol: v2', 'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits, x-own'))
+        client.write(get(
+          '/ws/',
+          ...handshake,
+          'Sec-WebSocket-Protocol: v1, token.abc',
+          'Sec-WebSocket-Protocol: v2',
+          'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits, x-own'
+        ))
         response = await client.response()
       })
       scene.upstream.script = undefined
-      assert.deepEqual([headersOf(seen[0] as string, 'sec-websocket-protocol'), headersOf(seen[0] as string, 'sec-websocket-extensions')], [['v1, token.abc', 'v2'], ['permessage-deflate; client_max_window_bits, x-own']])
+      assert.deepEqual(
+        [headersOf(seen[0] as string, 'sec-websocket-protocol'), headersOf(seen[0] as string, 'sec-websocket-extensions')],
+        [['v1, token.abc', 'v2'], ['permessage-deflate; client_max_window_bits, x-own']]
+      )
       const { headers } = response as unknown as { headers: Record<string, string[]> }
       assert.deepEqual([headers['sec-websocket-protocol'], headers['sec-websocket-extensions']], [['v2'], ['permessage-deflate; x="y"']])
     }

@@ -160,7 +160,11 @@ export async function balance (tunnels: number, seed: number, retry = 5000): Pro
     await flaps
     echoing.over = true
     await during
-    await settles(() => clients.every(({ socket }) => socket !== undefined), () => `${clients.filter(({ socket }) => socket === undefined).length} clients to have a tunnel again`, patience)
+    await settles(
+      () => clients.every(({ socket }) => socket !== undefined),
+      () => `${clients.filter(({ socket }) => socket === undefined).length} clients to have a tunnel again`,
+      patience
+    )
     assert.ok((await Promise.all(clients.map((client) => client.echo()))).every(Boolean), 'a tunnel does not echo')
     await untouched('after')
 
@@ -191,12 +195,17 @@ export async function balance (tunnels: number, seed: number, retry = 5000): Pro
     }
     addUp(tunnels)
     const lost = { killed: lostAt('killed').length, drained: told.length, flapping: lostAt('flapping').length }
-    const elected = Object.fromEntries(control.members().map((member) => [all.find(({ url: its }) => its === member.url)?.name, `${member.elected} elected, ${member.failures} failed, ${member.tunnels} live`]))
+    const elected = Object.fromEntries(control.members().map(({ url, elected, failures, tunnels }) =>
+      [all.find((each) => each.url === url)?.name, `${elected} elected, ${failures} failed, ${tunnels} live`]))
     for (const client of clients) {
       client.leaving = true
       client.socket?.close()
     }
-    await settles(() => app.wstunnel.metrics().tunnels.open === 0 && clients.every(({ socket }) => socket === undefined), () => 'all tunnels to close', patience)
+    await settles(
+      () => app.wstunnel.metrics().tunnels.open === 0 && clients.every(({ socket }) => socket === undefined),
+      () => 'all tunnels to close',
+      patience
+    )
     addUp(0)
     return {
       tunnels,

@@ -38,7 +38,8 @@ export async function closing (tunnels: number): Promise<void> {
     }
     const { tunnels: live, rss } = await proxy.memory()
     const took = await proxy.close()
-    console.log(`closing: ${live} tunnels (${(rss / 1024 / 1024).toFixed(0)} MiB RSS), all of them with peers that do not read; close() took ${took.toFixed(0)} ms with a drainTimeout of 10000 ms`)
+    console.log(`closing: ${live} tunnels (${(rss / 1024 / 1024).toFixed(0)} MiB RSS), all of them with peers that do not read; ` +
+      `close() took ${took.toFixed(0)} ms with a drainTimeout of 10000 ms`)
     if (live !== tunnels) throw new Error(`${live} tunnels of ${tunnels}`)
     if (took > 11_000) throw new Error(`close() took ${took} ms`)
   } finally {

@@ -105,8 +105,8 @@ export async function deploy (clients: number, seed: number): Promise<void> {
     await chatting
     await until(() => figures.arrived === figures.sent, () => `${figures.sent} messages at the server, ${figures.arrived} so far`).catch(() => {})
     const { sent, arrived, echoed, sessions, finished, interrupted, codes, retried, lost } = figures
-    console.log(`deploy: ${clients} clients, two processes replaced (close() took ${took.map((ms) => ms.toFixed(0)).join(' and ')} ms): ${sessions} sessions, ` +
-      `${finished} finished, ${interrupted} told to go; ${sent} messages, ${arrived} arrived at the server, ${echoed} echoed, ` +
+    console.log(`deploy: ${clients} clients, two processes replaced (close() took ${took.map((ms) => ms.toFixed(0)).join(' and ')} ms): ` +
+      `${sessions} sessions, ${finished} finished, ${interrupted} told to go; ${sent} messages, ${arrived} arrived at the server, ${echoed} echoed, ` +
       `${sent - echoed - lost} echoes after a 1001; ${retried} reconnects repeated; codes ${JSON.stringify(codes)}; ` +
       `lost: ${sent - arrived} messages to the server, ${lost} echoes to clients that were not told to go, ${interrupted - (codes['1001'] ?? 0)} sessions`)
     if (arrived !== sent || lost > 0 || interrupted !== (codes['1001'] ?? 0)) throw new Error('a rolling restart lost something')

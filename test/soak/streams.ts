@@ -59,12 +59,15 @@ export async function streams (minutes: number, seed: number, most: number): Pro
   const crowd = async (): Promise<void> => {
     const on = await session()
     const statuses: number[] = []
-    for (let i = 0; i < most; i += 100) statuses.push(...await Promise.all(Array.from({ length: Math.min(100, most - i) }, async () => await open(on, '/good').status)))
+    for (let i = 0; i < most; i += 100) {
+      statuses.push(...await Promise.all(Array.from({ length: Math.min(100, most - i) }, async () => await open(on, '/good').status)))
+    }
     const [opened, refused] = [statuses.filter((status) => status === 200).length, statuses.filter((status) => status !== 200).length]
     const rss = process.memoryUsage.rss()
     on.destroy()
     await nothingLeft()
-    console.log(`streams: ${most} of one session: ${opened} tunnels, ${refused} refused or reset (Node's maxSessionMemory); ${(rss / mib).toFixed(0)} MiB of RSS with both their ends`)
+    console.log(`streams: ${most} of one session: ${opened} tunnels, ${refused} refused or reset (Node's maxSessionMemory); ` +
+      `${(rss / mib).toFixed(0)} MiB of RSS with both their ends`)
     if (opened === 0) throw new Error('no tunnel')
   }
 

@@ -28,13 +28,21 @@ async function scene (t: TestContext, options: Partial<ProxyOptions> = {}): Prom
   const log = recordLog()
   const record = recordTunnels()
   const members = [`${a.url}/`, `${b.url}/`]
-  const proxy = await startProxy(t, { balancers: { app: { members: members.map((url) => ({ url })) } }, path: '/app/', upstream: 'balancer://app/', ...record.hooks, ...options }, {
+  const proxy = await startProxy(t, {
+    balancers: { app: { members: members.map((url) => ({ url })) } },
+    path: '/app/',
+    upstream: 'balancer://app/',
+    ...record.hooks,
+    ...options
+  }, {
     fastify: { logger: log.logger },
     after: (app) => {
       app.register(status, {
         prefix: '/wstunnel',
         actions: true,
-        onRequest: async (request, reply) => { if (request.headers.authorization !== credentials.authorization) return reply.code(401).send({ message: 'who are you?' }) }
+        onRequest: async (request, reply) => {
+          if (request.headers.authorization !== credentials.authorization) return reply.code(401).send({ message: 'who are you?' })
+        }
       })
     }
   })
@@ -42,7 +50,14 @@ async function scene (t: TestContext, options: Partial<ProxyOptions> = {}): Prom
   const nonce = /<meta name="wstunnel-nonce" content="([\w-]{24})">/.exec(page)?.[1] ?? ''
   assert.notEqual(nonce, '')
   const post: Scene['post'] = async (body, headers = {}, payload = JSON.stringify(body)) => {
-    const all: Record<string, string | undefined> = { ...credentials, origin: proxy.url, 'sec-fetch-site': 'same-origin', 'content-type': 'application/json', 'x-wstunnel-nonce': nonce, ...headers }
+    const all: Record<string, string | undefined> = {
+      ...credentials,
+      origin: proxy.url,
+      'sec-fetch-site': 'same-origin',
+      'content-type': 'application/json',
+      'x-wstunnel-nonce': nonce,
+      ...headers
+    }
     const sent = Object.fromEntries(Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined))
     const response = await proxy.app.inject({ method: 'POST', url: '/wstunnel/actions', headers: { host: new URL(proxy.url).host, ...sent }, payload })
     return { status: response.statusCode, message: (response.json() as { message?: string }).message }
@@ -83,7 +98,11 @@ describe('an action of the page', () => {
 
   test('is seen by all viewers at once', async (t) => {
     const { proxy, members: [member], post } = await scene(t)
-    const look = async (): Promise<string> => (await (await fetch(`${proxy.url}/wstunnel/status.json`, { headers: credentials })).json() as { balancers: Array<{ members: Array<{ state: string }> }> }).balancers[0]!.members[0]!.state
+    const look = async (): Promise<string> => {
+      const response = await fetch(`${proxy.url}/wstunnel/status.json`, { headers: credentials })
+      const { balancers } = await response.json() as { balancers: Array<{ members: Array<{ state: string }> }> }
+      return balancers[0]!.members[0]!.state
+    }
     assert.equal(await look(), 'up')
     await post({ action: 'disable', balancer: 'app', member })
     assert.equal(await look(), 'disabled')

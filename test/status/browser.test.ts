@@ -28,7 +28,9 @@ const onlyAnn: onRequestAsyncHookHandler = async (request, reply) => {
   return await reply.code(401).header('www-authenticate', 'Basic realm="status"').send('who are you?')
 }
 
-async function watched (t: TestContext, { before, after }: { before?: (app: FastifyInstance) => unknown, after?: (app: FastifyInstance) => unknown } = {}): Promise<Proxy & { members: string[] }> {
+async function watched (
+  t: TestContext, { before, after }: { before?: (app: FastifyInstance) => unknown, after?: (app: FastifyInstance) => unknown } = {}
+): Promise<Proxy & { members: string[] }> {
   const members = await Promise.all(['a', 'b'].map(async (name) => `${(await named(t, name)).url}/`))
   const proxy = await startProxy(t, undefined, {
     fastify: { trustProxy: true },
@@ -36,7 +38,10 @@ async function watched (t: TestContext, { before, after }: { before?: (app: Fast
       await before?.(app)
       app.register(wstunnel, {
         balancers: { app: { members: members.map((url) => ({ url })) } },
-        routes: [{ path: '/app/', upstream: 'balancer://app/' }, { path: '/tenants/', upstream: (request) => `${members[0]}${String((request.query as { t: string }).t)}/` }]
+        routes: [
+          { path: '/app/', upstream: 'balancer://app/' },
+          { path: '/tenants/', upstream: (request) => `${members[0]}${String((request.query as { t: string }).t)}/` }
+        ]
       })
       app.register(status, { prefix: '/wstunnel', actions: true, onRequest: onlyAnn })
       await after?.(app)
@@ -174,7 +179,8 @@ test('the POST of a foreign page does nothing, although the browser sends the cr
   page.on('response', (response) => { if (response.url() === target && response.request().method() === 'POST') answers.push(response.status()) })
   await page.evaluate(async ([url, body]) => {
     await fetch(url!, { method: 'POST', mode: 'no-cors', credentials: 'include', body: body! }).catch(() => {})
-    await fetch(url!, { method: 'POST', credentials: 'include', headers: { 'content-type': 'application/json', 'x-wstunnel-nonce': 'guess' }, body: body! }).catch(() => {})
+    const headers = { 'content-type': 'application/json', 'x-wstunnel-nonce': 'guess' }
+    await fetch(url!, { method: 'POST', credentials: 'include', headers, body: body! }).catch(() => {})
   }, [target, action])
   await page.evaluate('document.forms[0].submit()')
   await page.waitForURL(target)
@@ -184,7 +190,10 @@ test('the POST of a foreign page does nothing, although the browser sends the cr
 
   // Nor can it frame the page, or read the nonce.
   await page.goto(`http://127.0.0.1:${(foreign.address() as AddressInfo).port}/`)
-  assert.equal(await page.evaluate(async (url) => await fetch(url, { credentials: 'include' }).then(() => 'read', () => 'not read'), `${proxy.url}/wstunnel/`), 'not read')
+  assert.equal(
+    await page.evaluate(async (url) => await fetch(url, { credentials: 'include' }).then(() => 'read', () => 'not read'), `${proxy.url}/wstunnel/`),
+    'not read'
+  )
 })
 
 for (const [when, setup] of [['before', 'before'], ['after', 'after']] as const) {
@@ -212,7 +221,10 @@ test('markup in a name is text', async (t) => {
   await page.locator('#tunnels tbody tr').nth(1).waitFor()
   await page.route('**/status.json?*', async (route) => {
     const answer = await (await route.fetch()).text()
-    await route.fulfill({ contentType: 'application/json', body: answer.replace(/"(route|upstream|client|protocol|state|balancer|lbMethod|url|status)":"/g, (start) => start + JSON.stringify(evil).slice(1, -1)) })
+    await route.fulfill({
+      contentType: 'application/json',
+      body: answer.replace(/"(route|upstream|client|protocol|state|balancer|lbMethod|url|status)":"/g, (start) => start + JSON.stringify(evil).slice(1, -1))
+    })
   })
   await page.locator('#tunnels').getByText(evil).first().waitFor()
   await page.locator('#routes').getByText(evil).first().waitFor()
@@ -233,7 +245,9 @@ test('a page that nobody sees asks nothing, and one whose server is gone says so
   let asked = 0
   page.on('request', () => { asked++ })
   const hide = async (hidden: boolean): Promise<void> => {
-    await page.evaluate(`Object.defineProperty(document, 'hidden', { value: ${hidden}, configurable: true }); document.dispatchEvent(new Event('visibilitychange'))`)
+    await page.evaluate(
+      `Object.defineProperty(document, 'hidden', { value: ${hidden}, configurable: true }); document.dispatchEvent(new Event('visibilitychange'))`
+    )
   }
   await hide(true)
   asked = 0

@@ -65,8 +65,15 @@ test(`with ${manyTunnels} tunnels and ${manyUpstreams} upstreams no turn of the 
       took = cpuTime() - began
     }))
     for (const answer of answers) {
-      const { routes, balancers, live } = JSON.parse(answer) as { routes: Array<{ upstreams: unknown[] }>, balancers: Array<{ members: unknown[] }>, live: { total: number, tunnels: unknown[] } }
-      assert.deepEqual([routes[0]!.upstreams.length, balancers[0]!.members.length, live.total, live.tunnels.length], [manyUpstreams, manyUpstreams, manyTunnels, 500 - i])
+      const { routes, balancers, live } = JSON.parse(answer) as {
+        routes: Array<{ upstreams: unknown[] }>
+        balancers: Array<{ members: unknown[] }>
+        live: { total: number, tunnels: unknown[] }
+      }
+      assert.deepEqual(
+        [routes[0]!.upstreams.length, balancers[0]!.members.length, live.total, live.tunnels.length],
+        [manyUpstreams, manyUpstreams, manyTunnels, 500 - i]
+      )
       assert.ok(answer.length < 1024 * 1024, `${answer.length} bytes`)
     }
     t.mock.timers.tick(1000) // until the snapshot is let go

@@ -72,7 +72,10 @@ describe('the calculations of the page', () => {
     assert.deepEqual([0, 0.25, 12.34, 1234].map(page.perSecond), ['0/s', '0.25/s', '12.3/s', '1,234/s'])
     assert.deepEqual([0.5, 250, 1500, 59_900, 61_000, 3_660_000, 90_000_000].map(page.duration),
       ['0.5 ms', '250 ms', '1.5 s', '59 s', '1 min 1 s', '1 h 1 min', '1 d 1 h'])
-    assert.deepEqual([[0, 0], [1, 1000], [1, 2], [999, 1000], [5, 5]].map(([part, whole]) => page.percent(part!, whole!)), ['0 %', '< 1 %', '50 %', '> 99 %', '100 %'])
+    assert.deepEqual(
+      [[0, 0], [1, 1000], [1, 2], [999, 1000], [5, 5]].map(([part, whole]) => page.percent(part!, whole!)),
+      ['0 %', '< 1 %', '50 %', '> 99 %', '100 %']
+    )
   })
 
   test('keep five minutes, and begin anew with a server that was restarted', () => {

@@ -23,7 +23,13 @@ interface Answer {
   forwards: { status: Record<string, number> }
   routes: Array<Work & { route: string, upstreams: Array<Work & { upstream: string }> }>
   balancers: Array<{ balancer: string, lbMethod: string, up: number, members: Array<{ url: string, state: string, since: number, loadFactor: number }> }>
-  live: { sort: string, client: string, limit: number, total: number, tunnels: Array<{ id: string, client: string, age: number, bytesFromClient: number, upstream: string }> }
+  live: {
+    sort: string
+    client: string
+    limit: number
+    total: number
+    tunnels: Array<{ id: string, client: string, age: number, bytesFromClient: number, upstream: string }>
+  }
 }
 
 async function read (proxy: { url: string }, query = ''): Promise<Answer> {
@@ -67,7 +73,9 @@ describe('status.json', () => {
     assert.equal(answer.tunnels.open, 1)
     assert.equal(answer.tunnels.handshake.count, 1)
     assert.equal(answer.forwards.status['2xx'], 1)
-    assert.deepEqual(answer.routes.map(({ route, open, requests, bytesFromUpstream, upstreams }) => [route, open, requests, bytesFromUpstream, upstreams.map(({ upstream, open, requests }) => [upstream, open, requests])]), [
+    const routes = answer.routes.map(({ route, open, requests, bytesFromUpstream, upstreams }) =>
+      [route, open, requests, bytesFromUpstream, upstreams.map(({ upstream, open, requests }) => [upstream, open, requests])])
+    assert.deepEqual(routes, [
       ['/app/', 1, 0, 0, [[`${a.url}/`, 1, 0]]],
       ['/direct/', 0, 1, 5, [[`${direct.url}/`, 0, 1]]]
     ])
@@ -258,7 +266,10 @@ test('a drain is told', async (t) => {
 
 test('the package exports it', () => {
   const require = createRequire(import.meta.url)
-  const { exports, typesVersions } = require('../../package.json') as { exports: Record<string, unknown>, typesVersions: Record<string, Record<string, string[]>> }
+  const { exports, typesVersions } = require('../../package.json') as {
+    exports: Record<string, unknown>
+    typesVersions: Record<string, Record<string, string[]>>
+  }
   for (const name of ['prometheus', 'status']) {
     assert.deepEqual(exports[`./${name}`], { types: `./dist/${name}/index.d.ts`, default: `./dist/${name}/index.js` })
     assert.deepEqual(typesVersions['*']![name], [`./dist/${name}/index.d.ts`])

@@ -57,7 +57,8 @@ for (const [side, masked] of sides) {
 
     test('a conversation, split at every offset and byte by byte', () => {
       const frames = [
-        encodeFrame(opcodes.text, 'hel', { masked, fin: false }), encodeFrame(opcodes.ping, '', { masked }), encodeFrame(opcodes.continuation, 'lo', { masked }),
+        encodeFrame(opcodes.text, 'hel', { masked, fin: false }), encodeFrame(opcodes.ping, '', { masked }),
+        encodeFrame(opcodes.continuation, 'lo', { masked }),
         encodeFrame(opcodes.binary, Buffer.alloc(130), { masked, rsv: 4 }), encodeFrame(opcodes.pong, 'x', { masked }), close(4000, masked, 'bye')
       ]
       const bytes = Buffer.concat(frames)

@@ -26,7 +26,8 @@ function watchDials (t: TestContext): Socket[] {
 }
 
 for (const listens of [true, false]) {
-  test(`TLS options that throw at the dial are an error, called back once, and the socket is released (${listens ? 'somebody' : 'nobody'} listens)`, async (t) => {
+  const who = listens ? 'somebody' : 'nobody'
+  test(`TLS options that throw at the dial are an error, called back once, and the socket is released (${who} listens)`, async (t) => {
     const errors = watchErrors(t)
     const port = listens ? (await startRawUpstream(t)).port : await closedPort()
     const options: DialOptions = { address: parseAddress(`wss://127.0.0.1:${port}/`) as Address, tls: unusable, connectTimeout: 0, keepAlive: 0 }

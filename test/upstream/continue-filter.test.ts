@@ -44,10 +44,18 @@ for (const [what, pieces, expected] of [
   ['so is one that comes with it', [ok + go], ok + go],
   ['each request has its own', [go + ok, undefined, go + ok], ok + ok],
   ['the ninth is for others to refuse', [go.repeat(9) + ok], go + ok],
-  ['the length of a 304 is taken out', ['HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nETag: "x"\r\n\r\n'], 'HTTP/1.1 304 Not Modified\r\nETag: "x"\r\n\r\n'],
+  [
+    'the length of a 304 is taken out',
+    ['HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nETag: "x"\r\n\r\n'],
+    'HTTP/1.1 304 Not Modified\r\nETag: "x"\r\n\r\n'
+  ],
   ['that of a 204 is, byte by byte', [...'HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n'], 'HTTP/1.1 204 No Content\r\n\r\n'],
   ['that of a 205 is not', ['HTTP/1.1 205 X\r\nContent-Length: 0\r\n\r\n'], 'HTTP/1.1 205 X\r\nContent-Length: 0\r\n\r\n'],
-  ['what comes behind a 304 is not looked at', ['HTTP/1.1 304 X\r\nContent-Length: 5\r\n\r\nHTTP/1.1 304 X\r\nContent-Length: 5\r\n\r\n'], 'HTTP/1.1 304 X\r\n\r\nHTTP/1.1 304 X\r\nContent-Length: 5\r\n\r\n'],
+  [
+    'what comes behind a 304 is not looked at',
+    ['HTTP/1.1 304 X\r\nContent-Length: 5\r\n\r\nHTTP/1.1 304 X\r\nContent-Length: 5\r\n\r\n'],
+    'HTTP/1.1 304 X\r\n\r\nHTTP/1.1 304 X\r\nContent-Length: 5\r\n\r\n'
+  ],
   ['1000 is none', [`HTTP/1.1 1000 X\r\n\r\n${ok}`], `HTTP/1.1 1000 X\r\n\r\n${ok}`],
   ['nor is 100X', [`HTTP/1.1 100X\r\n\r\n${ok}`], `HTTP/1.1 100X\r\n\r\n${ok}`],
   ['one without a reason is', [`HTTP/1.1 100\r\n\r\n${ok}`], ok],

@@ -54,7 +54,10 @@ describe('counters', () => {
     assert.deepEqual(Object.keys(counters.refused), [...refusalStages])
     assert.deepEqual(Object.keys(counters.status), ['1xx', '2xx', '3xx', '4xx', '5xx'])
     for (const group of [counters.closed, counters.refused, counters.status]) assert.ok(Object.values(group).every((count) => count === 0))
-    assert.deepEqual([counters.active, counters.suspended, counters.opened, counters.inFlight, counters.aborted, counters.failed, counters.busy], [0, 0, 0, 0, 0, 0, 0])
+    assert.deepEqual(
+      [counters.active, counters.suspended, counters.opened, counters.inFlight, counters.aborted, counters.failed, counters.busy],
+      [0, 0, 0, 0, 0, 0, 0]
+    )
   })
   test('know the reasons and stages of the documentation', () => {
     assert.deepEqual([...tunnelReasons].sort(), ['client_close', 'client_reset', 'drained', 'error', 'half_close_timeout', 'idle_timeout', 'killed',

@@ -66,7 +66,11 @@ describe('an answer fails', () => {
   const length = { kind: 'length', length: 5 } as const
   const closed = { code: 'FST_WSTUNNEL_UPSTREAM_CLOSED', statusCode: 502 }
 
-  for (const [what, framing, wire] of [['of a length', length, 'hell'], ['in chunks', { kind: 'chunked' }, '5\r\nhello\r\n'], ['in chunks, before the last line', { kind: 'chunked' }, '0\r\n']] as const) {
+  for (const [what, framing, wire] of [
+    ['of a length', length, 'hell'],
+    ['in chunks', { kind: 'chunked' }, '5\r\nhello\r\n'],
+    ['in chunks, before the last line', { kind: 'chunked' }, '0\r\n']
+  ] as const) {
     test(`${what}, by an end that comes early`, async () => {
       const made = answer({ framing })
       made.stream.push(wire)

@@ -14,7 +14,10 @@ describe('a forward', () => {
     recorder.fromClient(3)
     recorder.fromUpstream(5)
     recorder.end({ failed: false, status: 204 })
-    assert.deepEqual([second.inFlight, second.status['2xx'], second.forwardBytesFromClient, second.forwardBytesFromUpstream, second.duration.snapshot().count], [0, 1, 3, 5, 1])
+    assert.deepEqual(
+      [second.inFlight, second.status['2xx'], second.forwardBytesFromClient, second.forwardBytesFromUpstream, second.duration.snapshot().count],
+      [0, 1, 3, 5, 1]
+    )
     assert.equal(first.duration.snapshot().count, 0)
   })
 

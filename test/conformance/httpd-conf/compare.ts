@@ -23,7 +23,8 @@ const folders = ['corpus', 'made']
 
 /** The configurations, as `folder/file`. */
 export function configurations (): string[] {
-  return folders.flatMap((folder) => readdirSync(new URL(`${folder}/`, import.meta.url)).filter((file) => file.endsWith('.conf')).sort().map((file) => `${folder}/${file}`))
+  return folders.flatMap((folder) =>
+    readdirSync(new URL(`${folder}/`, import.meta.url)).filter((file) => file.endsWith('.conf')).sort().map((file) => `${folder}/${file}`))
 }
 
 export function readConfiguration (name: string): string {
@@ -38,7 +39,9 @@ export async function compareConfiguration (name: string): Promise<Configuration
     const differences: Difference[] = []
     const problems = probes.length >= 12 ? [] : [`only ${probes.length} requests`]
     for (const probe of probes) {
-      const [httpd, ours, printed] = [textOf(await ask(world.httpd.port, probe)), textOf(await ask(world.ours.port, probe)), textOf(await ask(world.printed.port, probe))]
+      const [httpd, ours, printed] = [
+        textOf(await ask(world.httpd.port, probe)), textOf(await ask(world.ours.port, probe)), textOf(await ask(world.printed.port, probe))
+      ]
       if (httpd !== ours) differences.push({ request: shown(probe), httpd, ours })
       if (ours !== printed) problems.push(`${shown(probe)}: the printed module answers '${printed}', and not '${ours}'`)
     }

@@ -15,7 +15,9 @@ export function probesFor (text: string, { registrations }: HttpdTranslation): P
   const prefixes = new Set<string>(['/'])
   for (const { options } of registrations) for (const { path } of options.routes ?? []) prefixes.add(path ?? '/')
   for (const [, path] of text.matchAll(/^\s*(?:ProxyPass|<Location|Alias|Redirect\w*(?: permanent)?)\s+"?(\/[\w./-]*)/gim)) prefixes.add(path ?? '/')
-  for (const [, path = ''] of text.matchAll(/(?:RewriteRule|ProxyPassMatch|<LocationMatch|REQUEST_URI\})\s+"?!?\^?(\/[\w./\\-]+)/gi)) prefixes.add(path.replaceAll('\\', '').replace(/\.$/, ''))
+  for (const [, path = ''] of text.matchAll(/(?:RewriteRule|ProxyPassMatch|<LocationMatch|REQUEST_URI\})\s+"?!?\^?(\/[\w./\\-]+)/gi)) {
+    prefixes.add(path.replaceAll('\\', '').replace(/\.$/, ''))
+  }
   const paths = new Set<string>(['/', '/x', '/ws', '/api/v1/items?a=1&b=%2F', '/other', '/other/deeper?a=1', '/index.html'])
   for (const prefix of prefixes) {
     const bare = prefix.replace(/\/$/, '')
@@ -26,7 +28,9 @@ export function probesFor (text: string, { registrations }: HttpdTranslation): P
   }
   if (/socket\.io/.test(text)) for (const name of ['websocket', 'polling']) paths.add(`/socket.io/?EIO=4&transport=${name}`)
   const hosts = new Set<string>()
-  for (const [, names = ''] of text.matchAll(/^\s*Server(?:Name|Alias)\s+(.*)$/gim)) for (const name of names.trim().split(/\s+/)) hosts.add(name.replace('*', 'any').replace(/^https?:\/\//, ''))
+  for (const [, names = ''] of text.matchAll(/^\s*Server(?:Name|Alias)\s+(.*)$/gim)) {
+    for (const name of names.trim().split(/\s+/)) hosts.add(name.replace('*', 'any').replace(/^https?:\/\//, ''))
+  }
   hosts.add('nobody.example')
   return [...hosts].flatMap((host) => [...paths].flatMap((path) => [false, true].map((webSocket) => ({ host, path, webSocket }))))
 }

@@ -65,7 +65,11 @@ export async function startWorld (source: string): Promise<World> {
     const wanted = [...new Set(addresses.map((address) => /:(\d+)$/.exec(address)?.[1] ?? '80'))]
     const ports = await freePorts(Math.max(1, wanted.length))
     const portOf = (address: string): number => ports[Math.max(0, wanted.indexOf(/:(\d+)$/.exec(address)?.[1] ?? '80'))] as number
-    const { text } = localise(source, ({ name }) => (servers.get(name)?.address() as AddressInfo).port, (address) => `${address.replace(/:\d+$/, '')}:${portOf(address)}`)
+    const { text } = localise(
+      source,
+      ({ name }) => (servers.get(name)?.address() as AddressInfo).port,
+      (address) => `${address.replace(/:\d+$/, '')}:${portOf(address)}`
+    )
     const httpd = await startHttpd(text, ports)
     closers.push(httpd.close)
     // The addresses of virtual hosts stay as they were: the port says what is TLS.
@@ -96,7 +100,8 @@ async function startUpstream ({ group, tls }: UpstreamNeed): Promise<Server> {
   server.on('upgrade', (request, socket) => {
     const accept = createHash('sha1').update(`${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
     socket.on('error', () => {})
-    socket.end(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: ${request.headers.upgrade}\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\nX-By: ${group} upgraded ${request.url}\r\n\r\n`)
+    socket.end(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: ${request.headers.upgrade}\r\nConnection: Upgrade\r\n` +
+      `Sec-WebSocket-Accept: ${accept}\r\nX-By: ${group} upgraded ${request.url}\r\n\r\n`)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
