@@ -77,7 +77,8 @@ function holdEnd (request: IncomingMessage, reply: FastifyReply, payload: Payloa
     return held
   }
   const content = payload ?? ''
-  if (!reply.hasHeader('content-length')) reply.header('content-length', String(Buffer.byteLength(content)))
+  // Also over the upstream's length: a hook may have replaced the content, which Fastify notices of a text or a Buffer, not of a stream.
+  reply.header('content-length', String(Buffer.byteLength(content)))
   if (content.length === 0) reply.raw.once('pipe', writeHead)
   held.end(content)
   return held
