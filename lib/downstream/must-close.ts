@@ -57,10 +57,12 @@ function isBefore (request: IncomingMessage, other: IncomingMessage | undefined)
 export function closingHead ({ raw }: FastifyRequest, reply: FastifyReply): CloseReason | undefined {
   const given = reply.getHeader('connection')
   const reason = reasons.get(raw) ?? (saysClose(raw.headers.connection, raw.httpVersion) ? 'client' : undefined)
-  if (reason === undefined) return saysClose(given, '1.1') ? 'response' : undefined
+  // The response has had its own field since before the hooks: `upgrade-listener` sets it on the last one. Fastify's would replace it.
+  const isLast = saysClose(reply.raw.getHeader('connection'), '1.1')
+  if (reason === undefined && !isLast) return saysClose(given, '1.1') ? 'response' : undefined
   // For the client's reason Node writes `close` itself, unless the field is set already.
   if (reason !== 'client' || given !== undefined) reply.header('connection', withClose(given))
-  return reason
+  return reason ?? 'response'
 }
 
 /** Returns a value of `Connection` with `close` and its other options, without `keep-alive`. */
