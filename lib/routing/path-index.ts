@@ -65,7 +65,8 @@ export class PathIndex<T> {
   }
 }
 
-function isOfHost ({ constraints }: Target, host: string): boolean {
+/** Returns false if an entry is for other hosts. */
+export function isOfHost ({ constraints }: Target, host: string): boolean {
   const wanted = constraints?.host
   return wanted === undefined || (wanted instanceof RegExp ? wanted.test(host) : wanted === host)
 }

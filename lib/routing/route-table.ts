@@ -3,7 +3,7 @@ import type { Balancer } from '../balancer/balancer.ts'
 import type { Target } from '../config/target.ts'
 import { TargetUpstreams } from '../upstream/target-upstreams.ts'
 import { decide, type Decision } from './decision.ts'
-import type { Indexed } from './path-index.ts'
+import { type Indexed, isOfHost } from './path-index.ts'
 import type { RequestFacts } from './request-facts.ts'
 
 /** One target and its upstreams, as the metrics snapshot reads them. */
@@ -49,10 +49,12 @@ export function bySpecificity (entries: ReadonlyArray<Indexed<RouteTable>>): Rou
 
 /** Returns the outcome of a request in a table: the first of its entries that switches, up to one that takes every request. */
 export function firstOf (entries: ReadonlyArray<Indexed<RouteTable>>, table: RouteTable, facts: RequestFacts): Found | undefined {
+  const host = facts.hosts[0] ?? (facts.absolute ? undefined : facts.authority)
   let first: Found | undefined
   for (const entry of entries) {
     const { target } = entry
     if (entry.table !== table || !target.allMethods.includes(facts.method)) continue
+    if (host !== undefined && !isOfHost(target, host)) continue // it cannot be the router's choice
     const decision = decide([target], facts)
     if (decision.kind !== 'none') {
       if (isSwitch(decision)) return { entry, decision }
