@@ -5,6 +5,7 @@ import { Socket } from 'node:net'
 import { ClientGoneError, ClientTimeoutError } from '../errors.ts'
 import { isHttp2 } from '../http/version.ts'
 import { destroyForgotten } from './forgotten-streams.ts'
+import { UpgradeResponse } from './upgrade-response.ts'
 
 /** The progress of an exchange, as its client's timer sees it. */
 export interface ClientProgress {
@@ -22,7 +23,9 @@ export interface ClientProgress {
 /** Sets the timer, unless the server has one of its own. Returns true if it did. */
 export function watchClient (request: FastifyRequest, { raw }: FastifyReply, timeout: number, exchange: ClientProgress): boolean {
   if (isHttp2(request.raw)) destroyForgotten(raw)
-  if (timeout === 0 || (request.server.server as Partial<Server>).timeout !== 0) return false
+  // The timer of the server is not for a connection on which Node has seen an upgrade.
+  const hasTimer = (request.server.server as Partial<Server>).timeout !== 0 && !UpgradeResponse.is(raw)
+  if (timeout === 0 || hasTimer) return false
   raw.setTimeout(timeout, () => onClientIdle(request, raw, exchange))
   // The request's socket, since a response that waits for its turn has none; an inject() has no timers.
   if (!isHttp2(request.raw) && request.raw.socket instanceof Socket) raw.prependOnceListener('finish', stopTimer)

@@ -12,7 +12,7 @@ import { reset } from '../net/socket.ts'
 import { dropFront, type Front, type FrontWatcher, withReplyHeaders } from './front.ts'
 import { closeInStages } from './staged-close.ts'
 import { type ExpectedBody, readUpgradeBody } from './upgrade-body.ts'
-import { isGuard, UpgradeResponse } from './upgrade-response.ts'
+import { isGuard, stopTelling, UpgradeResponse } from './upgrade-response.ts'
 
 const kFront: unique symbol = Symbol('fastify-wstunnel.front-http1')
 
@@ -139,6 +139,7 @@ export class Http1Front implements Front {
 function hijackSocket (reply: FastifyReply, socket: Duplex): void {
   reply.hijack()
   dropFront(reply.request.raw)
+  stopTelling(socket) // a response of another plugin does not stop by itself
   reply.raw.detachSocket(socket as Socket)
 }
 

@@ -20,8 +20,30 @@ export function isHeadWritten (response: { readonly headersSent: boolean }): boo
   return response instanceof OutgoingMessage ? Reflect.get(OutgoingMessage.prototype, 'headersSent', response) as boolean : response.headersSent
 }
 
+const kResponse: unique symbol = Symbol('fastify-wstunnel.response')
+
+type Stream = Duplex & { [kResponse]?: ServerResponse | undefined }
+
+/** Passes a socket's `'drain'` and `'timeout'` on to a response. Node's server does so for its own responses, until it has seen an upgrade on the socket. */
+export function tellResponse (socket: Stream, response: ServerResponse): void {
+  socket[kResponse] = response
+  socket.on('drain', onDrain)
+  socket.on('timeout', onTimeout)
+}
+
+export function stopTelling (socket: Stream): void {
+  socket[kResponse] = undefined
+  socket.off('drain', onDrain)
+  socket.off('timeout', onTimeout)
+}
+
+const onDrain = guard(function onUpgradeSocketDrain (this: Stream): void { this[kResponse]?.emit('drain') })
+const onTimeout = guard(function onUpgradeSocketTimeout (this: Stream): void { this[kResponse]?.emit('timeout', this) })
+
 /** The response of an upgrade that is answered as an ordinary request. It is the last one on its connection, and its head says so. */
 export class UpgradeResponse extends ServerResponse {
+  readonly #brand = true
+
   constructor (request: IncomingMessage) {
     super(request)
     // Express changes the prototype of a response, so the overrides must be own properties.
@@ -32,22 +54,19 @@ export class UpgradeResponse extends ServerResponse {
 
   /** Returns true if a response is an UpgradeResponse, whatever its prototype is by now. */
   static is (response: object): response is UpgradeResponse {
-    return #onDrain in response
+    return #brand in response
   }
 
-  /** Adds a `'drain'` listener: Node's server tells its own responses to go on writing, but not this one. */
   override assignSocket (socket: IncomingMessage['socket']): void {
     super.assignSocket(socket)
-    socket.on('drain', this.#onDrain)
+    tellResponse(socket, this)
   }
 
   override detachSocket (socket: IncomingMessage['socket']): void {
-    socket.off('drain', this.#onDrain)
+    stopTelling(socket)
     super.detachSocket(socket)
     responseLeft(socket)
   }
-
-  readonly #onDrain = (): void => { this.emit('drain') }
 
   override writeHead (...args: unknown[]): this {
     const headers = args.at(-1)

@@ -7,7 +7,7 @@ import { type Front, frontOf } from '../downstream/front.ts'
 import { isBehindLast, markMustClose } from '../downstream/must-close.ts'
 import { dropContentFields, kUpstreamContent } from '../downstream/replaced-response.ts'
 import { closeInStages, isUnread } from '../downstream/staged-close.ts'
-import { guard, isHeadWritten, UpgradeResponse } from '../downstream/upgrade-response.ts'
+import { guard, isHeadWritten, tellResponse, UpgradeResponse } from '../downstream/upgrade-response.ts'
 import { BadPathError, BadRequestError, TooManyHeadersError, UpgradeRequiredError, type WstunnelError } from '../errors.ts'
 import { prefixLength, type RouterRules } from '../http/path-pattern.ts'
 import { parseTarget } from '../http/request-target.ts'
@@ -106,6 +106,7 @@ function wstunnelPreHandler (request: FastifyRequest, reply: FastifyReply, done:
   if (frontOf(request.raw) !== undefined && !isHttp2(request.raw) && !UpgradeResponse.is(reply.raw)) {
     markMustClose(request.raw, 'upgrade')
     reply.raw.once('finish', endConnection)
+    tellResponse(request.raw.socket, reply.raw)
     if ('ws' in request) request.ws = false
   }
   done()
