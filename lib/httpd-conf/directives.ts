@@ -64,17 +64,23 @@ const guards = words(`
   authldapbindpassword authformprovider authmerging satisfy allow deny order sslverifyclient sslrequire sslrequiressl sslusername authnprovideralias
 `)
 
+/** The directives that set variables early enough for mod_proxy to read them; SetEnv comes too late. */
+const earlyVariables: ReadonlySet<string> = words('setenvif setenvifnocase browsermatch browsermatchnocase')
+
+export const withoutProxying = 'not translated: no-proxy, which keeps requests from being proxied; write an entry with upstream: false'
+
 /** Matches directives of TLS to the client. */
 const front = /^ssl(?!proxy|require|verifyclient|username)|^md[a-z]+$/
 
 /** Notes a directive that no translation takes. */
 export function noteOther (node: Node, notes: Notes): void {
   const { name } = node
+  if (earlyVariables.has(name) && node.words.slice(1).some((word) => /^no-proxy(=|$)/i.test(word))) return notes.error(node, withoutProxying)
   if (harmless.has(name)) return
   if (guards.has(name)) notes.error(node, 'not translated: access control, so everyone has access here; use a hook, such as onRequest')
   else if (front.test(name)) notes.info(node, "TLS towards the client is Fastify's option https")
-  else if (without[name] !== undefined) notes.info(node, without[name] ?? '')
-  else if (answers[name] !== undefined) notes.check(node, `not translated: ${answers[name]}`)
+  else if (Object.hasOwn(without, name)) notes.info(node, without[name] ?? '')
+  else if (Object.hasOwn(answers, name)) notes.check(node, `not translated: ${answers[name]}`)
   else if (/^(redirect|redirectmatch|redirectpermanent|redirecttemp)$/.test(name)) notes.error(node, 'not translated: a redirect; use a route of your own')
   else if (/^(alias|aliasmatch|scriptalias|scriptaliasmatch)$/.test(name)) notes.error(node, 'not translated: files; use @fastify/static')
   else if (/^(define|undefine)$/.test(name)) notes.error(node, 'not translated: write the value of a variable in its place')

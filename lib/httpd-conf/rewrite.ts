@@ -1,4 +1,5 @@
 /** RewriteCond and RewriteRule: the requests that a rule takes, and their target. */
+import { withoutProxying } from './directives.ts'
 import { variableIn, type Node } from './sections.ts'
 import type { Rule } from './model.ts'
 import { shorten, type Notes } from './notes.ts'
@@ -78,7 +79,8 @@ function withoutProxy (node: Node, substitution: string, flags: readonly string[
   if (flags.some((flag) => /^(f|forbidden|g|gone)$/.test(flag))) notes.error(node, 'not translated: a rule that refuses requests; use a hook')
   else if (flags.some((flag) => /^(r|redirect)(=|$)/.test(flag)) || /^[a-z]+:/i.test(substitution)) {
     notes.error(node, 'not translated: a redirect; use a route of your own')
-  } else if (substitution === '-' && flags.every((flag) => /^(e|env)=|^(nc|nocase)$/.test(flag))) {
+  } else if (flags.some((flag) => /^(e|env)=no-proxy(:|$)/.test(flag))) notes.error(node, withoutProxying)
+  else if (substitution === '-' && flags.every((flag) => /^(e|env)=|^(nc|nocase)$/.test(flag))) {
     notes.info(node, 'sets an environment variable, which has no effect here')
   } else notes.error(node, 'not translated: a rule without P, which changes the path for what comes after it')
   return []

@@ -30,9 +30,13 @@ export function parseTarget (url: string): Target | string {
   }
   const target = { scheme: scheme.toLowerCase() as Scheme, authority: authority.toLowerCase(), socketPath, path }
   if (target.scheme === 'balancer') {
+    if (socketPath !== undefined) return 'a balancer behind a unix socket'
     return /^[a-z0-9][a-z0-9_.-]*$/.test(target.authority) ? target : 'a balancer whose name has other characters than letters, digits, - . and _'
   }
-  return URL.canParse(urlOf(target)) && !/:\d*\D/.test(authority.replace(/^\[.*\]/, '')) ? target : 'a target that is not the URL of an upstream'
+  if (socketPath !== undefined && !/^\/[\x21-\x7e]*$/.test(socketPath)) return 'a unix socket whose path is not absolute, or not visible ASCII'
+  // With a socket before it, any text would parse as a URL of the scheme `unix:`.
+  const isUrl = authority !== '' && URL.canParse(urlOf({ ...target, socketPath: undefined })) && !/:\d*\D/.test(authority.replace(/^\[.*\]/, ''))
+  return isUrl ? target : 'a target that is not the URL of an upstream'
 }
 
 export function urlOf ({ scheme, authority, socketPath, path }: Target): string {

@@ -87,6 +87,17 @@ describe('ProxyPass', () => {
       assertNote(line, /^error 1 not translated/)
     }
   })
+
+  test('to a unix socket is refused where the URL is none or the path is not absolute, for members of balancers too', () => {
+    assert.deepEqual(routes('ProxyPass /a unix:/a.sock|http://h/a'), [{ path: '/a', upstream: 'unix:/a.sock|http://h/a' }])
+    for (const target of [
+      'unix:/a.sock|http://h:99999/', 'unix:/a.sock|http://', 'unix:/a.sock|http://[::1/', 'unix:/a.sock|balancer://b/', 'unix:run/a.sock|http://h/',
+      'unix:/\u00e9.sock|http://h/'
+    ]) {
+      assertNote(`ProxyPass /a ${target}`, /^error 1 not translated/)
+      assertNote(`BalancerMember balancer://b ${target}\nBalancerMember balancer://b http://h\nProxyPass /a balancer://b/`, /^error 1 not translated/)
+    }
+  })
 })
 
 describe('parameters', () => {
@@ -353,6 +364,16 @@ describe('SetEnv', () => {
     assertNote('SetEnv force-proxy-request-1.0 1\nProxyPass / http://h/', /^check 1 not translated: requests to upstreams are always HTTP\/1.1/)
     assertNote('SetEnv X 1\nProxyPass / http://h/', /^info 1 /)
   })
+
+  test('no-proxy has no effect, since it comes too late; set earlier it is refused', () => {
+    const note = (line: string): string[] => notes(`RewriteEngine On\n${line}\nProxyPass / http://h/`)
+    for (const line of ['SetEnv no-proxy 1', 'SetEnvIf Request_URI ^/a !no-proxy', 'RewriteRule ^/a - [E=!no-proxy]',
+      'RewriteRule ^/a/(.*) http://h/a/$1 [P,E=no-proxy:1]']) assert.deepEqual(note(line), [], line)
+    for (const line of ['SetEnvIf Request_URI ^/a x no-proxy', 'SetEnvIfNoCase Request_URI ^/a No-Proxy=1', 'BrowserMatch ^curl no-proxy',
+      'BrowserMatchNoCase curl no-proxy=1', 'RewriteRule ^/a - [E=no-proxy]', 'RewriteRule ^/a - [E=x:1,env=no-proxy:1]']) {
+      assert.match(note(line).join(), /^error 2 not translated: no-proxy/, line)
+    }
+  })
 })
 
 describe('reverse', () => {
@@ -432,6 +453,10 @@ ProxyPass / balancer://pool/`
     assert.deepEqual(registrations.map(({ options: { balancers, routes } }) => [Object.keys(balancers ?? {}), routes?.[0]?.upstream]),
       [[['p'], 'balancer://p/'], [['p-6'], 'balancer://p-6/'], [[], 'balancer://p/']])
   })
+})
+
+test('a directive with the name of a property of all objects is unknown', () => {
+  assertNote('constructor x\nProxyPass / http://h/', /^error 1 not translated: this directive has no counterpart here/)
 })
 
 test('a note names a section as it is written', () => {
