@@ -170,6 +170,7 @@ function pathOf (at: string, pointer: string): string {
 }
 
 function show (value: unknown): string {
+  if (value instanceof URL) return show(value.href)
   if (typeof value === 'string') return `'${withoutCredentials(value).slice(0, 80)}'`
   if (typeof value === 'function') return 'a function'
   if (value instanceof Promise) return 'a promise'

@@ -109,7 +109,7 @@ export function forUpgrade (value: unknown): string {
 
 /** Returns a hint for a value of `path` that is no prefix. */
 export function forPath (value: unknown): string {
-  if (typeof value !== 'string') return ''
+  if (typeof value !== 'string' || value.includes('://')) return ''
   const bare = value.trim().replace(/\*+$/, '').replace(/\/{2,}/g, '/')
   const path = bare.startsWith('/') ? bare : `/${bare}`
   return path !== value && /^\/[\w/.:~-]*$/.test(path) && !/\/\.{1,2}(\/|$)/.test(path) ? `, did you mean '${path}'?` : ''
@@ -149,6 +149,7 @@ const schemes = ['ws', 'wss', 'http', 'https', 'balancer', 'unix']
 export function forUpstream (value: unknown, balancers: readonly string[], isUpstream: (text: string) => boolean): string {
   if (value === undefined || value === null || Number.isNaN(value)) return unset
   if (value instanceof Promise) return ' (await it, or pass a function)'
+  if (value instanceof URL) return forUpstream(value.href, balancers, isUpstream)
   if (typeof value === 'number') return did(`ws://127.0.0.1:${value}/`, isUpstream)
   if (value === true) return ''
   if (Array.isArray(value)) return ' (for several upstreams, use a balancer: see balancers)'

@@ -42,12 +42,28 @@ function warned (title: string, options: unknown, ...parts: string[]): void {
   })
 }
 
+describe('a path that is a URL', () => {
+  test('is not taken for a path with a slash too few', async () => {
+    const { message } = await outcomeOf([{ path: 'http://backend/a', upstream }])
+    assert.match(message, /^path: expected a path prefix .*, got 'http:\/\/backend\/a'$/)
+  })
+})
+
 describe('an upstream that is none', () => {
   const unset = 'is an environment variable unset?'
   for (const value of [null, '', ' ', 'undefined', Number.NaN]) {
     refused(`${JSON.stringify(value) ?? String(value)} is unset`, { upstream: value }, 'upstream: ', unset)
   }
   refused('a list is a balancer', { upstream: [upstream] }, 'for several upstreams, use a balancer')
+  refused('a URL with a query', { upstream: new URL('http://backend/?x') }, "got 'http://backend/?x' (without a query")
+  refused('a URL without a scheme', { upstream: new URL('backend:4000') }, "got 'backend:4000', did you mean 'ws://backend:4000'")
+  refused('a URL with credentials', { upstream: new URL('http://user:secret@backend/') }, "got 'http://***@backend/' (without credentials")
+  refused(
+    'a URL with credentials of a member', { balancers: { a: { members: [{ url: new URL('http://user:secret@backend/') }] } } },
+    'balancers.a.members[0].url: ', "got 'http://***@backend/' (without credentials"
+  )
+  refused('a URL of a balancer', { upstream: new URL('balancer://app/') }, "got 'balancer://app/' (there are none)")
+  refused('a URL made with a variable', { upstream: new URL('ws://undefined:4000/') }, "got 'ws://undefined:4000/'", unset)
   refused('a port', { upstream: 4000 }, "did you mean 'ws://127.0.0.1:4000/'?")
   refused('a port as text', { upstream: ':4000' }, "did you mean 'ws://127.0.0.1:4000'")
   refused('a promise', { upstream: Promise.resolve(upstream) }, 'got a promise', 'await it')
