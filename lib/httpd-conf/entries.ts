@@ -144,7 +144,8 @@ export class TableMaker {
 
   #draft (path: string, target: Target, options: Draft['options'], hits: readonly Hit[]): Draft {
     const lines = [...new Set(hits.map(({ rule }) => rule.line))]
-    const reverse = options.fallbackToHttp === false ? {} : { reverse: this.#reverses.of(path, target) }
+    const { rule } = hits.at(-1) as Hit
+    const reverse = options.fallbackToHttp === false ? {} : { reverse: this.#reverses.of(path, target, rule) }
     return { path, target, options: { ...options, ...reverse }, lines }
   }
 }

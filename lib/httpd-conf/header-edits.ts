@@ -18,9 +18,13 @@ type Variable = { readonly source: string, readonly of: (request: Request) => st
 
 const variables: Readonly<Record<string, Variable>> = {
   REMOTE_ADDR: { source: 'request.ip', of: (request) => request.ip },
-  HTTP_HOST: { source: "request.headers.host ?? ''", of: (request) => request.headers.host ?? '' },
+  HTTP_HOST: { source: 'request.host', of: (request) => request.host },
   REQUEST_SCHEME: { source: 'request.protocol', of: (request) => request.protocol },
-  SERVER_PORT: { source: 'String(request.socket.localPort)', of: (request) => String(request.socket.localPort) }
+  // As in httpd, the port of the client's URL, not that of the socket.
+  SERVER_PORT: {
+    source: "String(request.port ?? (request.protocol === 'https' ? 443 : 80))",
+    of: (request) => String(request.port ?? (request.protocol === 'https' ? 443 : 80))
+  }
 }
 
 const actions: ReadonlySet<string> = new Set(['set', 'setifempty', 'add', 'append', 'merge', 'unset'])
@@ -44,6 +48,9 @@ export function readEdit (words: readonly string[], side: 'request' | 'response'
   const value = valueOf(text)
   if (value === undefined) return refuse(`the value ${shorten(text)}, which is not the same for all requests`)
   if (side === 'response' && typeof value !== 'string') return refuse(`the value ${shorten(text)}`)
+  if (typeof value !== 'string' && /e$/.test(text)) {
+    notes.check(place, `httpd sends (null) here, since ${shorten(text)} is no environment variable; this translation sends the value that was meant`)
+  }
   if (typeof value !== 'string' && name === 'x-forwarded-proto' && value === variables.REQUEST_SCHEME) {
     notes.info(place, 'sent by default; behind another proxy set trustProxy')
     return undefined

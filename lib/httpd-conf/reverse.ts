@@ -1,6 +1,6 @@
 /** Translates ProxyPassReverse and its cookie directives to the option `reverse` of the entries that they apply to. */
 import type { Reverse } from './model.ts'
-import type { Notes } from './notes.ts'
+import type { Notes, Place } from './notes.ts'
 import { covers } from './paths.ts'
 import { mapPath, type Site } from './site.ts'
 import { isSameServer, parseTarget, type Target } from './target.ts'
@@ -22,8 +22,8 @@ export class Reverses {
     })
   }
 
-  /** Returns the option of an entry. httpd does not change a Location without an authority. */
-  of (path: string, target: Target): ReverseOption {
+  /** Returns the option of an entry, made by the line at `place`. httpd does not change a Location without an authority. */
+  of (path: string, target: Target, place: Place): ReverseOption {
     const found = { location: false, cookiePath: false, cookieDomain: false }
     for (const { reverse, target: url } of this.#lines) {
       if (!covers(reverse.within, path) || !this.#isFor(reverse, url, path, target)) continue
@@ -31,6 +31,13 @@ export class Reverses {
       found[reverse.kind] = true
     }
     const { location, cookiePath, cookieDomain } = found
+    const maps = (each: { reverse: Reverse, target: Target | undefined }): boolean =>
+      each.target !== undefined && isSameServer(each.target, target) && covers(each.reverse.within, path)
+    const other = location ? undefined : this.#lines.find(maps)
+    if (other !== undefined) {
+      const { line } = other.reverse
+      this.#notes.check(place, `httpd changes redirects of this upstream by line ${line}, which is not for this target; here they stay as they are`)
+    }
     return location || cookiePath || cookieDomain ? { location: location ? 'absolute' : false, cookiePath, cookieDomain } : false
   }
 
@@ -52,6 +59,9 @@ export class Reverses {
       if (this.#used.has(reverse)) {
         if (kind === 'cookieDomain' && !own.includes(outside.toLowerCase())) {
           this.#notes.check(reverse, 'here Domain is removed from the cookie, which makes it a cookie of the host that the client asked for')
+        }
+        if (kind === 'cookiePath' && inside === '/') {
+          this.#notes.check(reverse, 'here Path=/ stays, so that other routes can share the cookie; only longer paths get the prefix')
         }
       } else if (inside !== outside) {
         this.#notes.check(reverse, 'not translated: its URL is not that of the upstream for its path; use rewriteHeaders if responses name it')

@@ -294,7 +294,7 @@ describe('ProxyPassMatch', () => {
 })
 
 describe('headers', () => {
-  const request = { ip: '192.0.2.7', protocol: 'https', headers: { host: 'front.example' }, socket: { localPort: 443 } }
+  const request = { ip: '192.0.2.7', protocol: 'https', host: 'front.example', port: null, socket: { localPort: 3000 } }
   const edited = (lines: string, before: Record<string, string>): object => {
     const { rewriteRequestHeaders } = options(`${lines}\nProxyPass / http://h/`)
     return { ...rewriteRequestHeaders?.(request as never, { ...before }) }
@@ -311,6 +311,11 @@ describe('headers', () => {
     const lines = 'RequestHeader set X-Real-IP "%{REMOTE_ADDR}s"\nRequestHeader set X-Port expr=%{SERVER_PORT}\n' +
       'RequestHeader set X-Scheme expr=%{REQUEST_SCHEME}\nRequestHeader set X-Host "%{HTTP_HOST}s"'
     assert.deepEqual(edited(lines, {}), { 'x-real-ip': '192.0.2.7', 'x-port': '443', 'x-scheme': 'https', 'x-host': 'front.example' })
+  })
+
+  test('have a note where httpd sends (null) in place of what was meant', () => {
+    assertNote('RequestHeader set X-Real-IP %{REMOTE_ADDR}e\nProxyPass / http://h/', /^check 1 httpd sends \(null\)/)
+    assert.deepEqual(notes('RequestHeader set X-Real-IP %{REMOTE_ADDR}s\nRequestHeader set X-Name expr=%{HTTP_HOST}\nProxyPass / http://h/'), [])
   })
 
   test('with a value, an action or a condition that is not translated are refused', () => {
@@ -391,6 +396,21 @@ describe('reverse', () => {
   test('has a note where the directive is for something else', () => {
     assertNote('ProxyPass / http://h/\nProxyPassReverse / http://i/', /^check 2 not translated/)
     assertNote('ProxyPass / ws://h/\nProxyPassReverse / ws://h/', /^info 2 has no effect in httpd either/)
+  })
+
+  test('has a note at an entry whose redirects httpd changes by the line of another', () => {
+    const both = (more: string): string[] => notes(`ProxyPass /a http://h/base\nProxyPass /b http://h/base\nProxyPassReverse /a http://h/base\n${more}`)
+    assert.match(both('').join(), /^check 2 httpd changes redirects of this upstream by line 3/)
+    assert.deepEqual(both('ProxyPassReverse /b http://h/base'), [])
+    assert.deepEqual(notes('ProxyPass /a/ http://h/\nProxyPass /b/ http://i/\nProxyPassReverse /a/ http://h/'), [])
+    const inside = '<Location /x>\nProxyPassReverse http://h/y\n</Location>\n'
+    assertNote(`${inside}ProxyPass /a http://h/a\nProxyPass /b http://h/c\nProxyPassReverse /a http://h/a`, /^check 5 httpd changes .* line 6/)
+    assertNote('ProxyPass /a http://h/a\nProxyPassReverse / http://h/\nProxyPass /b http://h/c\nProxyPass / http://h/', /^check 3 httpd changes/)
+  })
+
+  test('has a note for the Path of a cookie that stays', () => {
+    assertNote('ProxyPass /a/ http://h/\nProxyPassReverseCookiePath / /a/', /^check 2 here Path=\/ stays/)
+    assert.deepEqual(notes('ProxyPass /a/ http://h/b/\nProxyPassReverseCookiePath /b/ /a/'), [])
   })
 })
 
