@@ -19,21 +19,19 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 // These take minutes, or a server that is not an npm package, or half a dozen libraries; each has a script of its own.
 const apart = ['test/conformance/', 'test/soak/', 'test/recipes/']
 
-// Whole applications, servers and browsers, long lists of inputs, and the tests that run once more over HTTP/2: `npm test` is to be short enough to be
-// run often.
+// Whole applications, servers and browsers, long lists of inputs, bounds of half a minute, and the tests that run once more over HTTP/2: `npm test` is to
+// be short enough to be run often.
 const apps = [
-  'test/fuzz/', 'test/integration/balancer-fleet', 'test/integration/coexistence-nobody', 'test/life/backpressure', 'test/regressions/pipelined-turns',
-  'test/cli/run', 'test/http2/browser', 'test/http2/by-http2', 'test/http2/frames',
-  'test/http2/python', 'test/httpd-conf/bad-input', 'test/integration/example',
-  'test/integration/reverse-apps', 'test/prometheus/server', 'test/redis/redis', 'test/regressions/truncated-for-others', 'test/status/browser'
+  'test/cli/run', 'test/conformance.test.ts', 'test/fuzz/', 'test/http2/browser', 'test/http2/by-http2', 'test/http2/frames', 'test/http2/python',
+  'test/httpd-conf/bad-input', 'test/integration/balancer-fleet', 'test/integration/coexistence-nobody', 'test/integration/example',
+  'test/integration/reverse-apps', 'test/integration/transfer', 'test/life/backpressure', 'test/life/shortage', 'test/prometheus/server',
+  'test/redis/redis', 'test/regressions/answer-before-body', 'test/regressions/pipelined-turns', 'test/regressions/truncated-for-others',
+  'test/security/framing', 'test/status/browser', 'test/status/budget', 'test/status/page-script'
 ]
 
 // These measure memory or time, or change what belongs to their process: each has one of its own. They are also the longest,
 // and so come first.
-const alone = [
-  ...apps, 'test/life/', 'test/fuzz/', 'test/conformance.test.ts', 'test/integration/balancer-fleet', 'test/integration/http.test.ts',
-  'test/otel/', 'test/integration/release', 'test/integration/transfer', 'test/status/b'
-]
+const alone = [...apps, 'test/life/', 'test/integration/http.test.ts', 'test/otel/', 'test/integration/release']
 // Of the others so many share a process: to start one, with its coverage, takes longer than most of them do.
 const together = 12
 
