@@ -12,15 +12,9 @@ class Connections {
   readonly #sessions: Set<Http2Session> = new Set()
 
   /** @internal */
-  readonly onConnection: (socket: Socket) => void = guard((socket: Socket): void => this.#keep(this.#sockets, socket))
+  readonly onConnection: (socket: Socket) => void = keeperOf(this.#sockets)
   /** @internal */
-  readonly onSession: (session: Http2Session) => void = guard((session: Http2Session): void => this.#keep(this.#sessions, session))
-
-  #keep<T extends EventEmitter> (set: Set<T>, each: T): void {
-    if (set.has(each)) return // reinjected: Node emits the event again
-    set.add(each)
-    each.once('close', guard(() => set.delete(each)))
-  }
+  readonly onSession: (session: Http2Session) => void = keeperOf(this.#sessions)
 
   /** Sends GOAWAY to HTTP/2 clients: they begin nothing more on their sessions. Exchanges in flight go on. */
   goAway (): void {
@@ -31,6 +25,16 @@ class Connections {
     for (const session of this.#sessions) session.destroy()
     for (const socket of this.#sockets) socket.destroy()
   }
+}
+
+/** Returns a listener that keeps what it is called with until it closes. */
+function keeperOf<T extends EventEmitter> (set: Set<T>): (each: T) => void {
+  const forget = guard(function onKeptClose (this: T): void { set.delete(this) })
+  return guard((each: T): void => {
+    if (set.has(each)) return // reinjected: Node emits the event again
+    set.add(each)
+    each.on('close', forget)
+  })
 }
 
 /**

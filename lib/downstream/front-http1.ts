@@ -97,13 +97,19 @@ export class Http1Front implements Front {
   }
 
   accept (reply: FastifyReply, { reason }: ResponseHead, headers: HeaderList, token: string): () => void {
-    return this.acceptRaw(reply, switchHead(reason, [...withReplyHeaders(headers, reply), 'Connection', 'Upgrade', 'Upgrade', token]))
+    const fields = withReplyHeaders(headers, reply)
+    fields.push('Connection', 'Upgrade', 'Upgrade', token)
+    return this.#switch(reply, switchHead(reason, fields))
   }
 
   acceptRaw (reply: FastifyReply, head: Buffer): () => void {
+    return this.#switch(reply, head)
+  }
+
+  #switch (reply: FastifyReply, head: Buffer | string): () => void {
     const { stream } = this
     hijackSocket(reply, stream)
-    stream.write(head)
+    stream.write(head, 'latin1')
     ;(stream as Partial<Socket>).setNoDelay?.(true)
     ;(stream as Partial<Socket>).setTimeout?.(0)
     return completion(reply.raw, this.status, stream)
@@ -143,7 +149,7 @@ function hijackSocket (reply: FastifyReply, socket: Duplex): void {
   reply.raw.detachSocket(socket as Socket)
 }
 
-function switchHead (reason: string, headers: HeaderList): Buffer {
+function switchHead (reason: string, headers: HeaderList): string {
   try {
     return serialise(`HTTP/1.1 101 ${reason}`, headers)
   } catch (cause) {

@@ -77,9 +77,12 @@ export function dropFront (request: WithFront): void {
 /** Returns the headers of a switch: the upstream's, then those that hooks have set on the reply. */
 export function withReplyHeaders (headers: HeaderList, reply: FastifyReply): string[] {
   const merged = [...headers]
-  for (const [name, value] of Object.entries(reply.getHeaders())) {
+  const own = reply.getHeaders()
+  for (const name of Object.keys(own)) {
     if (isFraming(name) || (name !== 'set-cookie' && fieldValue(merged, name) !== undefined)) continue
-    for (const item of Array.isArray(value) ? value : [value]) merged.push(name, String(item))
+    const value = own[name]
+    if (Array.isArray(value)) for (const item of value) merged.push(name, String(item))
+    else merged.push(name, String(value))
   }
   return merged
 }

@@ -47,9 +47,10 @@ export class UpgradeResponse extends ServerResponse {
   constructor (request: IncomingMessage) {
     super(request)
     // Express changes the prototype of a response, so the overrides must be own properties.
-    for (const name of ['assignSocket', 'detachSocket', 'writeHead'] as const) {
-      Object.defineProperty(this, name, { value: this[name], writable: true, configurable: true })
-    }
+    const { assignSocket, detachSocket, writeHead } = this
+    this.assignSocket = assignSocket
+    this.detachSocket = detachSocket
+    this.writeHead = writeHead
   }
 
   /** Returns true if a response is an UpgradeResponse, whatever its prototype is by now. */

@@ -37,11 +37,11 @@ export function isField (name: unknown, value: unknown): boolean {
 }
 
 /**
- * Serialises a message head. Every head that this server writes itself is made and checked here: nothing that a client, an upstream or a
- * rewrite function supplied can begin a line of its own.
+ * Serialises a message head, to be written in latin1. Every head that this server writes itself is made and checked here: nothing that a
+ * client, an upstream or a rewrite function supplied can begin a line of its own.
  * @throws TypeError if the start line or a field contains characters that would change its meaning
  */
-export function serialise (startLine: string, list: HeaderList): Buffer {
+export function serialise (startLine: string, list: HeaderList): string {
   if (!/^[\x20-\x7e\x80-\xff]+$/.test(startLine)) throw new TypeError('invalid start line')
   let head = `${startLine}\r\n`
   for (let i = 0; i < list.length; i += 2) {
@@ -50,5 +50,5 @@ export function serialise (startLine: string, list: HeaderList): Buffer {
     if (!isField(name, value)) throw new TypeError(`invalid header field ${JSON.stringify(String(name).slice(0, 64))}`)
     head += `${name as string}: ${value as string}\r\n`
   }
-  return Buffer.from(`${head}\r\n`, 'latin1')
+  return `${head}\r\n`
 }

@@ -19,12 +19,18 @@ export function emitOpen (tunnel: TunnelSession, target: Target, request: Fastif
 export function closeReporter (log: FastifyBaseLogger, target: Target): (tunnel: TunnelSession, outcome: TunnelOutcome) => void {
   return (tunnel, outcome) => callOutsideRequests(() => {
     if (channels.close.hasSubscribers) channels.close.publish({ tunnel, outcome } satisfies TunnelCloseMessage)
-    const { error: err, ...rest } = outcome
-    const line = { tunnel: tunnel.id, upstream: tunnel.upstream, ...rest, ...(err === undefined ? {} : { err }) }
-    logging(() => log[levelOf(outcome)](line, 'tunnel closed'))
+    logging(() => log[levelOf(outcome)](lineOf(tunnel, outcome), 'tunnel closed'))
     const { onTunnelClose } = target
     if (onTunnelClose !== undefined) callUserHook(log, tunnel, 'onTunnelClose', () => onTunnelClose(tunnel, outcome))
   })
+}
+
+function lineOf ({ id, upstream }: TunnelSession, { reason, by, duration, bytesFromClient, bytesFromUpstream, closeCode, detail, error }: TunnelOutcome): object {
+  const line: Record<string, unknown> = { tunnel: id, upstream, reason, by, duration, bytesFromClient, bytesFromUpstream }
+  if (closeCode !== undefined) line.closeCode = closeCode
+  if (detail !== undefined) line.detail = detail
+  if (error !== undefined) line.err = error
+  return line
 }
 
 const warnedOfHost = new WeakSet<Target>()

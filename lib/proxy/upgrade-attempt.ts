@@ -43,7 +43,8 @@ export class UpgradeAttempt {
     const head = serialiseUpgrade(method, path, trace === undefined ? headers : trace.inject(headers), token)
     this.#exchange = new Http1Exchange({
       dialOptions: upstream.dialOptions,
-      head: body === undefined ? head : Buffer.concat([head, body]),
+      head,
+      body,
       method,
       token,
       key: token === 'websocket' ? fieldValue(headers, 'sec-websocket-key') ?? '' : undefined,

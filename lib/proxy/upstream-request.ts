@@ -57,7 +57,7 @@ export function buildUpstreamRequest (
  * @param token the requested protocol
  * @throws InvalidHeaderError
  */
-export function serialiseUpgrade (method: string, path: string, headers: HeaderList, token: string): Buffer {
+export function serialiseUpgrade (method: string, path: string, headers: HeaderList, token: string): string {
   try {
     return serialise(`${method} ${path} HTTP/1.1`, [...headers, 'Connection', 'Upgrade', 'Upgrade', token])
   } catch (cause) {

@@ -90,7 +90,7 @@ export class PrefixTree<T> {
       if (segment === undefined) return
       const same = this.#same(node, segment)
       if (same !== undefined) visit(same.node, depth + 1)
-      for (const child of this.#wider(node, segment)) visit(child.node, depth + 1)
+      if (node.compounds !== undefined || node.parameter !== undefined) for (const child of this.#wider(node, segment)) visit(child.node, depth + 1)
     }
     visit(this.#root, 0)
     return found

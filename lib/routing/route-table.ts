@@ -42,6 +42,9 @@ export interface Found {
 
 /** Returns the tables of some entries, the one with the longest prefix first. */
 export function bySpecificity (entries: ReadonlyArray<Indexed<RouteTable>>): RouteTable[] {
+  const [first] = entries
+  if (first === undefined) return []
+  if (entries.every(({ table }) => table === first.table)) return [first.table] // nearly always
   const lengths = new Map<RouteTable, number>()
   for (const { table, target: { prefix } } of entries) lengths.set(table, Math.max(lengths.get(table) ?? 0, prefix.segments.length))
   return [...lengths].sort((a, b) => b[1] - a[1]).map(([table]) => table)

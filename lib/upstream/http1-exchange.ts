@@ -17,8 +17,10 @@ import { maxInterim } from './continue-filter.ts'
 
 export interface Http1ExchangeOptions {
   readonly dialOptions: DialOptions
-  /** The serialised request head, followed by a small body if there is one. */
-  readonly head: Buffer
+  /** The serialised request head. */
+  readonly head: string
+  /** A small body, sent right after the head. */
+  readonly body?: Buffer | undefined
   readonly method: string
   /** The one protocol requested, in lower case. */
   readonly token: string
@@ -112,7 +114,9 @@ export class Http1Exchange {
     stream.on('close', onClose)
     // Without a timer, only keep-alive shows that the upstream is gone.
     if (this.#options.handshakeTimeout === 0) keepAlive(dialled.transport, this.#options.dialOptions.keepAlive)
-    stream.write(this.#options.head)
+    const { head, body } = this.#options
+    stream.write(head, 'latin1')
+    if (body !== undefined) stream.write(body)
   }
 
   #settle (): void {
