@@ -9,18 +9,15 @@ import type { ResponseHead } from '../http/response-head.ts'
 import { RequestContext } from '../net/async-context.ts'
 import { emptyBuffer } from '../net/empty-buffer.ts'
 import { reset } from '../net/socket.ts'
+import { disown, own, ownerOf, type StreamOwner } from '../net/stream-owner.ts'
 import { dropFront, type Front, type FrontWatcher, withReplyHeaders } from './front.ts'
 import { closeInStages } from './staged-close.ts'
 import { type ExpectedBody, readUpgradeBody } from './upgrade-body.ts'
 import { isGuard, stopTelling, UpgradeResponse } from './upgrade-response.ts'
 
-const kFront: unique symbol = Symbol('fastify-wstunnel.front-http1')
-
-type Stream = Duplex & { [kFront]?: Http1Front | undefined }
-
 /** The client's socket. The front keeps early bytes up to a limit, and notices that the client leaves. */
-export class Http1Front implements Front {
-  readonly stream: Stream
+export class Http1Front implements Front, StreamOwner {
+  readonly stream: Duplex
   readonly transport: Duplex
   readonly status: 101 = 101
   isRouted = false
@@ -56,11 +53,8 @@ export class Http1Front implements Front {
     const { stream } = this
     this.#watcher = watcher
     this.#limit = earlyData
-    stream[kFront] = this
-    stream.on('data', onData)
-    stream.on('end', onGone)
-    stream.on('close', onGone)
-    if (stream.destroyed || stream.readableEnded) this.gone()
+    own(stream, this)
+    if (stream.destroyed || stream.readableEnded) this.closed()
     else if (this.#size >= earlyData) stream.pause()
     else stream.resume()
   }
@@ -69,32 +63,50 @@ export class Http1Front implements Front {
     const { stream } = this
     this.#stopReading?.()
     this.#stopReading = undefined
-    if (stream[kFront] === this) {
-      stream[kFront] = undefined
+    if (ownerOf(stream) === this) {
       this.#watcher = undefined
       stream.pause()
-      stream.off('data', onData)
-      stream.off('end', onGone)
-      stream.off('close', onGone)
+      disown(stream)
     }
+    return this.#takeEarly()
+  }
+
+  handOver (): Buffer {
+    this.#watcher = undefined
+    return this.#takeEarly()
+  }
+
+  #takeEarly (): Buffer {
     const early = this.#early
     this.#early = []
     return early.length === 0 ? emptyBuffer : early.length === 1 ? early[0] as Buffer : Buffer.concat(early)
   }
 
   /** @internal */
-  read (chunk: Buffer): void {
+  take (chunk: Buffer): boolean {
     this.#early.push(chunk)
     this.#size += chunk.length
     if (this.#size >= this.#limit) this.stream.pause()
+    return true
+  }
+
+  /** @internal A client that ends its half has no use for a tunnel. */
+  ended (): void {
+    this.closed()
   }
 
   /** @internal */
-  gone (): void {
+  closed (): void {
     const watcher = this.#watcher
     this.#watcher = undefined
     watcher?.clientGone(new ClientGoneError())
   }
+
+  /** @internal The listener of the server's `'upgrade'` event destroys the connection. */
+  failed (): void {}
+
+  /** @internal */
+  drained (): void {}
 
   accept (reply: FastifyReply, { reason }: ResponseHead, headers: HeaderList, token: string): () => void {
     const fields = withReplyHeaders(headers, reply)
@@ -177,12 +189,4 @@ function completion (response: ServerResponse, status: number, socket: Duplex): 
  */
 function endsWithResponse (response: ServerResponse): boolean {
   return !UpgradeResponse.is(response) && response.listeners('finish').filter((listener) => !isGuard(listener)).length > 1
-}
-
-function onData (this: Stream, chunk: Buffer): void {
-  this[kFront]?.read(chunk)
-}
-
-function onGone (this: Stream): void {
-  this[kFront]?.gone()
 }

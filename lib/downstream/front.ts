@@ -34,6 +34,8 @@ export interface Front {
   watch (watcher: FrontWatcher, earlyData: number): void
   /** Stops watching. Returns the client's early bytes in order, once; an empty buffer the second time. */
   release (): Buffer
+  /** Does the same for a tunnel that takes over the stream in this turn: the stream is not paused for it. */
+  handOver (): Buffer
   /**
    * Takes the client away from Fastify and sends the switch, with these headers and those that hooks have set on the reply.
    * @param token the protocol to which it switches

@@ -49,6 +49,10 @@ export class Http2Front implements Front {
     return nothing
   }
 
+  handOver (): Buffer {
+    return this.release()
+  }
+
   /** @internal */
   gone (): void {
     const watcher = this.#watcher

@@ -37,6 +37,11 @@ export class OnReadReader {
     callback: (length) => this.#read(length)
   }
 
+  /** Drops all bytes. */
+  leave (): void {
+    this.reader = nobody
+  }
+
   /** Emits the bytes as `'data'`, until another reader takes over. */
   serve<Stream extends WithOnReadReader & Duplex> (socket: Stream): Stream {
     this.reader = new Emitter(socket)
@@ -72,4 +77,4 @@ class Emitter implements Reader {
 }
 
 /** A reader that drops all bytes. */
-export const nobody: Reader = { take: () => false }
+const nobody: Reader = { take: () => false }

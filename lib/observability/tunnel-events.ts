@@ -25,7 +25,8 @@ export function closeReporter (log: FastifyBaseLogger, target: Target): (tunnel:
   })
 }
 
-function lineOf ({ id, upstream }: TunnelSession, { reason, by, duration, bytesFromClient, bytesFromUpstream, closeCode, detail, error }: TunnelOutcome): object {
+function lineOf ({ id, upstream }: TunnelSession, outcome: TunnelOutcome): object {
+  const { reason, by, duration, bytesFromClient, bytesFromUpstream, closeCode, detail, error } = outcome
   const line: Record<string, unknown> = { tunnel: id, upstream, reason, by, duration, bytesFromClient, bytesFromUpstream }
   if (closeCode !== undefined) line.closeCode = closeCode
   if (detail !== undefined) line.detail = detail

@@ -227,7 +227,7 @@ class Upgrade extends RequestContext implements Breakable, Http1ExchangeOwner, F
 
   #switch (attempt: UpgradeAttempt, answer: UpgradeResult, origin: Origin): void {
     const complete = acceptSwitch(this.#accepted, answer, origin)
-    const early = this.#accepted.front.release()
+    const early = this.#accepted.front.handOver()
     this.#move('switched')
     ;(this.#accepted.reply.raw as Response)[kUpgrade] = undefined // the session completes the request, possibly at once
     openTunnel(this.#server.registry, this.#accepted, attempt.upstream, answer, this.#slot as TunnelSlot, complete, early)

@@ -4,7 +4,7 @@ import { pass, type Tracker, type TunnelEndpoint } from './endpoint.ts'
 /** Injects a last frame into the bytes that this side sends: at once if the stream is between two frames, else after the current frame. */
 export function requestClose (side: TunnelEndpoint, frame: Buffer): void {
   const { tracker } = side
-  if (tracker === undefined || tracker.closing || side.ended || side.discarding) return
+  if (tracker === undefined || tracker.closing || side.hasEnded || side.discarding) return
   side.closeFrame = frame
   if (tracker.atBoundary) injectClose(side, frame)
 }

@@ -1,12 +1,10 @@
-/**
- * One end of a tunnel: its state, and the listeners on its stream. The listeners are functions of this module that find their side through
- * a symbol on the stream: a closure would keep its scope alive, and with it the request, for as long as the tunnel lives.
- */
+/** One end of a tunnel: its state, and what the events of its stream mean to the tunnel. */
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { releaseOnceWritten, type Written } from '../net/buffer-release.ts'
 import { isStreamReset } from '../net/socket.ts'
-import { nobody, onReadReaderOf, type Reader } from '../net/onread-reader.ts'
+import { onReadReaderOf } from '../net/onread-reader.ts'
+import { own, ownerOf, type StreamOwner } from '../net/stream-owner.ts'
 
 export type EndpointName = 'client' | 'upstream'
 
@@ -33,13 +31,10 @@ export interface EndpointOwner {
   endpointClosed (side: TunnelEndpoint): void
 }
 
-const kEndpoint: unique symbol = Symbol('fastify-wstunnel.endpoint')
-type Stream = Duplex & { [kEndpoint]?: TunnelEndpoint | undefined }
-
 /** One end of a tunnel, and the count of the bytes read from it. */
-export class TunnelEndpoint implements Reader {
+export class TunnelEndpoint implements StreamOwner {
   readonly name: EndpointName
-  readonly stream: Stream
+  readonly stream: Duplex
   /** The connection to keep alive and to reset. It differs from `stream` for TLS over a socket that this server dialled, and for a stream of HTTP/2. */
   readonly transport: Duplex
   readonly tunnel: EndpointOwner
@@ -47,10 +42,10 @@ export class TunnelEndpoint implements Reader {
   peer!: TunnelEndpoint
   /** The number of bytes read from this side. Each of them was passed to the other side's `write`. */
   bytes = 0
-  /** True if the bytes come from the kernel and go to the kernel, and no other reader had begun before the tunnel did. */
+  /** True if the bytes come from the kernel in memory of their own and go to the kernel, and no other reader had begun before the tunnel did. */
   alone = false
-  ended = false
-  closed = false
+  hasEnded = false
+  hasClosed = false
   /** Whether the tunnel has destroyed it, or reset it. */
   brokenOff = false
   paused = false
@@ -61,10 +56,10 @@ export class TunnelEndpoint implements Reader {
   /** How this side closes once its pending writes are flushed. */
   pendingClose: 'reset' | 'destroy' | undefined = undefined
   /**
-   * The number of bytes that this side had drained at the last sweep, -1 before the first. `waitsSince` is the time, in milliseconds of the
+   * The number of bytes that this side had taken at the last sweep, -1 before the first. `waitsSince` is the time, in milliseconds of the
    * sweep's clock, since when bytes have waited and this number has not changed.
    */
-  drained = -1
+  takenAtSweep = -1
   waitsSince: number | undefined = undefined
 
   constructor (name: EndpointName, stream: Duplex, transport: Duplex, tunnel: EndpointOwner, tracker: Tracker | undefined) {
@@ -75,55 +70,60 @@ export class TunnelEndpoint implements Reader {
     this.tracker = tracker
   }
 
-  /** @internal Called by an `OnReadReader`. */
+  /** @internal */
   take (bytes: Buffer): boolean {
-    this.tunnel.endpointRead(this, bytes)
+    this.tunnel.endpointRead(this, bytes, this.alone && this.stream.listenerCount('data') === 1 ? releaseOnceWritten(bytes) : undefined)
     return isKept(this.peer.stream)
+  }
+
+  /** @internal */
+  drained (): void {
+    const { peer } = this
+    if (!peer.paused) return
+    peer.paused = false
+    peer.stream.resume()
+  }
+
+  /** @internal */
+  ended (): void {
+    if (!isStreamReset(this.stream)) this.tunnel.endpointEnded(this)
+    else if (!this.brokenOff) this.#wasReset()
+  }
+
+  /** @internal */
+  failed (error: NodeJS.ErrnoException): void {
+    if (this.brokenOff && error.name === 'AbortError') return // our own, of a stream of HTTP/2
+    this.tunnel.endpointFailed(this, error)
+  }
+
+  /** @internal */
+  closed (): void {
+    if (this.hasClosed) return
+    if (!this.brokenOff && isStreamReset(this.stream)) this.#wasReset()
+    this.tunnel.endpointClosed(this)
+  }
+
+  #wasReset (): void {
+    this.tunnel.endpointFailed(this, new StreamResetError('the stream was reset'))
   }
 }
 
-/** Adds the listeners to the stream of a side. */
+/** Begins to read from the stream of a side. */
 export function attach (side: TunnelEndpoint): void {
-  const { stream } = side
-  stream[kEndpoint] = side
-  const intake = onReadReaderOf(stream)
-  side.alone = stream instanceof Socket && side.peer.stream instanceof Socket && stream.listenerCount('data') === 0
-  if (intake === undefined) stream.on('data', onData)
-  else intake.reader = side
-  stream.on('end', onEnd)
-  stream.on('drain', onDrain)
-  stream.on('error', onError)
-  stream.on('close', onClose)
+  const { stream, peer } = side
+  own(stream, side)
+  side.alone = onReadReaderOf(stream) === undefined && stream instanceof Socket && peer.stream instanceof Socket && stream.listenerCount('data') === 1
   // A stream that failed, or a stream of HTTP/2 that ended without a byte, before this call emits no further event.
-  if (stream.destroyed) process.nextTick(closedBefore, stream)
-  else if (stream.readableEnded) process.nextTick(endedBefore, stream)
+  if (stream.destroyed) process.nextTick(closedBefore, side)
+  else if (stream.readableEnded) process.nextTick(endedBefore, side)
 }
 
-/** Removes the listeners and the side. A closed socket lives on for a while, and would take its whole tunnel into V8's old generation. */
-export function detach ({ stream }: TunnelEndpoint): void {
-  stream[kEndpoint] = undefined
-  const intake = onReadReaderOf(stream)
-  if (intake !== undefined) intake.reader = nobody
+function closedBefore (side: TunnelEndpoint): void {
+  if (ownerOf(side.stream) === side && !side.hasClosed) side.tunnel.endpointClosed(side)
 }
 
-function closedBefore (stream: Stream): void {
-  const side = stream[kEndpoint]
-  if (side !== undefined && !side.closed) side.tunnel.endpointClosed(side)
-}
-
-function endedBefore (stream: Stream): void {
-  if (stream[kEndpoint]?.ended === false) onEnd.call(stream)
-}
-
-function onData (this: Stream, chunk: Buffer): void {
-  const side = this[kEndpoint]
-  if (side === undefined) return
-  side.tunnel.endpointRead(side, chunk, side.alone && this.listenerCount('data') === 1 ? releaseOnceWritten(chunk) : undefined)
-}
-
-/** Stops reading. From now on the caller reads what is left in the stream. */
-export function stopReading ({ stream }: TunnelEndpoint): void {
-  stream.off('data', onData)
+function endedBefore (side: TunnelEndpoint): void {
+  if (ownerOf(side.stream) === side && !side.hasEnded) side.ended()
 }
 
 /**
@@ -142,48 +142,21 @@ function isKept (stream: Duplex): boolean {
   return !(stream instanceof Socket) || stream.writableLength > 0
 }
 
-function onDrain (this: Stream): void {
-  const peer = this[kEndpoint]?.peer
-  if (peer?.paused !== true) return
-  peer.paused = false
-  peer.stream.resume()
-}
-
-function onEnd (this: Stream): void {
-  const side = this[kEndpoint]
-  if (side === undefined) return
-  if (!isStreamReset(this)) side.tunnel.endpointEnded(side)
-  else if (!side.brokenOff) side.tunnel.endpointFailed(side, new StreamResetError('the stream was reset'))
-}
-
-function onError (this: Stream, error: Error): void {
-  const side = this[kEndpoint]
-  if (side === undefined || (side.brokenOff && error.name === 'AbortError')) return // our own, of a stream of HTTP/2
-  side.tunnel.endpointFailed(side, error)
-}
-
-function onClose (this: Stream): void {
-  const side = this[kEndpoint]
-  if (side?.closed !== false) return
-  if (!side.brokenOff && isStreamReset(this)) side.tunnel.endpointFailed(side, new StreamResetError('the stream was reset'))
-  side.tunnel.endpointClosed(side)
-}
-
 class StreamResetError extends Error {
   readonly code = 'ECONNRESET'
 }
 
 /**
- * Returns true if bytes have waited for this side for `stall` milliseconds, and none of them was drained. It takes a sample at each call and knows
+ * Returns true if bytes have waited for this side for `stall` milliseconds, and none of them was taken. It takes a sample at each call and knows
  * nothing of the time between two calls.
  */
 export function isStalled (side: TunnelEndpoint, stall: number, now: number): boolean {
   // No bytes waited at the last sweep, and the tunnel has written none since: for most tunnels the sweep need not look at the streams.
-  if (side.drained === side.peer.bytes && !side.peer.discarding) return false
+  if (side.takenAtSweep === side.peer.bytes && !side.peer.discarding) return false
   const waiting = side.stream.writableLength
-  const drained = side.peer.bytes - waiting
+  const taken = side.peer.bytes - waiting
   if (waiting === 0) side.waitsSince = undefined
-  else if (side.waitsSince === undefined || drained !== side.drained) side.waitsSince = now
-  side.drained = drained
+  else if (side.waitsSince === undefined || taken !== side.takenAtSweep) side.waitsSince = now
+  side.takenAtSweep = taken
   return side.waitsSince !== undefined && now - side.waitsSince >= stall
 }

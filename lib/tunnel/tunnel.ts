@@ -7,9 +7,10 @@ import type { Written } from '../net/buffer-release.ts'
 import { monotonicNow } from '../net/clock.ts'
 import { emptyBuffer } from '../net/empty-buffer.ts'
 import { destroy, isHttp2Stream, keepAlive, reset } from '../net/socket.ts'
+import { forgetOwner, stopReading } from '../net/stream-owner.ts'
 import { passUntilBoundary, requestClose } from './close-injection.ts'
 import {
-  attach, detach, type EndpointName, type EndpointOwner, isStalled, pass, stopReading, type Tracker, TunnelEndpoint
+  attach, type EndpointName, type EndpointOwner, isStalled, pass, type Tracker, TunnelEndpoint
 } from './endpoint.ts'
 import type { TunnelReason, TunnelTimers } from './reasons.ts'
 
@@ -138,7 +139,7 @@ export class Tunnel implements EndpointOwner {
 
   /** @internal */
   endpointEnded (side: TunnelEndpoint): void {
-    side.ended = true
+    side.hasEnded = true
     this.#firstEnd ??= side.name
     this.#beginHalfClose()
     side.peer.stream.end()
@@ -154,7 +155,7 @@ export class Tunnel implements EndpointOwner {
     else this.#end({ reason: 'error', by: side.name, error })
     this.#beginHalfClose() // the half-close timer bounds the flush of the other side
     // Pass on the bytes that arrived before the error and waited for the other side. Node 26 yields them piece by piece.
-    stopReading(side)
+    stopReading(side.stream)
     for (let rest: Buffer | null = side.stream.read(); rest !== null; rest = side.stream.read()) this.endpointRead(side, rest)
     breakOff(side)
     dismiss(side.peer, reset ? 'reset' : 'destroy')
@@ -162,14 +163,14 @@ export class Tunnel implements EndpointOwner {
 
   /** @internal */
   endpointClosed (side: TunnelEndpoint): void {
-    side.closed = true
-    if (side.peer.closed) {
+    side.hasClosed = true
+    if (side.peer.hasClosed) {
       const first = this.#firstEnd ?? side.name
       this.#end({ reason: `${first}_close`, by: first, error: undefined })
-      detach(side)
-      detach(side.peer)
+      forgetOwner(side.stream)
+      forgetOwner(side.peer.stream)
       this.#owner.tunnelEnded(this.#ending as Ending)
-    } else if (!side.ended || !side.stream.writableFinished) {
+    } else if (!side.hasEnded || !side.stream.writableFinished) {
       // The stream was destroyed from outside: by the handler of an error above, by a timer, or by other code of the process.
       this.#firstEnd ??= side.name
       this.#beginHalfClose()
@@ -179,7 +180,7 @@ export class Tunnel implements EndpointOwner {
 
   /** How long the client is waited for at most behind the upstream's end. A browser never ends its half of a WebSocket over HTTP/2 that had no Close. */
   get #patience (): number {
-    return this.upstream.ended && this.client.tracker !== undefined && isHttp2Stream(this.client.stream) ? browserPatience : Infinity
+    return this.upstream.hasEnded && this.client.tracker !== undefined && isHttp2Stream(this.client.stream) ? browserPatience : Infinity
   }
 
   #beginHalfClose (): void {
@@ -193,7 +194,7 @@ export class Tunnel implements EndpointOwner {
 
 /** Flushes a side's pending writes, then closes it. */
 function dismiss (side: TunnelEndpoint, how: 'reset' | 'destroy'): void {
-  if (side.closed || side.pendingClose !== undefined) return
+  if (side.hasClosed || side.pendingClose !== undefined) return
   side.pendingClose = how
   side.discarding = true
   const { stream } = side

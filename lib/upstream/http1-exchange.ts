@@ -12,6 +12,7 @@ import { fieldValue, tokens } from '../http/header-list.ts'
 import { parseHead, type ResponseHead } from '../http/response-head.ts'
 import { emptyBuffer } from '../net/empty-buffer.ts'
 import { keepAlive } from '../net/socket.ts'
+import { disown, own, type StreamOwner } from '../net/stream-owner.ts'
 import { dial, type DialOptions, discard, type UpstreamConnection } from './connect.ts'
 import { maxInterim } from './continue-filter.ts'
 
@@ -58,12 +59,8 @@ export interface UpgradeResult {
 
 const webSocketGuid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 
-const kExchange: unique symbol = Symbol('fastify-wstunnel.exchange')
-
-type Stream = Duplex & { [kExchange]?: Http1Exchange | undefined }
-
 /** One attempt at an upgrade. */
-export class Http1Exchange {
+export class Http1Exchange implements StreamOwner {
   /** True once the connection was established: it tells a failed dial from a failed handshake. */
   connected = false
   readonly #options: Http1ExchangeOptions
@@ -106,38 +103,30 @@ export class Http1Exchange {
   #converse (dialled: UpstreamConnection): void {
     this.#connection = dialled
     this.connected = true
-    const stream: Stream = dialled.stream
-    stream[kExchange] = this
-    stream.on('data', onData)
-    stream.on('end', onEnd)
-    stream.on('error', onError)
-    stream.on('close', onClose)
+    const { stream } = dialled
+    own(stream, this)
+    stream.resume()
     // Without a timer, only keep-alive shows that the upstream is gone.
     if (this.#options.handshakeTimeout === 0) keepAlive(dialled.transport, this.#options.dialOptions.keepAlive)
     const { head, body } = this.#options
-    stream.write(head, 'latin1')
-    if (body !== undefined) stream.write(body)
+    if (body === undefined) stream.write(head, 'latin1')
+    else stream.write(Buffer.concat([Buffer.from(head, 'latin1'), body])) // in one piece: Node's server stops between the two
   }
 
   #settle (): void {
     this.#settled = true
     clearTimeout(this.#timer)
     this.#giveUp = done // else the scope of the dial would live as long as the cleared timer
-    const stream: Stream | undefined = this.#connection?.stream
-    if (stream === undefined) return
-    stream[kExchange] = undefined // else the stream would keep the request's head alive
-    stream.off('data', onData)
-    stream.off('end', onEnd)
-    stream.off('error', onError)
-    stream.off('close', onClose)
   }
 
   /** @internal */
-  read (chunk: Buffer): void {
-    const answer = this.#read(chunk)
-    if (answer === undefined) return
+  take (chunk: Buffer): boolean {
+    const answer = this.#settled ? undefined : this.#read(chunk)
+    if (answer === undefined) return true
     this.#settle()
+    if (answer.framing !== undefined) disown(answer.stream) // the owner of a tunnel just takes over
     this.#owner.onResponse(answer)
+    return true
   }
 
   #read (chunk: Buffer): UpgradeResult | undefined {
@@ -166,6 +155,19 @@ export class Http1Exchange {
     const message = isTls(this.#received) ? answeredWithTls : 'the upstream closed before the end of its response head'
     this.abort(new InvalidResponseError({ cause: new Error(message) }))
   }
+
+  /** @internal */
+  failed (error: Error): void {
+    this.abort(toProxyError(error))
+  }
+
+  /** @internal */
+  closed (): void {
+    this.abort(new ClosedError())
+  }
+
+  /** @internal */
+  drained (): void {}
 
   /**
    * Returns the framing of an ordinary response, or `undefined` for a 101 that switches to exactly the requested protocol.
@@ -198,22 +200,6 @@ function done (): void {}
 
 function onTimeout (exchange: Http1Exchange): void {
   exchange.abort(timedOut('handshakeTimeout'))
-}
-
-function onData (this: Stream, chunk: Buffer): void {
-  this[kExchange]?.read(chunk)
-}
-
-function onEnd (this: Stream): void {
-  this[kExchange]?.ended()
-}
-
-function onError (this: Stream, error: Error): void {
-  this[kExchange]?.abort(toProxyError(error))
-}
-
-function onClose (this: Stream): void {
-  this[kExchange]?.abort(new ClosedError())
 }
 
 const answeredWithTls = 'the upstream answered with TLS'

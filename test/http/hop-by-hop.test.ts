@@ -206,8 +206,8 @@ describe('what can be written', () => {
 
 describe('a head as bytes', () => {
   test('is that head', () => {
-    assert.equal(serialise('GET /a HTTP/1.1', ['Host', 'a', 'X', '', 'y', '\xe9']).toString('latin1'), 'GET /a HTTP/1.1\r\nHost: a\r\nX: \r\ny: \xe9\r\n\r\n')
-    assert.equal(serialise('HTTP/1.1 200 OK', []).toString('latin1'), 'HTTP/1.1 200 OK\r\n\r\n')
+    assert.equal(serialise('GET /a HTTP/1.1', ['Host', 'a', 'X', '', 'y', '\xe9']), 'GET /a HTTP/1.1\r\nHost: a\r\nX: \r\ny: \xe9\r\n\r\n')
+    assert.equal(serialise('HTTP/1.1 200 OK', []), 'HTTP/1.1 200 OK\r\n\r\n')
   })
   for (const line of [
     '', 'GET / HTTP/1.1\r\nX: y', 'GET /\n HTTP/1.1', 'GET /\0 HTTP/1.1',
@@ -231,7 +231,7 @@ describe('a head as bytes', () => {
     fc.assert(fc.property(fc.array(fc.tuple(anything, anything), { maxLength: 5 }), (fields) => {
       let bytes: Buffer
       try {
-        bytes = serialise('HTTP/1.1 200 OK', fields.flat())
+        bytes = Buffer.from(serialise('HTTP/1.1 200 OK', fields.flat()), 'latin1')
       } catch {
         assert.ok(fields.some(([name, value]) => !isField(name, value)))
         return
