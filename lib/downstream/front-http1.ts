@@ -73,6 +73,7 @@ export class Http1Front implements Front, StreamOwner {
 
   handOver (): Buffer {
     this.#watcher = undefined
+    this.#stopReading = undefined // the body is read: to stop would pause the stream
     return this.#takeEarly()
   }
 
