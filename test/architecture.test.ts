@@ -51,7 +51,7 @@ const touched: Record<string, Record<string, string>> = {
     'Object.defineProperty(response)': 'any success would open the tunnel',
     'Object.defineProperties(response)': 'its stream is closed, and whoever answers does not know'
   },
-  'downstream/upgrade-listener.ts': { ['socket.allowHalfOpen =', 'stream.allowHalfOpen =']: 'documented; https and http2 servers have no option for it' },
+  'downstream/upgrade-listener.ts': { 'each.allowHalfOpen =': 'documented; https and http2 servers have no option for it' },
   'plugin/entry-routes.ts': { 'request.params =': 'the parameters of the entry that decides, where the router found it by a more specific pattern' },
   'plugin/routes.ts': {
     'request.ws =': 'the onResponse hook of @fastify/websocket would destroy the socket',

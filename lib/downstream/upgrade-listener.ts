@@ -119,13 +119,14 @@ function accept (context: Context, request: IncomingMessage, stream: Duplex, hea
   if (socket as unknown === undefined) return // not a request of Node's: @fastify/websocket makes one in `injectWS()`
   const alone = isAlone(instance.server)
   const traces = alone ? [] : [...new Set([socket, stream])].map(traceOf)
-  for (const each of stream === socket ? [socket] : [socket, stream]) {
+  const streams = stream === socket ? [socket] : [socket, stream]
+  for (const each of streams) {
     if (each.listenerCount('error', onSocketError) === 0) each.on('error', onSocketError)
   }
   recordListeners(stream, socket)
   // The connection is closing after its last response: later requests are not processed (RFC 9112, 9.6).
   if (socket.writableEnded) return
-  socket.allowHalfOpen = stream.allowHalfOpen = true // https and http2 sockets need it: else an upstream's last bytes would be lost
+  for (const each of streams) each.allowHalfOpen = true // https and http2 sockets need it: else an upstream's last bytes would be lost
   restartReading(socket)
   const response = assignUpgradeResponse(request, socket)
   // Its framing and body are unknown: the request must not be read again.
