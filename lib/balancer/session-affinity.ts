@@ -2,7 +2,7 @@
  * Sticky sessions: reads the route that a request names, in its URL or in a cookie, and writes the cookie that makes a client name one
  * (httpd: `stickysession`, `stickysessionsep`). All values are read as written, never decoded, in time linear to their length.
  */
-import { isToken } from '../http/syntax.ts'
+import { isToken, trim } from '../http/syntax.ts'
 
 /** The places in which a request may name its route. */
 export interface Stickiness {
@@ -105,7 +105,8 @@ export function parseHashBy (text: string): HashSource | undefined {
 /** Returns the value of the first cookie of that name in a `Cookie` field, without surrounding double quotes. */
 export function cookieValue (header: string | undefined, name: string): string | undefined {
   if (header === undefined) return undefined
-  const value = valueIn(header, ';', name)?.trim()
+  const found = valueIn(header, ';', name)
+  const value = found === undefined ? undefined : trim(found)
   return value !== undefined && value.length > 1 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value
 }
 

@@ -7,6 +7,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { tokens } from '../http/header-list.ts'
+import { trim } from '../http/syntax.ts'
 import { isHttp2 } from '../http/version.ts'
 import { pendingResponses } from './pipelining.ts'
 
@@ -79,5 +80,5 @@ function saysClose (value: unknown, version: string): boolean {
 }
 
 function listOf (value: unknown): string[] {
-  return [value ?? []].flat().flatMap((item) => String(item).split(',')).map((option) => option.trim()).filter((option) => option !== '')
+  return [value ?? []].flat().flatMap((item) => String(item).split(',')).map(trim).filter((option) => option !== '')
 }

@@ -1,5 +1,5 @@
 /** Header fields as flat lists in latin1 (`[name, value, name, value]`, like `rawHeaders`): reading, checking and writing them. */
-import { fieldChar, isToken } from './syntax.ts'
+import { fieldChar, isToken, trim } from './syntax.ts'
 
 /** A flat list `[name, value, name, value, …]`, as on the wire: it keeps order, case and repeated fields. */
 export type HeaderList = readonly string[]
@@ -7,10 +7,10 @@ export type HeaderList = readonly string[]
 /** Returns the members of a list-based field (RFC 9110, 5.6.1) in lower case, without empty ones. */
 export function tokens (value: string): string[] {
   if (!value.includes(',')) { // the usual case
-    const token = value.trim().toLowerCase()
+    const token = trim(value).toLowerCase()
     return token === '' ? [] : [token]
   }
-  return value.toLowerCase().split(',').map((token) => token.trim()).filter((token) => token !== '')
+  return value.toLowerCase().split(',').map(trim).filter((token) => token !== '')
 }
 
 /** Returns true if a request with these headers, as Node joins them, has a body (RFC 9112, 6.3), or bytes that claim to be one. */

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { isAboutTheClient } from './forwarded.ts'
 import { fieldValue, type HeaderList, tokens } from './header-list.ts'
-import { isToken } from './syntax.ts'
+import { isToken, trim } from './syntax.ts'
 
 // RFC 9110, 7.6.1, and fields that are hop-by-hop by custom. Proxy-Authenticate and -Authorization (11.7) are between a client and its own
 // proxy; HTTP2-Settings belongs to an upgrade to h2c, which this server never makes.
@@ -136,7 +136,7 @@ export function responseHeaders (raw: HeaderList, viaRule: RequestRules['via']):
 /** Merges several `Vary` values into one (RFC 9110, 12.5.5): each name once, in the spelling of its first occurrence. */
 export function mergedVary (values: readonly string[]): string {
   const names = new Map<string, string>()
-  for (const name of values.flatMap((value) => value.split(',')).map((part) => part.trim())) {
+  for (const name of values.flatMap((value) => value.split(',')).map(trim)) {
     if (name === '*') return '*'
     if (name !== '' && !names.has(name.toLowerCase())) names.set(name.toLowerCase(), name)
   }
@@ -158,7 +158,7 @@ export function isTunnelled (protocol: string): boolean {
 
 /** Returns a `Connection` value with its `upgrade` replaced by `instead`. */
 export function replaceUpgradeToken (value: string, instead: string): string {
-  return value.split(',').map((token) => token.trim().toLowerCase() === upgradeToken ? instead : token.trim()).join(', ')
+  return value.split(',').map(trim).map((token) => token.toLowerCase() === upgradeToken ? instead : token).join(', ')
 }
 
 /**

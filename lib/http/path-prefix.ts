@@ -6,7 +6,10 @@ import { decode } from './request-target.ts'
  * with one slash: with two, some readers would take what follows for an authority.
  */
 export function mapPath (path: string, matched: number, base: string): string {
-  return `/${base}${path.slice(matched)}`.replace(/^\/+/, '/')
+  const joined = base + path.slice(matched)
+  let slashes = 0
+  while (joined.charCodeAt(slashes) === 0x2f) slashes++
+  return `/${joined.slice(slashes)}`
 }
 
 /**

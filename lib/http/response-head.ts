@@ -2,7 +2,7 @@
  * The strict reader of HTTP/1.1 response heads (RFC 9112, 4 and 5): a line ends with CRLF; a field is a token, a colon and a value without
  * control characters; folding is an error. It refuses what a lenient reader would repair.
  */
-import { endOfHead, fieldChar, tchar } from './syntax.ts'
+import { endOfHead, fieldChar, tchar, trim } from './syntax.ts'
 
 /** A response's status line and fields. */
 export interface ResponseHead {
@@ -18,7 +18,7 @@ export interface ResponseHead {
 }
 
 const statusLine = new RegExp(`^HTTP/(1\\.[01]) ([1-5][0-9][0-9])(?: ([${fieldChar}]*))?$`)
-const fieldLine = new RegExp(`^([${tchar}]+):[\\t ]*([${fieldChar}]*)$`)
+const fieldLine = new RegExp(`^([${tchar}]+):([${fieldChar}]*)$`)
 
 /**
  * Parses the head at the beginning of `bytes`; returns `undefined` if it is not complete yet.
@@ -39,7 +39,7 @@ export function parseHead (bytes: Buffer, limit: number): ResponseHead | undefin
   for (let i = 1; i < lines.length; i++) {
     const field = fieldLine.exec(lines[i] as string)
     if (field === null) throw new Error('a header field is malformed')
-    headers.push(field[1] as string, (field[2] as string).trimEnd())
+    headers.push(field[1] as string, trim(field[2] as string))
   }
   return { status: Number(status[2]), version: status[1] as string, reason: status[3] ?? '', headers, size: end + 4 }
 }

@@ -1,5 +1,6 @@
 /** `Set-Cookie` of an upstream: maps its attributes for the client's browser. httpd: ProxyPassReverseCookiePath, ProxyPassReverseCookieDomain. */
 import { isBelow, unmapPath } from './path-prefix.ts'
+import { trim } from './syntax.ts'
 
 /** The facts by which a cookie's attributes are mapped. */
 export interface CookieMapping {
@@ -51,17 +52,4 @@ function isUpstreamsOnly (text: string, { host, bases }: CookieMapping): boolean
   if (!bases.some(({ hostname }) => hostname === domain)) return false
   const client = host.toLowerCase().replace(/:\d*$/, '')
   return client !== domain && client !== `[${domain}]` && !client.endsWith(`.${domain}`)
-}
-
-/** Returns the text without leading and trailing spaces and tabs, in time linear to its length. */
-function trim (text: string): string {
-  let start = 0
-  let end = text.length
-  while (start < end && isBlank(text.charCodeAt(start))) start++
-  while (end > start && isBlank(text.charCodeAt(end - 1))) end--
-  return text.slice(start, end)
-}
-
-function isBlank (code: number): boolean {
-  return code === 0x20 || code === 0x09
 }

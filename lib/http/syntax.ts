@@ -9,6 +9,19 @@ export const fieldChar: string = '\\t\\x20-\\x7e\\x80-\\xff'
 /** The blank line after a head's last field. */
 export const endOfHead: Buffer = Buffer.from('\r\n\r\n')
 
+/** Removes optional whitespace (RFC 9110, 5.6.3): spaces and tabs. JavaScript's `trim()` also takes a byte A0, which may be the last of a character in UTF-8. */
+export function trim (value: string): string {
+  let start = 0
+  let end = value.length
+  while (start < end && isBlank(value.charCodeAt(start))) start++
+  while (end > start && isBlank(value.charCodeAt(end - 1))) end--
+  return value.slice(start, end)
+}
+
+function isBlank (code: number): boolean {
+  return code === 0x20 || code === 0x09
+}
+
 const token = new RegExp(`^[${tchar}]+$`)
 
 export function isToken (value: string): boolean {

@@ -108,7 +108,7 @@ export class Upstream implements Choice {
 
   pathFor (path: string, matched: number): string {
     const { path: base } = this.#address
-    return mapPath(path, matched, this.#target.atRoot ? base.replace(/\/$/, '') : base)
+    return mapPath(path, matched, this.#target.atRoot && base.endsWith('/') ? base.slice(0, -1) : base)
   }
 
   withRoom (): Choice {
