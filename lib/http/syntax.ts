@@ -9,7 +9,7 @@ export const fieldChar: string = '\\t\\x20-\\x7e\\x80-\\xff'
 /** The blank line after a head's last field. */
 export const endOfHead: Buffer = Buffer.from('\r\n\r\n')
 
-/** Removes optional whitespace (RFC 9110, 5.6.3): spaces and tabs. JavaScript's `trim()` also takes a byte A0, which may be the last of a character in UTF-8. */
+/** Removes optional whitespace: spaces and tabs (RFC 9110, 5.6.3). JavaScript's `trim()` also takes a byte A0, with which a character in UTF-8 may end. */
 export function trim (value: string): string {
   let start = 0
   let end = value.length

@@ -66,7 +66,8 @@ for (const fallbackToHttp of [true, false]) {
       const connection = await upstream.next()
       const head = await connection.head()
       assert.equal(headerOf(head, 'x-name'), 'r\xe9sum\xe9')
-      connection.write(switches ? switching(head, { 'Content-Disposition': name, 'X-Bytes': bytes }) : `HTTP/1.1 403 Forbidden\r\n${fields}Content-Length: 2\r\n\r\nno`)
+      const refusal = `HTTP/1.1 403 Forbidden\r\n${fields}Content-Length: 2\r\n\r\nno`
+      connection.write(switches ? switching(head, { 'Content-Disposition': name, 'X-Bytes': bytes }) : refusal)
       const { rawHead } = await client.response()
       assert.deepEqual([headersOf(rawHead, 'content-disposition'), headersOf(rawHead, 'x-bytes')], [[name], [bytes]])
     }
