@@ -2,7 +2,8 @@
  * The strict reader of HTTP/1.1 response heads (RFC 9112, 4 and 5): a line ends with CRLF; a field is a token, a colon and a value without
  * control characters; folding is an error. It refuses what a lenient reader would repair.
  */
-import { endOfHead, fieldChar, tchar, trim } from './syntax.ts'
+import { isField } from './header-list.ts'
+import { endOfHead, fieldChar, trim } from './syntax.ts'
 
 /** A response's status line and fields. */
 export interface ResponseHead {
@@ -18,7 +19,7 @@ export interface ResponseHead {
 }
 
 const statusLine = new RegExp(`^HTTP/(1\\.[01]) ([1-5][0-9][0-9])(?: ([${fieldChar}]*))?$`)
-const fieldLine = new RegExp(`^([${tchar}]+):([${fieldChar}]*)$`)
+const lineEnd = '\r\n'
 
 /**
  * Parses the head at the beginning of `bytes`; returns `undefined` if it is not complete yet.
@@ -32,14 +33,18 @@ export function parseHead (bytes: Buffer, limit: number): ResponseHead | undefin
     if (/(?<!\r)\n/.test(bytes.toString('latin1'))) throw new Error('a bare line feed in the response head')
     return undefined
   }
-  const lines = bytes.toString('latin1', 0, end).split('\r\n')
-  const status = statusLine.exec(lines[0] as string)
+  const text = bytes.toString('latin1', 0, end + lineEnd.length)
+  let at = text.indexOf(lineEnd)
+  const status = statusLine.exec(text.slice(0, at))
   if (status === null) throw new Error('the status line is malformed')
   const headers: string[] = []
-  for (let i = 1; i < lines.length; i++) {
-    const field = fieldLine.exec(lines[i] as string)
-    if (field === null) throw new Error('a header field is malformed')
-    headers.push(field[1] as string, trim(field[2] as string))
+  for (let start = at + lineEnd.length; start < text.length; start = at + lineEnd.length) {
+    at = text.indexOf(lineEnd, start)
+    const colon = text.indexOf(':', start)
+    const name = text.slice(start, colon)
+    const value = text.slice(colon + 1, at)
+    if (colon === -1 || colon > at || !isField(name, value)) throw new Error('a header field is malformed')
+    headers.push(name, trim(value))
   }
   return { status: Number(status[2]), version: status[1] as string, reason: status[3] ?? '', headers, size: end + 4 }
 }
