@@ -6,7 +6,7 @@
 import type { Duplex } from 'node:stream'
 import { onReadReaderOf, type Reader } from './onread-reader.ts'
 
-/** It takes the bytes of the stream, as the `Reader` of one that this server dialled. */
+/** The receiver of a stream's events. Like any `Reader`, it gets the bytes by `take`. */
 export interface StreamOwner extends Reader {
   /** Called when the peer has ended its half. */
   ended (): void
